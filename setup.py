@@ -1,0 +1,175 @@
+"""Build of the compiled kernels; everything else about the package is in pyproject.toml.
+
+Variables read from the environment:
+
+TEXTCNN_NO_OPENMP=1   build without OpenMP (every kernel then runs on one thread)
+TEXTCNN_DEBUG=1       check bounds and initialisation in the Cython modules, and asserts in C
+TEXTCNN_BUILD_JOBS=N  compile N modules at once (default: the number of processors)
+"""
+
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = Path(__file__).parent
+SOURCES = Path("src_pyx")
+KERNELS = SOURCES / "textcnn" / "_kernels"
+DEBUG = os.environ.get("TEXTCNN_DEBUG", "0") not in ("", "0")
+
+# The instruction-set levels for which the hot loops are compiled besides the compiler's default.
+X86_LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+
+OPENMP_PROBE = """
+#include <omp.h>
+int main(void) {
+    int total = 0;
+    #pragma omp parallel for reduction(+:total)
+    for (int i = 0; i < 4; i++) total += omp_get_num_threads() > 0;
+    return total != 4;
+}
+"""
+LEVEL_PROBE = """
+int main(void) {
+    return !(__builtin_cpu_supports("avx2") || 1);
+}
+"""
+
+
+class BuildExt(build_ext):
+    """Choose flags for the compiler in use and compile the hot loops once per level."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = int(os.environ.get("TEXTCNN_BUILD_JOBS", os.cpu_count() or 1))
+
+    def build_extensions(self):
+        self.msvc = self.compiler.compiler_type == "msvc"
+        if self.msvc:
+            self.base_flags = ["/O2"]
+        else:
+            # sqrt sets no errno and comparisons raise no trap, so that loops with them can be
+            # vectorised; neither changes a result. No -ffast-math: NaN checks must survive.
+            self.base_flags = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+            if DEBUG:
+                self.base_flags += ["-UNDEBUG", "-g"]
+        compile_openmp, link_openmp = self.openmp_flags()
+        levels = self.levels()
+        for ext in self.extensions:
+            ext.extra_compile_args = self.base_flags + compile_openmp
+            ext.extra_link_args = list(link_openmp)
+            if ext.name == "textcnn._kernels._simd":
+                ext.extra_objects = self.compile_levels(levels)
+                ext.define_macros += [(macro(level), "1") for level in levels]
+        super().build_extensions()
+
+    def openmp_flags(self):
+        """Flags with which a probe compiles, links and runs; empty, with a warning, if none do."""
+        if os.environ.get("TEXTCNN_NO_OPENMP", "0") not in ("", "0"):
+            return [], []
+        if self.msvc:
+            candidates = [(["/openmp"], [])]
+        elif sys.platform == "darwin":
+            candidates = [(["-Xpreprocessor", "-fopenmp"], ["-lomp"]), (["-fopenmp"], ["-fopenmp"])]
+        else:
+            candidates = [(["-fopenmp"], ["-fopenmp"])]
+        for compile_flags, link_flags in candidates:
+            if self.probe(OPENMP_PROBE, compile_flags, link_flags):
+                return compile_flags, link_flags
+        self.warn(
+            "the C compiler has no working OpenMP, so textcnn is built for ONE thread; to use all cores "
+            "install OpenMP (Debian: libgomp1, macOS: libomp) and build again"
+        )
+        return [], []
+
+    def levels(self):
+        """The x86-64 levels that this compiler can produce code for (none elsewhere)."""
+        machine = platform.machine().lower()
+        if self.msvc or machine not in ("x86_64", "amd64"):
+            return []
+        return [level for level in X86_LEVELS if self.probe(LEVEL_PROBE, [f"-march={level}"], None)]
+
+    def probe(self, source, compile_flags, link_flags):
+        """True if `source` compiles (and, unless `link_flags` is None, links) with these flags."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "probe.c"
+            path.write_text(source)
+            try:
+                objects = self.compiler.compile(
+                    [str(path)], output_dir=folder, extra_postargs=compile_flags
+                )
+                if link_flags is not None:
+                    program = Path(folder) / "probe"
+                    self.compiler.link_executable(objects, str(program), extra_postargs=link_flags)
+            except Exception:  # each compiler class raises errors of its own
+                return False
+        return True
+
+    def compile_levels(self, levels):
+        """Compile the hot loops for the compiler's default and for every level; return the objects."""
+        objects = []
+        for level in ("generic", *levels):
+            flags = list(self.base_flags)
+            if level != "generic":
+                flags.append(f"-march={level}")
+            if level == "x86-64-v4":
+                flags.append("-mprefer-vector-width=512")
+            objects += self.compiler.compile(
+                [str(KERNELS / "_simd_kernels.c")],
+                output_dir=str(Path(self.build_temp) / level),
+                macros=[("TEXTCNN_LEVEL", level.replace("-", "_")), ("TEXTCNN_LEVEL_NAME", f'"{level}"')],
+                include_dirs=[str(KERNELS)],
+                extra_postargs=flags,
+                depends=[str(path) for path in KERNELS.glob("*.h")],
+            )
+        return objects
+
+
+def macro(level):
+    """The macro that tells the dispatcher that `level` was compiled."""
+    return "TEXTCNN_HAVE_" + level.replace("-", "_").upper()
+
+
+def extensions():
+    """One extension for each .pyx file; the source tree mirrors the package."""
+    os.chdir(HERE)
+    modules = []
+    for path in sorted(SOURCES.rglob("*.pyx")):
+        name = ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+        headers = [str(header) for header in path.parent.glob("*.h")]
+        if name.endswith("._simd"):
+            headers.append(str(KERNELS / "_simd_kernels.c"))
+        modules.append(Extension(name, [str(path)], include_dirs=[str(KERNELS)], depends=headers))
+    return cythonize(
+        modules,
+        include_path=[str(SOURCES)],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": not DEBUG,
+            "initializedcheck": DEBUG,
+            "embedsignature": True,
+            "freethreading_compatible": True,
+        },
+    )
+
+
+setup(
+    packages=[
+        "textcnn",
+        "textcnn._kernels",
+        "textcnn.cli",
+        "textcnn.data",
+        "textcnn.nn",
+        "textcnn.text",
+    ],
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildExt},
+)

@@ -1,0 +1,1 @@
+"""Networks: layers, losses, optimisers, the training loop. Knows arrays, not strings."""

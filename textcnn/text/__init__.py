@@ -1,0 +1,1 @@
+"""Text side: analyzers, vocabulary, packed batches, word vectors. Knows strings, not gradients."""
