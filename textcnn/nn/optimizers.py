@@ -1,0 +1,138 @@
+"""Optimisers over named parameters, whole or by the rows that a batch touched."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from textcnn._kernels import _optim
+
+
+@dataclass
+class Gradient:
+    """The gradient of one parameter, a matrix.
+
+    Parameters
+    ----------
+    value : ndarray of shape (n_rows, n_columns)
+    rows : int32 ndarray of shape (n_rows,) or None
+        Rows of the parameter that `value` belongs to; None for all.
+    alpha : float
+        Weight of the l2 penalty, alpha / 2 * ||parameter||^2, for this step.
+    """
+
+    value: np.ndarray
+    rows: np.ndarray | None = None
+    alpha: float = 0.0
+
+
+class Optimizer(ABC):
+    """State for each parameter by name, arrays with one row for each row of the parameter.
+
+    Rows that a batch does not touch keep their value and their state (lazy updates).
+    """
+
+    def __init__(self) -> None:
+        self.state: dict[str, list[np.ndarray]] = {}
+
+    @abstractmethod
+    def new_state(self, n_rows: int, param: np.ndarray) -> list[np.ndarray]:
+        """The state of `n_rows` rows of a parameter before their first update."""
+
+    @abstractmethod
+    def step(
+        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+    ) -> None:
+        """Update `param` in place with learning rate `rate` and the gradient times `scale`."""
+
+    def slots(self, name: str, param: np.ndarray) -> list[np.ndarray]:
+        """The state of a parameter; rows that were added to it start anew."""
+        slots = self.state.get(name)
+        if slots is None:
+            slots = self.new_state(len(param), param)
+        elif len(slots[0]) < len(param):
+            added = self.new_state(len(param) - len(slots[0]), param)
+            slots = [np.concatenate(pair) for pair in zip(slots, added, strict=True)]
+        self.state[name] = slots
+        return slots
+
+
+def zeros_like_rows(n_rows: int, param: np.ndarray, n_slots: int) -> list[np.ndarray]:
+    """`n_slots` arrays of zeros with `n_rows` rows as wide as those of `param`."""
+    return [np.zeros((n_rows, *param.shape[1:]), param.dtype) for _ in range(n_slots)]
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), with a step count of its own for each row."""
+
+    beta_1 = 0.9
+    beta_2 = 0.999
+    epsilon = 1e-8
+
+    def new_state(self, n_rows: int, param: np.ndarray) -> list[np.ndarray]:
+        """Both moments and the step counts."""
+        return [*zeros_like_rows(n_rows, param, 2), np.zeros(n_rows, np.int32)]
+
+    def step(
+        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+    ) -> None:
+        first, second, counts = self.slots(name, param)
+        _optim.adam_step(
+            param, grad.value, first, second, counts, grad.rows, rate, self.beta_1, self.beta_2,
+            self.epsilon, scale, grad.alpha, n_threads,
+        )  # fmt: skip
+
+
+class Adadelta(Optimizer):
+    """Adadelta (Zeiler 2012) with the constants of Kim 2014."""
+
+    rho = 0.95
+    epsilon = 1e-6
+
+    def new_state(self, n_rows: int, param: np.ndarray) -> list[np.ndarray]:
+        """The running means of squared gradients and of squared updates."""
+        return zeros_like_rows(n_rows, param, 2)
+
+    def step(
+        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+    ) -> None:
+        acc_grad, acc_update = self.slots(name, param)
+        _optim.adadelta_step(
+            param, grad.value, acc_grad, acc_update, grad.rows, rate, self.rho, self.epsilon, scale,
+            grad.alpha, n_threads,
+        )  # fmt: skip
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with Nesterov's momentum, as scikit-learn's perceptron has it."""
+
+    momentum = 0.9
+
+    def new_state(self, n_rows: int, param: np.ndarray) -> list[np.ndarray]:
+        """The velocity."""
+        return zeros_like_rows(n_rows, param, 1)
+
+    def step(
+        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+    ) -> None:
+        (velocity,) = self.slots(name, param)
+        _optim.sgd_step(
+            param, grad.value, velocity, grad.rows, rate, self.momentum, True, scale,
+            grad.alpha, n_threads,
+        )  # fmt: skip
+
+
+SOLVERS: dict[str, type[Optimizer]] = {"adam": Adam, "adadelta": Adadelta, "sgd": SGD}
+
+# The usual first learning rate of each solver.
+DEFAULT_RATES = {"adam": 0.001, "adadelta": 1.0, "sgd": 0.1}
+
+
+def clip_scale(gradients: list[Gradient], max_norm: float | None, n_threads: int) -> float:
+    """The factor that limits the l2 norm of all gradients together to `max_norm` (Pascanu et al. 2013)."""
+    if max_norm is None:
+        return 1.0
+    norm = np.sqrt(sum(_optim.sum_of_squares(grad.value, n_threads) for grad in gradients))
+    return float(max_norm / norm) if norm > max_norm else 1.0

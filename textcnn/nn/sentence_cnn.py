@@ -1,0 +1,170 @@
+"""The convolutional network for sentences (Kim 2014; Zhang & Wallace 2015)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from textcnn._kernels import _softmax
+from textcnn.nn import layers
+from textcnn.nn.layers import ConvLayout
+from textcnn.nn.optimizers import Gradient
+from textcnn.nn.workspace import Workspace
+
+
+@dataclass
+class SentenceCNN:
+    """embedding -> filters of several widths -> ReLU -> max over time -> dropout -> dense.
+
+    Parameters
+    ----------
+    embedding : float32 ndarray of shape (n_ids, n_dims)
+        One row for each id; row 0 is the unknown token.
+    filters : float32 ndarray of shape (layout.n_rows, n_dims)
+        One row for each tap of each filter, in the order of `textcnn._kernels._conv`.
+    filter_bias : float32 ndarray of shape (layout.n_outputs,)
+    weights : float32 ndarray of shape (n_classes, layout.n_outputs)
+    bias : float32 ndarray of shape (n_classes,)
+    layout : ConvLayout
+    n_frozen : int
+        The first columns of the embedding that training leaves alone: none, all of them (static), or
+        half (multichannel).
+    """
+
+    embedding: np.ndarray
+    filters: np.ndarray
+    filter_bias: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    layout: ConvLayout
+    n_frozen: int = 0
+    marks: np.ndarray = field(init=False, repr=False)
+    work: Workspace = field(init=False, repr=False)
+
+    ARRAYS = ("embedding", "filters", "filter_bias", "weights", "bias")
+
+    def __post_init__(self) -> None:
+        self.work = Workspace()
+        self.marks = np.full(len(self.embedding), -1, np.int32)
+
+    @classmethod
+    def initialized(
+        cls,
+        rng: np.random.RandomState,
+        embedding: np.ndarray,
+        layout: ConvLayout,
+        n_classes: int,
+        n_frozen: int = 0,
+    ) -> SentenceCNN:
+        """A network around `embedding` with Glorot-uniform weights and biases of zero."""
+        n_dims = embedding.shape[1]
+        blocks = [
+            layers.glorot_uniform(rng, (width * layout.n_filters, n_dims), width * n_dims, layout.n_filters)
+            for width in layout.kernel_sizes
+        ]
+        return cls(
+            embedding=embedding,
+            filters=np.concatenate(blocks),
+            filter_bias=np.zeros(layout.n_outputs, np.float32),
+            weights=layers.glorot_uniform(rng, (n_classes, layout.n_outputs), layout.n_outputs, n_classes),
+            bias=np.zeros(n_classes, np.float32),
+            layout=layout,
+            n_frozen=n_frozen,
+        )
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The trained parameters as matrices that share memory with the network."""
+        parameters = {
+            "filters": self.filters,
+            "filter_bias": self.filter_bias[np.newaxis],
+            "weights": self.weights,
+            "bias": self.bias[np.newaxis],
+        }
+        if self.n_frozen < self.embedding.shape[1]:
+            parameters["embedding"] = self.embedding[:, self.n_frozen :]
+        return parameters
+
+    def add_rows(self, rows: np.ndarray) -> None:
+        """Append embedding rows for new ids."""
+        self.embedding = np.concatenate([self.embedding, rows])
+        self.marks = np.full(len(self.embedding), -1, np.int32)
+
+    def loss_and_gradients(
+        self,
+        ids: np.ndarray,
+        offsets: np.ndarray,
+        targets: np.ndarray,
+        sample_weight: np.ndarray,
+        dropout: float,
+        seed: int,
+        step: int,
+        n_threads: int,
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Cross-entropy of a batch, summed with the weights, and the gradient of every parameter.
+
+        Parameters
+        ----------
+        ids, offsets : packed batch
+        targets : intp ndarray of shape (n_texts,)
+        sample_weight : float32 ndarray of shape (n_texts,)
+        dropout : float
+            Share of the pooled features set to zero.
+        seed, step : int
+            Key of the dropout mask.
+        n_threads : int
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of Gradient
+            Valid until the next call.
+        """
+        work = self.work
+        pooled, cache = layers.conv_max(
+            self.embedding, self.filters, self.filter_bias, ids, offsets, self.layout, self.marks, work,
+            n_threads,
+        )  # fmt: skip
+        dropped, mask = layers.dropout(pooled, dropout, seed, step, work, n_threads)
+        logits = layers.dense(dropped, self.weights, self.bias, work, n_threads)
+
+        loss = work.array("loss", (len(targets),), np.float64)
+        d_logits = work.array("d_logits", logits.shape, logits.dtype)
+        _softmax.softmax_cross_entropy(logits, targets, sample_weight, loss, d_logits, n_threads)
+
+        d_weights, d_bias, d_pooled = layers.dense_backward(d_logits, dropped, self.weights, work, n_threads)
+        if mask is not None:
+            np.multiply(d_pooled, mask, out=d_pooled)
+        d_filters, d_filter_bias, d_rows = layers.conv_max_backward(
+            d_pooled, cache, self.filters, self.layout, self.n_frozen, work, n_threads
+        )
+        gradients = {
+            "filters": Gradient(d_filters),
+            "filter_bias": Gradient(d_filter_bias[np.newaxis]),
+            "weights": Gradient(d_weights),
+            "bias": Gradient(d_bias[np.newaxis]),
+        }
+        if d_rows is not None:
+            gradients["embedding"] = Gradient(d_rows, cache.distinct)
+        return float(loss.sum()), gradients
+
+    def logits(self, ids: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
+        """Scores (n_texts, n_classes) before softmax, without dropout; valid until the next call."""
+        pooled, _ = layers.conv_max(
+            self.embedding, self.filters, self.filter_bias, ids, offsets, self.layout, self.marks, self.work,
+            n_threads,
+        )  # fmt: skip
+        return layers.dense(pooled, self.weights, self.bias, self.work, n_threads)
+
+    def copy_arrays(self) -> dict[str, np.ndarray]:
+        """A copy of every array, to come back to with `restore_arrays`."""
+        return {name: getattr(self, name).copy() for name in self.ARRAYS}
+
+    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the values of `copy_arrays` back."""
+        for name, value in arrays.items():
+            getattr(self, name)[...] = value
+
+    def is_finite(self) -> bool:
+        """True if no array holds NaN or infinity."""
+        return all(np.isfinite(getattr(self, name)).all() for name in self.ARRAYS)

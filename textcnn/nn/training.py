@@ -1,0 +1,252 @@
+"""The training loop: batches, learning-rate schedules, early stopping, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from textcnn._kernels import _optim, _packing
+from textcnn._kernels._random import dropout_mask
+from textcnn.nn.optimizers import Optimizer, clip_scale
+from textcnn.nn.sentence_cnn import SentenceCNN
+
+SCHEDULES = ("constant", "linear", "invscaling", "adaptive")
+
+# Parameters that the l2 penalty applies to: weights, not biases or embeddings.
+PENALIZED = ("filters", "weights")
+
+# Keeps the masks of word dropout apart from those of dropout.
+WORD_DROPOUT_KEY = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded texts with their classes and weights.
+
+    Parameters
+    ----------
+    ids : int32 ndarray of shape (n_tokens,)
+    offsets : intp ndarray of shape (n_texts + 1,)
+    targets : intp ndarray of shape (n_texts,)
+    sample_weight : float32 ndarray of shape (n_texts,)
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    targets: np.ndarray
+    sample_weight: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, index: np.ndarray) -> Examples:
+        """The examples `index`, in that order."""
+        index = np.ascontiguousarray(index, dtype=np.intp)
+        lengths = self.offsets[index + 1] - self.offsets[index]
+        ids = np.empty(int(lengths.sum()), np.int32)
+        offsets = np.empty(len(index) + 1, np.intp)
+        _packing.take_texts(self.ids, self.offsets, index, ids, offsets)
+        return Examples(ids, offsets, self.targets[index], self.sample_weight[index])
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Settings of a training run; their meaning stands in `TextCNNClassifier`."""
+
+    max_iter: int
+    batch_size: int
+    shuffle: bool
+    dropout: float
+    word_dropout: float
+    max_norm: float | None
+    max_grad_norm: float | None
+    alpha: float
+    learning_rate: str
+    learning_rate_init: float
+    tol: float
+    n_iter_no_change: int
+    early_stopping: bool
+    n_threads: int
+
+
+@dataclass
+class History:
+    """What a training run saw."""
+
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    n_epochs: int = 0
+    interrupted: bool = False
+    converged: bool = False
+
+
+class Trainer:
+    """Minimises the mean cross-entropy of a network over examples, batch by batch.
+
+    Parameters
+    ----------
+    network : SentenceCNN
+    optimizer : Optimizer
+    options : TrainingOptions
+    rng : RandomState
+        Order of the examples and key of the dropout masks.
+    """
+
+    def __init__(
+        self, network: SentenceCNN, optimizer: Optimizer, options: TrainingOptions, rng: np.random.RandomState
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.options = options
+        self.rng = rng
+        self.seed = int(rng.randint(2**62, dtype=np.int64))
+        self.rate = options.learning_rate_init
+        self.n_steps = 0
+        self.n_planned_steps = 0
+        self.stop_requested = False
+
+    def fit(
+        self,
+        examples: Examples,
+        validate: Callable[[], float] | None = None,
+        on_step: Callable[[int], None] | None = None,
+        on_epoch: Callable[[History], None] | None = None,
+    ) -> History:
+        """Train for up to `max_iter` epochs.
+
+        Parameters
+        ----------
+        examples : Examples
+        validate : callable, optional
+            Returns the validation score of the network as it is; called after every epoch.
+        on_step : callable, optional
+            Called with the number of tokens of each batch.
+        on_epoch : callable, optional
+            Called with the history after every epoch.
+
+        Returns
+        -------
+        history : History
+            With early stopping the network is left with the weights of its best epoch. After
+            Ctrl-C training ends with the step at hand, and `interrupted` is set.
+        """
+        history = History()
+        self.n_planned_steps = self.options.max_iter * -(-len(examples) // self.options.batch_size)
+        best_arrays = None
+        best, n_stalled = -np.inf, 0
+        with self._stop_on_interrupt():
+            while history.n_epochs < self.options.max_iter and not history.converged:
+                loss = self._epoch(examples, on_step)
+                if self.stop_requested:
+                    history.interrupted = True
+                    break
+                history.n_epochs += 1
+                history.loss_curve.append(loss)
+                if validate:
+                    history.validation_scores.append(validate())
+                objective = history.validation_scores[-1] if self.options.early_stopping else -loss
+                n_stalled = 0 if objective > best + self.options.tol else n_stalled + 1
+                if objective > best:
+                    best = objective
+                    if self.options.early_stopping:
+                        best_arrays = self.network.copy_arrays()
+                if on_epoch:
+                    on_epoch(history)
+                if n_stalled >= self.options.n_iter_no_change:
+                    n_stalled = 0
+                    history.converged = not self._lower_rate()
+        if best_arrays is not None:
+            self.network.restore_arrays(best_arrays)
+        return history
+
+    def _lower_rate(self) -> bool:
+        """With the adaptive schedule divide the rate by 5, as long as it is above 1e-6."""
+        if self.options.learning_rate != "adaptive" or self.rate <= 1e-6:
+            return False
+        self.rate /= 5
+        return True
+
+    def _scheduled_rate(self) -> float:
+        """The learning rate of the step at hand."""
+        if self.options.learning_rate == "linear":
+            return self.rate * (1 - self.n_steps / self.n_planned_steps)
+        if self.options.learning_rate == "invscaling":
+            return self.rate / np.sqrt(self.n_steps + 1)
+        return self.rate
+
+    def _epoch(self, examples: Examples, on_step: Callable[[int], None] | None) -> float:
+        """One pass over the examples; returns the weighted mean of their losses while training."""
+        n, size = len(examples), self.options.batch_size
+        order = self.rng.permutation(n) if self.options.shuffle else np.arange(n)
+        total_loss = total_weight = 0.0
+        for first in range(0, n, size):
+            batch = examples.take(order[first : first + size])
+            weight = float(batch.sample_weight.sum(dtype=np.float64))
+            if weight > 0:
+                total_loss += weight * self._step(batch, weight)
+                total_weight += weight
+            if on_step:
+                on_step(len(batch.ids))
+            if self.stop_requested:
+                break
+        return total_loss / total_weight if total_weight else 0.0
+
+    def _step(self, batch: Examples, weight: float) -> float:
+        """One update with the gradient of the mean loss of a batch; returns that loss."""
+        options, network = self.options, self.network
+        loss, gradients = network.loss_and_gradients(
+            self._drop_words(batch.ids),
+            batch.offsets,
+            batch.targets,
+            (batch.sample_weight / weight).astype(np.float32),
+            options.dropout,
+            self.seed,
+            self.n_steps,
+            options.n_threads,
+        )
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
+                f"learning_rate_init (now {options.learning_rate_init:g}) or set max_grad_norm"
+            )
+        for name in PENALIZED:
+            gradients[name].alpha = options.alpha / len(batch)
+        rate = self._scheduled_rate()
+        scale = clip_scale(list(gradients.values()), options.max_grad_norm, options.n_threads)
+        for name, param in network.parameters().items():
+            self.optimizer.step(name, param, gradients[name], rate, scale, options.n_threads)
+        if options.max_norm is not None:
+            _optim.limit_row_norms(network.weights, options.max_norm, options.n_threads)
+        self.n_steps += 1
+        return loss
+
+    def _drop_words(self, ids: np.ndarray) -> np.ndarray:
+        """Each token becomes the unknown one with probability `word_dropout`, which trains that one."""
+        if self.options.word_dropout == 0 or len(ids) == 0:
+            return ids
+        mask = self.network.work.array("word_mask", (1, len(ids)))
+        dropout_mask(self.seed ^ WORD_DROPOUT_KEY, self.n_steps, self.options.word_dropout, mask, 1)
+        return np.where(mask[0] > 0, ids, 0).astype(np.int32)
+
+    @contextmanager
+    def _stop_on_interrupt(self) -> Iterator[None]:
+        """The first Ctrl-C asks the loop to stop after its step; a second one interrupts at once."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+
+        def request_stop(signum: int, frame: object) -> None:
+            self.stop_requested = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        signal.signal(signal.SIGINT, request_stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

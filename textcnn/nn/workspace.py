@@ -1,0 +1,30 @@
+"""Buffers that live as long as a training run, so that a step allocates nothing large."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Workspace:
+    """Named scratch arrays; each grows to the largest size asked for.
+
+    Examples
+    --------
+    >>> from textcnn.nn.workspace import Workspace
+    >>> Workspace().array("logits", (2, 3)).shape
+    (2, 3)
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, np.dtype], np.ndarray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+        """An uninitialised C-contiguous array, valid until `name` is asked for again."""
+        size = int(np.prod(shape))
+        key = (name, np.dtype(dtype))
+        buffer = self._buffers.get(key)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[key] = np.empty(size + size // 4, dtype)
+        return buffer[:size].reshape(shape)
