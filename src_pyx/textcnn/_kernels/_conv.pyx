@@ -17,8 +17,9 @@ Notation, shared by all functions here
 
 from cython cimport floating
 from cython.parallel cimport parallel, prange, threadid
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport (
@@ -28,6 +29,11 @@ from textcnn._kernels._simd cimport (
     simd_table,
     weighted_sum,
 )
+
+cdef extern from "_atomic.h" nogil:
+    bint row_is_ready(const uint8_t *state)
+    bint claim_row(uint8_t *state)
+    void publish_row(uint8_t *state)
 
 NO_WINDOW = TEXTCNN_NO_WINDOW
 
@@ -107,38 +113,47 @@ def conv_max_forward(
     if n == 0 or n_widths * n_filters == 0:
         return
 
-    cdef const simd_table *table = active_table()
     cdef const floating **rows = <const floating **>malloc(max(1, t) * sizeof(floating *))
-    cdef Py_ssize_t *blocks = <Py_ssize_t *>malloc(n_widths * sizeof(Py_ssize_t))
-    cdef Py_ssize_t task, i, q, w, n_tokens, row = 0
-    cdef int team = team_size(n_threads, <double>t * n_rows)
-    if rows == NULL or blocks == NULL:
-        free(rows)
-        free(blocks)
+    cdef Py_ssize_t k
+    if rows == NULL:
         raise MemoryError(f"no memory for the row pointers of {t} tokens")
-    try:
-        with nogil:
-            for i in range(n_widths):
-                blocks[i] = row
-                row += kernel_sizes[i] * n_filters
-            for i in range(t):
-                rows[i] = &projected[0, 0] + slots[i] * n_rows
-            for task in prange(n * n_widths, schedule="dynamic", chunksize=4, num_threads=team):
-                i = task // n_widths
-                w = task % n_widths
-                q = w * n_filters
-                n_tokens = offsets[i + 1] - offsets[i]
-                if n_tokens == 0:
-                    empty_text(n_filters, &out[i, q], &argmax[i, q])
-                else:
-                    conv_max(
-                        table, rows + offsets[i], n_tokens, kernel_sizes[w], pads[w, 0],
-                        count_windows(n_tokens, kernel_sizes[w], pads[w, 0] + pads[w, 1]), n_filters,
-                        blocks[w], n_filters, &bias[q], relu, &out[i, q], &argmax[i, q],
-                    )
-    finally:
-        free(rows)
-        free(blocks)
+    with nogil:
+        for k in range(t):
+            rows[k] = &projected[0, 0] + slots[k] * n_rows
+        conv_max_texts(rows, bias, offsets, kernel_sizes, pads, n_filters, relu, out, argmax,
+                       team_size(n_threads, <double>t * n_rows))
+    free(rows)
+
+
+cdef void conv_max_texts(
+    const floating **rows,                 # IN   (t,) projected row of each token
+    const floating[::1] bias,
+    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t[::1] kernel_sizes,
+    const Py_ssize_t[:, ::1] pads,
+    Py_ssize_t n_filters,
+    bint relu,
+    floating[:, ::1] out,                  # OUT  (n, n_out)
+    int32_t[:, ::1] argmax,                # OUT  (n, n_out)
+    int n_threads,
+) noexcept nogil:
+    """Share out the texts and widths among the threads."""
+    cdef const simd_table *table = active_table()
+    cdef Py_ssize_t n_widths = kernel_sizes.shape[0], n = offsets.shape[0] - 1
+    cdef Py_ssize_t task, i, w, n_tokens
+    for task in prange(n * n_widths, schedule="dynamic", chunksize=4, num_threads=n_threads):
+        i = task // n_widths
+        w = task % n_widths
+        n_tokens = offsets[i + 1] - offsets[i]
+        if n_tokens == 0:
+            empty_text(n_filters, &out[i, w * n_filters], &argmax[i, w * n_filters])
+        else:
+            conv_max(
+                table, rows + offsets[i], n_tokens, kernel_sizes[w], pads[w, 0],
+                count_windows(n_tokens, kernel_sizes[w], pads[w, 0] + pads[w, 1]), n_filters,
+                first_row(kernel_sizes, w) * n_filters, n_filters, &bias[w * n_filters], relu,
+                &out[i, w * n_filters], &argmax[i, w * n_filters],
+            )
 
 
 cdef void empty_text(Py_ssize_t n_filters, floating *out, int32_t *argmax) noexcept nogil:
@@ -146,6 +161,78 @@ cdef void empty_text(Py_ssize_t n_filters, floating *out, int32_t *argmax) noexc
     for q in range(n_filters):
         out[q] = 0
         argmax[q] = TEXTCNN_NO_WINDOW
+
+
+def look_up_rows(
+    const int32_t[::1] ids,                # IN   (t,)
+    const uint8_t[::1] state,              # IN   (n_cached,) of the cache's rows
+    int32_t[::1] missing,                  # OUT  (t,) positions of tokens whose row is not there
+):
+    """Number of tokens whose projected row is not in the cache."""
+    cdef Py_ssize_t k, count = 0
+    if missing.shape[0] < ids.shape[0]:
+        raise ValueError(f"there is room for {missing.shape[0]} of {ids.shape[0]} tokens")
+    with nogil:
+        for k in range(ids.shape[0]):
+            if not (0 <= ids[k] < state.shape[0] and row_is_ready(&state[ids[k]])):
+                missing[count] = <int32_t>k
+                count += 1
+    return count
+
+
+def store_rows(
+    const int32_t[::1] ids,                # IN      (k,) distinct
+    const float[:, ::1] rows,              # IN      (k, r)
+    float[:, ::1] cached,                  # IN/OUT  (n_cached, r)
+    uint8_t[::1] state,                    # IN/OUT  (n_cached,)
+):
+    """Copy the rows of ids below n_cached into the cache, except those that another thread fills."""
+    cdef Py_ssize_t k, r = cached.shape[1]
+    if rows.shape[0] != ids.shape[0] or rows.shape[1] != r or state.shape[0] != cached.shape[0]:
+        raise ValueError(f"rows must be ({ids.shape[0]}, {r})")
+    with nogil:
+        for k in range(ids.shape[0]):
+            if 0 <= ids[k] < state.shape[0] and claim_row(&state[ids[k]]):
+                memcpy(&cached[ids[k], 0], &rows[k, 0], r * sizeof(float))
+                publish_row(&state[ids[k]])
+
+
+def conv_max_cached(
+    const float[:, ::1] cached,            # IN   (n_cached, r)
+    const float[:, ::1] extra,             # IN   (k, r) rows of this batch that are not in the cache
+    const int32_t[::1] slots,              # IN   (t,) row of `cached`, or n_cached + row of `extra`
+    const float[::1] bias,                 # IN   (n_out,)
+    const Py_ssize_t[::1] offsets,         # IN   (n + 1,)
+    const Py_ssize_t[::1] kernel_sizes,    # IN   (n_widths,)
+    const Py_ssize_t[:, ::1] pads,         # IN   (n_widths, 2)
+    Py_ssize_t n_filters,
+    float[:, ::1] out,                     # OUT  (n, n_out)
+    int32_t[:, ::1] argmax,                # OUT  (n, n_out)
+    int n_threads=1,
+):
+    """`conv_max_forward` with ReLU on projected rows from two places."""
+    cdef Py_ssize_t n_out = kernel_sizes.shape[0] * n_filters
+    cdef Py_ssize_t n_rows = check_layout(kernel_sizes, pads, n_filters)
+    cdef Py_ssize_t n = offsets.shape[0] - 1, t = slots.shape[0], n_cached = cached.shape[0], k
+    check_packed(slots, offsets, n_cached + extra.shape[0])
+    if cached.shape[1] != n_rows or extra.shape[1] != n_rows or bias.shape[0] != n_out:
+        raise ValueError(f"cached and extra must have {n_rows} columns, and bias ({n_out},)")
+    if out.shape[0] != n or argmax.shape[0] != n or out.shape[1] != n_out or argmax.shape[1] != n_out:
+        raise ValueError(f"out and argmax must be ({n}, {n_out})")
+    if n == 0 or n_out == 0:
+        return
+    cdef const float **rows = <const float **>malloc(max(1, t) * sizeof(float *))
+    if rows == NULL:
+        raise MemoryError(f"no memory for the row pointers of {t} tokens")
+    with nogil:
+        for k in range(t):
+            if slots[k] < n_cached:
+                rows[k] = &cached[0, 0] + slots[k] * n_rows
+            else:
+                rows[k] = &extra[0, 0] + (slots[k] - n_cached) * n_rows
+        conv_max_texts[float](rows, bias, offsets, kernel_sizes, pads, n_filters, True, out, argmax,
+                              team_size(n_threads, <double>t * n_rows))
+    free(rows)
 
 
 def conv_max_backward(
