@@ -180,9 +180,7 @@ class Vocabulary:
             )
         return n_new
 
-    def encode(
-        self, texts: Iterable[Text], n_threads: int = 1
-    ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    def encode(self, texts: Iterable[Text], n_threads: int = 1) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
         """Ids of the tokens of texts, 0 for unknown ones.
 
         Parameters
@@ -426,9 +424,7 @@ def _least_texts(min_df: int | float, n_texts: int) -> float:
         return int(min_df)
     if isinstance(min_df, Real) and not isinstance(min_df, Integral) and 0.0 <= min_df <= 1.0:
         return float(min_df) * n_texts
-    raise ValueError(
-        f"min_df must be an int of at least 1 or a float between 0.0 and 1.0, but is {min_df!r}"
-    )
+    raise ValueError(f"min_df must be an int of at least 1 or a float between 0.0 and 1.0, but is {min_df!r}")
 
 
 def _checked_count(value: int, name: str) -> int:

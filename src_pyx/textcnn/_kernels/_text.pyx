@@ -625,8 +625,9 @@ cdef str found(object item):
         return "None"
     if isinstance(item, bytes):
         return "bytes"
-    text = repr(item)
-    return f"{type(item).__name__} {text}" if len(text) <= 40 else f"a {type(item).__name__}"
+    if isinstance(item, (int, float)):
+        return f"{type(item).__name__} {item!r}"
+    return f"of type {type(item).__name__}"
 
 
 cdef class Texts:
