@@ -1,0 +1,165 @@
+"""The rules of tokens, and the compiled scanner against the analyzers in plain Python."""
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from textcnn._kernels import _text
+from textcnn.text.analyzers import CLASS_LETTERS, UNICODE_VERSION, CharAnalyzer, WordAnalyzer
+from textcnn.text.vocabulary import Vocabulary
+
+REFERENCES = {"word": WordAnalyzer, "char": CharAnalyzer}
+
+# One or two of each class and of each width, so that short strings meet every rule.
+TELLING = (
+    "aZ9_-.'’ \t\n\0\x85\xa0\xad\xe9\xc9\xdf\xb5\xff\u0130\u0131\u03a3\u212a\u0178\u01c5"  # Latin, Greek
+    "\u0301\u0338\u20e3\u093f\u094d\u0915\u0e01\u0e31\u0640\u064b\u06a9"  # marks, Devanagari, Thai, Arabic
+    "\u200b\u200c\u200d\u200e\u2060\ufeff\ufe0f\U000e0100\U000e0067"  # invisible signs
+    "\u4e2d\u3005\u3007\u304b\u3099\u30ab\u30fc\uff76\ud55c\u1112\uf900\U00020000\U0003134b"  # East Asia
+    "\u2764\U0001f468\U0001f3fd\ud800\udbff\udc00\udfff\ue000\u0378\ufffe\U0010ffff\U00010400\U0001e900"
+)
+characters = st.one_of(
+    st.sampled_from(TELLING),
+    st.characters(max_codepoint=0x7F),
+    st.characters(max_codepoint=0xFF),
+    st.integers(0, sys.maxunicode).map(chr),  # every plane, lone surrogates too
+)
+strings = st.one_of(
+    st.text(characters, max_size=60),
+    st.text(st.sampled_from(TELLING), max_size=30),
+    st.text(st.characters(max_codepoint=0x7F), max_size=60),
+    st.text(st.characters(max_codepoint=0xFF), max_size=60),
+)
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("analyzer", ["word", "char"])
+@given(text=strings)
+@settings(max_examples=300, deadline=None)
+@example(text="")
+@example(text="\0")
+@example(text="\ud83d\ude00")
+@example(text="a'\u0301b a\u200d\u200d\u0301 a'\u200db")
+def test_compiled_scanner_equals_reference(text, analyzer, lowercase):
+    reference = REFERENCES[analyzer](lowercase)
+    vocabulary = Vocabulary(analyzer=analyzer, lowercase=lowercase)
+    assert vocabulary.spans(text) == reference.spans(text)
+    tokens = reference.tokens(text)
+    assert vocabulary.tokens(text) == tokens
+
+    built, ids, offsets = Vocabulary.build([text], analyzer=analyzer, lowercase=lowercase)
+    assert [built.id_to_token[i] for i in ids] == tokens
+    assert offsets.tolist() == [0, len(tokens)]
+    assert built.encode([text])[0].tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char"])
+def test_every_code_point_alone_and_within_a_word(analyzer):
+    reference, vocabulary = REFERENCES[analyzer](), Vocabulary(analyzer=analyzer)
+    for start in range(0, sys.maxunicode + 1, 0x4000):
+        codes = range(start, min(start + 0x4000, sys.maxunicode + 1))
+        text = "".join(f"a{chr(code)}b {chr(code)} " for code in codes if code < 0x3400 or code % 61 == 0)
+        assert vocabulary.tokens(text) == reference.tokens(text)
+        assert vocabulary.spans(text) == reference.spans(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It isn't, Is it? " * 60_000,
+        "\xc9" * 1_000_000,
+        "Ma\u0301'\u4e2d " * 50_000,
+        "\U0001f600 Word\ud800" * 50_000,
+        "a'" * 500_000,
+        "a" + "\u200d" * 1_000_000,
+        "!" + "\u0301" * 1_000_000,
+        " " * 1_000_000,
+    ],
+    ids=["ascii", "one Latin-1 word", "width 2", "width 4", "apostrophes", "joiners", "marks", "spaces"],
+)
+def test_megabytes(text):
+    tokens = WordAnalyzer().tokens(text)
+    built, ids, _ = Vocabulary.build([text])
+    names = built.id_to_token
+    assert [names[i] for i in ids] == tokens
+    assert built.encode([text])[0].tolist() == ids.tolist()
+
+
+def test_megabytes_of_characters():
+    text = "It isn't 中\t \n" * 50_000
+    tokens = CharAnalyzer().tokens(text)
+    built, ids, _ = Vocabulary.build([text], analyzer="char")
+    names = built.id_to_token
+    assert [names[i] for i in ids] == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("It isn’t 'so', dogs' 3.14 x_y", "it|isn’t|'|so|'|,|dogs|'|3|.|14|x|_|y"),
+        ("L'été, NAÏVE ça e\u0301te\u0301", "l'été|,|naïve|ça|e\u0301te\u0301"),
+        ("Straße İ ΟΔΟΣ", "straße|i|οδοσ"),
+        ("中国很大，三〇年。", "中|国|很|大|，|三|〇|年|。"),
+        ("人々はカタカナ。か\u3099ー", "人|々|は|カ|タ|カ|ナ|。|か\u3099|ー"),
+        ("한국어를 배워요!", "한국어를|배워요|!"),
+        ("हिन्दी में लिखा।", "हिन्दी|में|लिखा|।"),
+        ("العَرَبِيَّةُ، جميلة", "العَرَبِيَّةُ|،|جميلة"),
+        ("می\u200cخواهم \u200fبروم\u200e", "می\u200cخواهم|بروم"),
+        ("ภาษาไทย ก็\u200bดี", "ภาษาไทย|ก็|ดี"),
+        ("I ❤\ufe0f you 👨\u200d👩\u200d👧 👍🏽", "i|❤|you|👨|👩|👧|👍|🏽"),
+        ("\ufeffab\0cd\x85ef", "ab|cd|ef"),
+        ("a\ud800b\ue000\u0378", "a|\ud800|b|\ue000|\u0378"),
+        ("\u0301a \u0301", "\u0301a|\u0301"),
+        ("", ""),
+    ],
+)
+def test_tokens_of_languages(text, tokens):
+    expected = tokens.split("|") if tokens else []
+    assert WordAnalyzer().tokens(text) == expected
+    assert Vocabulary().tokens(text) == expected
+
+
+def test_analyzers_are_callables():
+    assert WordAnalyzer(lowercase=False)("A b") == ["A", "b"]
+    assert CharAnalyzer()("A \tb\0") == ["a", " ", "b", " "]
+
+
+def test_char_analyzer_equals_count_vectorizer_on_plain_text():
+    text_module = pytest.importorskip("sklearn.feature_extraction.text")
+    analyze = text_module.CountVectorizer(analyzer="char").build_analyzer()
+    for text in ["One  two\n\nthree ", "", "  中文 a"]:
+        assert Vocabulary(analyzer="char").tokens(text) == analyze(text)
+
+
+@pytest.mark.skipif(
+    unicodedata.unidata_version != UNICODE_VERSION, reason="this Python has another Unicode version"
+)
+def test_tables_equal_unicodedata():
+    names = {"L": "WS", "N": "WS", "M": "MF", "P": "SA", "S": "S", "Z": "Z"}
+    others = {"Cc": "Z", "Cf": "FZ", "Cs": "S", "Co": "S", "Cn": "S"}
+    for code in range(sys.maxunicode + 1):
+        category = unicodedata.category(chr(code))
+        allowed = others.get(category) or names[category[0]]
+        assert CLASS_LETTERS[_text.char_class(code)] in allowed, hex(code)
+        lower = chr(code).lower()
+        assert _text.simple_lower(code) == (ord(lower) if len(lower) == 1 else ord("i")), hex(code)
+
+
+def test_tables_on_characters_that_no_version_changes():
+    letters = {"a": "W", "9": "W", "\u0301": "M", "'": "A", "’": "A", "_": "S", "中": "S", "\u200d": "F"}
+    letters |= {"\ufe0f": "F", " ": "Z", "\0": "Z", "\u200b": "Z", "\ud800": "S", "か": "S", "한": "W"}
+    for char, letter in letters.items():
+        assert CLASS_LETTERS[_text.char_class(ord(char))] == letter, hex(ord(char))
+    pairs = {"A": "a", "É": "é", "İ": "i", "Σ": "σ", "K": "k", "Ÿ": "ÿ", "𐐀": "𐐨", "ß": "ß", "中": "中"}
+    for char, lower in pairs.items():
+        assert chr(_text.simple_lower(ord(char))) == lower
+
+
+@pytest.mark.parametrize("code", [-1, sys.maxunicode + 1])
+def test_what_is_no_code_point_is_refused(code):
+    for function in (_text.char_class, _text.simple_lower):
+        with pytest.raises(ValueError, match="not a code point"):
+            function(code)
