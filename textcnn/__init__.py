@@ -1,0 +1,59 @@
+"""Convolutional networks for text in Cython, with the interface of scikit-learn.
+
+Names are imported when they are first used, so that ``textcnn.load`` and the command line start
+without scikit-learn.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from textcnn._version import __version__
+
+if TYPE_CHECKING:
+    from textcnn._show_versions import show_versions
+    from textcnn.classifier import TextCNNClassifier
+    from textcnn.io import ModelFileError
+    from textcnn.predictor import Explanation, NGram, Predictor, load
+    from textcnn.text.vectors import WordVectors, load_vectors
+    from textcnn.text.vocabulary import Vocabulary
+
+_HOMES = {
+    "Explanation": "textcnn.predictor",
+    "ModelFileError": "textcnn.io",
+    "NGram": "textcnn.predictor",
+    "Predictor": "textcnn.predictor",
+    "TextCNNClassifier": "textcnn.classifier",
+    "Vocabulary": "textcnn.text.vocabulary",
+    "WordVectors": "textcnn.text.vectors",
+    "load": "textcnn.predictor",
+    "load_vectors": "textcnn.text.vectors",
+    "show_versions": "textcnn._show_versions",
+}
+
+__all__ = [
+    "Explanation",
+    "ModelFileError",
+    "NGram",
+    "Predictor",
+    "TextCNNClassifier",
+    "Vocabulary",
+    "WordVectors",
+    "__version__",
+    "load",
+    "load_vectors",
+    "show_versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'textcnn' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -126,8 +126,8 @@ class SGD(Optimizer):
 
 SOLVERS: dict[str, type[Optimizer]] = {"adam": Adam, "adadelta": Adadelta, "sgd": SGD}
 
-# The usual first learning rate of each solver.
-DEFAULT_RATES = {"adam": 0.001, "adadelta": 1.0, "sgd": 0.1}
+# First learning rates: Adam's by cross-validation, the others as usual.
+DEFAULT_RATES = {"adam": 0.002, "adadelta": 1.0, "sgd": 0.1}
 
 
 def clip_scale(gradients: list[Gradient], max_norm: float | None, n_threads: int) -> float:

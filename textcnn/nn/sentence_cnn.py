@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class SentenceCNN:
     marks: np.ndarray = field(init=False, repr=False)
     work: Workspace = field(init=False, repr=False)
 
-    ARRAYS = ("embedding", "filters", "filter_bias", "weights", "bias")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("embedding", "filters", "filter_bias", "weights", "bias")
 
     def __post_init__(self) -> None:
         self.work = Workspace()
@@ -156,6 +157,10 @@ class SentenceCNN:
         )  # fmt: skip
         return layers.dense(pooled, self.weights, self.bias, self.work, n_threads)
 
+    def copy(self) -> SentenceCNN:
+        """A network with arrays of its own."""
+        return SentenceCNN(**self.copy_arrays(), layout=self.layout, n_frozen=self.n_frozen)
+
     def copy_arrays(self) -> dict[str, np.ndarray]:
         """A copy of every array, to come back to with `restore_arrays`."""
         return {name: getattr(self, name).copy() for name in self.ARRAYS}
@@ -164,6 +169,14 @@ class SentenceCNN:
         """Take the values of `copy_arrays` back."""
         for name, value in arrays.items():
             getattr(self, name)[...] = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the scratch memory."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("marks", "work")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
 
     def is_finite(self) -> bool:
         """True if no array holds NaN or infinity."""

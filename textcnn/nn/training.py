@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -109,6 +110,12 @@ class Trainer:
         self.n_steps = 0
         self.n_planned_steps = 0
         self.stop_requested = False
+
+    def continued(self, network: SentenceCNN) -> Trainer:
+        """This trainer with its optimiser's state and count of steps, for a copy of its network."""
+        other = copy.deepcopy(self, {id(self.network): network, id(self.rng): self.rng})
+        other.stop_requested = False
+        return other
 
     def fit(
         self,

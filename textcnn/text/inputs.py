@@ -1,0 +1,73 @@
+"""The forms in which texts may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+# One text: a string, or its tokens.
+Text: TypeAlias = str | list[str] | tuple[str, ...]
+
+_EXPECTED = "expected a list (or Series, array, iterator) of texts, each a str or a list of str tokens"
+
+
+def as_texts(X: Any, name: str = "X") -> list[Text]:
+    """Turn any usual container of texts into a list; the texts themselves are not copied.
+
+    Parameters
+    ----------
+    X : list, tuple, ndarray, pandas or polars Series, Arrow array, one-column frame, or iterable
+    name : str, default="X"
+        How error messages call it.
+
+    Returns
+    -------
+    list of str or of list of str
+
+    Raises
+    ------
+    ValueError
+        If X is a single string, or a table with more than one column.
+    TypeError
+        If X is no container, is sparse, or holds anything but texts (the message tells which item).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from textcnn.text.inputs import as_texts
+    >>> as_texts(np.array(["so", "it", "goes"]))
+    ['so', 'it', 'goes']
+    """
+    if type(X) is list:
+        texts = X
+    elif isinstance(X, (str, bytes)):
+        raise ValueError(f"{name} is a single string, but {_EXPECTED}; put it in a list: [text]")
+    elif isinstance(X, dict) or hasattr(X, "tocsr"):
+        raise TypeError(f"{name} is a {type(X).__name__}, but {_EXPECTED}")
+    else:
+        texts = _from_container(X, name)
+    for position, text in enumerate(texts):
+        if not isinstance(text, (str, list, tuple)):
+            raise TypeError(_not_a_text(f"{name}[{position}]", text))
+    return texts
+
+
+def _from_container(X: Any, name: str) -> list[Any]:
+    shape = getattr(X, "shape", None)
+    if shape is not None and len(shape) != 1:
+        if len(shape) != 2 or shape[1] != 1:
+            raise ValueError(f"{name} has shape {tuple(shape)}, but {_EXPECTED}; choose one column")
+        return list(np.asarray(X).ravel().tolist())
+    for method in ("to_pylist", "to_list", "tolist"):  # Arrow arrays, Series, NumPy arrays
+        if hasattr(X, method):
+            return list(getattr(X, method)())
+    if isinstance(X, Iterable):
+        return list(X)
+    raise TypeError(f"{name} is a {type(X).__name__}, but {_EXPECTED}")
+
+
+def _not_a_text(where: str, text: Any) -> str:
+    found = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
+    return f"{where} is {found}, but every text must be a str or a list of str; replace or drop it"
