@@ -1,0 +1,399 @@
+"""Convolution over token embeddings, ReLU and max over time, forward and backward.
+
+A filter of width w over embeddings is a sum of w rows of projected tokens, so each distinct token is
+projected once (``projected = rows @ weights.T``, one matrix product) and the convolution gathers
+and adds. Neither the convolution's output nor a dense gradient of it is ever stored: the gradient of
+the maximum reaches one window for each text and filter.
+
+Notation, shared by all functions here
+    n texts, t tokens, m distinct tokens, d embedding dimensions, f filters of each width,
+    n_out = n_widths * f, r = f * sum(kernel_sizes).
+    weights (r, d) : the block of width i starts at row f * sum(kernel_sizes[:i]);
+                     row block + j * f + q is tap j of the filter q of that width.
+    pads (n_widths, 2) : positions of zero padding to the left and right of every text.
+    A text of n > 0 tokens has max(1, n + left + right - w + 1) windows; window p starts at token
+    p - left; taps outside the text are left out. An empty text has no window.
+"""
+
+from cython cimport floating
+from cython.parallel cimport parallel, prange, threadid
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc
+
+from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._simd cimport (
+    TEXTCNN_NO_WINDOW,
+    active_table,
+    conv_max,
+    simd_table,
+    weighted_sum,
+)
+
+NO_WINDOW = TEXTCNN_NO_WINDOW
+
+
+cdef inline Py_ssize_t count_windows(Py_ssize_t n_tokens, Py_ssize_t width, Py_ssize_t pad) noexcept nogil:
+    return max(<Py_ssize_t>1, n_tokens + pad - width + 1) if n_tokens > 0 else 0
+
+
+cdef Py_ssize_t check_layout(
+    const Py_ssize_t[::1] kernel_sizes,
+    const Py_ssize_t[:, ::1] pads,
+    Py_ssize_t n_filters,
+) except -1:
+    """Check widths and padding; return the number of weight rows r."""
+    cdef Py_ssize_t i, total = 0
+    if pads.shape[0] != kernel_sizes.shape[0] or pads.shape[1] != 2:
+        raise ValueError(f"pads is ({pads.shape[0]}, {pads.shape[1]}) for {kernel_sizes.shape[0]} widths")
+    if n_filters < 0:
+        raise ValueError(f"n_filters is {n_filters}")
+    for i in range(kernel_sizes.shape[0]):
+        if kernel_sizes[i] < 1 or pads[i, 0] < 0 or pads[i, 1] < 0:
+            raise ValueError(f"width {kernel_sizes[i]} with padding ({pads[i, 0]}, {pads[i, 1]})")
+        total += kernel_sizes[i]
+    return total * n_filters
+
+
+cdef int check_packed(
+    const int32_t[::1] slots,
+    const Py_ssize_t[::1] offsets,
+    Py_ssize_t n_slots,
+) except -1:
+    """Check a packed batch: offsets rise from 0 to the number of tokens, slots are in range."""
+    cdef Py_ssize_t i, n = offsets.shape[0] - 1
+    if n < 0 or offsets[0] != 0 or offsets[n] != slots.shape[0]:
+        raise ValueError(f"offsets must start with 0 and end with the number of tokens, {slots.shape[0]}")
+    for i in range(n):
+        if offsets[i] > offsets[i + 1]:
+            raise ValueError(f"offsets fall from {offsets[i]} to {offsets[i + 1]} at text {i}")
+        if offsets[i + 1] - offsets[i] > 2**30:
+            raise ValueError(f"text {i} has {offsets[i + 1] - offsets[i]} tokens, more than 2**30")
+    for i in range(slots.shape[0]):
+        if slots[i] < 0 or slots[i] >= n_slots:
+            raise ValueError(f"token {i} points to row {slots[i]} of {n_slots}")
+    return 0
+
+
+def conv_max_forward(
+    const floating[:, ::1] projected,      # IN   (m, r)
+    const floating[::1] bias,              # IN   (n_out,)
+    const int32_t[::1] slots,              # IN   (t,) row of `projected` of each token
+    const Py_ssize_t[::1] offsets,         # IN   (n + 1,)
+    const Py_ssize_t[::1] kernel_sizes,    # IN   (n_widths,)
+    const Py_ssize_t[:, ::1] pads,         # IN   (n_widths, 2)
+    Py_ssize_t n_filters,
+    bint relu,
+    floating[:, ::1] out,                  # OUT  (n, n_out)
+    int32_t[:, ::1] argmax,                # OUT  (n, n_out)
+    int n_threads=1,
+):
+    """out[i, q] = max over windows p of bias[q] + sum_j projected[slot of token p - left + j, row (j, q)].
+
+    With `relu`, max(0, .). argmax is the start p - left of the first window that attains the maximum,
+    NO_WINDOW where there is none or where ReLU gave 0.
+    """
+    cdef Py_ssize_t n_widths = kernel_sizes.shape[0]
+    cdef Py_ssize_t n_rows = check_layout(kernel_sizes, pads, n_filters)
+    cdef Py_ssize_t n = offsets.shape[0] - 1, t = slots.shape[0]
+    check_packed(slots, offsets, projected.shape[0])
+    if projected.shape[1] != n_rows or bias.shape[0] != n_widths * n_filters:
+        raise ValueError(
+            f"projected ({projected.shape[0]}, {projected.shape[1]}) and bias ({bias.shape[0]},) do not "
+            f"fit {n_rows} weight rows and {n_widths * n_filters} filters"
+        )
+    if (out.shape[0] != n or argmax.shape[0] != n or out.shape[1] != n_widths * n_filters
+            or argmax.shape[1] != n_widths * n_filters):
+        raise ValueError(f"out and argmax must be ({n}, {n_widths * n_filters})")
+    if n == 0 or n_widths * n_filters == 0:
+        return
+
+    cdef const simd_table *table = active_table()
+    cdef const floating **rows = <const floating **>malloc(max(1, t) * sizeof(floating *))
+    cdef Py_ssize_t *blocks = <Py_ssize_t *>malloc(n_widths * sizeof(Py_ssize_t))
+    cdef Py_ssize_t task, i, q, w, n_tokens, row = 0
+    cdef int team = team_size(n_threads, <double>t * n_rows)
+    if rows == NULL or blocks == NULL:
+        free(rows)
+        free(blocks)
+        raise MemoryError(f"no memory for the row pointers of {t} tokens")
+    try:
+        with nogil:
+            for i in range(n_widths):
+                blocks[i] = row
+                row += kernel_sizes[i] * n_filters
+            for i in range(t):
+                rows[i] = &projected[0, 0] + slots[i] * n_rows
+            for task in prange(n * n_widths, schedule="dynamic", chunksize=4, num_threads=team):
+                i = task // n_widths
+                w = task % n_widths
+                q = w * n_filters
+                n_tokens = offsets[i + 1] - offsets[i]
+                if n_tokens == 0:
+                    empty_text(n_filters, &out[i, q], &argmax[i, q])
+                else:
+                    conv_max(
+                        table, rows + offsets[i], n_tokens, kernel_sizes[w], pads[w, 0],
+                        count_windows(n_tokens, kernel_sizes[w], pads[w, 0] + pads[w, 1]), n_filters,
+                        blocks[w], n_filters, &bias[q], relu, &out[i, q], &argmax[i, q],
+                    )
+    finally:
+        free(rows)
+        free(blocks)
+
+
+cdef void empty_text(Py_ssize_t n_filters, floating *out, int32_t *argmax) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(n_filters):
+        out[q] = 0
+        argmax[q] = TEXTCNN_NO_WINDOW
+
+
+def conv_max_backward(
+    const floating[:, ::1] d_out,          # IN   (n, n_out)
+    const int32_t[:, ::1] argmax,          # IN   (n, n_out) of the forward pass
+    const floating[:, ::1] rows,           # IN   (m, d) embeddings of the distinct tokens
+    const floating[:, :] weights,          # IN   (r, d2) the columns whose embeddings are trained
+    const int32_t[::1] slots,              # IN   (t,)
+    const Py_ssize_t[::1] offsets,         # IN   (n + 1,)
+    const Py_ssize_t[::1] kernel_sizes,    # IN   (n_widths,)
+    const Py_ssize_t[:, ::1] pads,         # IN   (n_widths, 2)
+    Py_ssize_t n_filters,
+    floating[:, ::1] d_weights,            # OUT  (r, d)
+    floating[::1] d_bias,                  # OUT  (n_out,)
+    floating[:, ::1] d_rows=None,          # OUT  (m, d2) or None
+    int n_threads=1,
+):
+    """Gradients of `conv_max_forward` with ``projected = rows @ weights.T``.
+
+    With G = d loss / d projected, which has one entry d_out[i, q] for each text i, filter q and tap j
+    inside the text, in the row of the token at argmax[i, q] + j:
+    d_weights = G' rows and d_rows = G weights.
+
+    A thread owns the filters (d_weights) or the tokens (d_rows) that it adds to; the order of every
+    sum is given by the batch alone. Entries with d_out = 0 cost nothing.
+    """
+    cdef Py_ssize_t n_widths = kernel_sizes.shape[0]
+    cdef Py_ssize_t n_rows = check_layout(kernel_sizes, pads, n_filters)
+    cdef Py_ssize_t n_out = n_widths * n_filters, n = offsets.shape[0] - 1
+    check_packed(slots, offsets, rows.shape[0])
+    if d_out.shape[0] != n or argmax.shape[0] != n or d_out.shape[1] != n_out or argmax.shape[1] != n_out:
+        raise ValueError(f"d_out and argmax must be ({n}, {n_out})")
+    if d_weights.shape[0] != n_rows or d_weights.shape[1] != rows.shape[1] or d_bias.shape[0] != n_out:
+        raise ValueError(f"d_weights must be ({n_rows}, {rows.shape[1]}) and d_bias ({n_out},)")
+    if d_rows is not None:
+        if weights.shape[0] != n_rows or weights.strides[1] != <Py_ssize_t>sizeof(floating):
+            raise ValueError(f"weights must have {n_rows} rows with adjacent columns")
+        if d_rows.shape[0] != rows.shape[0] or d_rows.shape[1] != weights.shape[1]:
+            raise ValueError(f"d_rows must be ({rows.shape[0]}, {weights.shape[1]})")
+    if n_out == 0:
+        if d_rows is not None:
+            d_rows[:] = 0
+        return
+    weight_gradient(d_out, argmax, rows, slots, offsets, kernel_sizes, n_filters, d_weights, d_bias, n_threads)
+    if d_rows is not None:
+        row_gradient(d_out, argmax, weights, slots, offsets, kernel_sizes, n_filters, d_rows, n_threads)
+
+
+cdef int weight_gradient(
+    const floating[:, ::1] d_out,
+    const int32_t[:, ::1] argmax,
+    const floating[:, ::1] rows,
+    const int32_t[::1] slots,
+    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t[::1] kernel_sizes,
+    Py_ssize_t n_filters,
+    floating[:, ::1] d_weights,
+    floating[::1] d_bias,
+    int n_threads,
+) except -1:
+    """d_weights[row (j, q)] = sum over texts of d_out[i, q] * rows[token at argmax[i, q] + j]."""
+    cdef Py_ssize_t n = offsets.shape[0] - 1, n_out = d_out.shape[1], q
+    cdef int team = team_size(n_threads, <double>n * d_weights.shape[0] * rows.shape[1])
+    # each thread's entries of one tap: n embedding rows and their factors
+    cdef const floating **picked = <const floating **>malloc(max(1, team * n) * sizeof(floating *))
+    cdef floating *values = <floating *>malloc(max(1, team * n) * sizeof(floating))
+    if picked == NULL or values == NULL:
+        free(picked)
+        free(values)
+        raise MemoryError(f"no memory for the gradient of {n} texts")
+    for q in prange(n_out, schedule="static", num_threads=team, nogil=True):
+        filter_gradient(
+            q, d_out, argmax, rows, slots, offsets, kernel_sizes, n_filters, d_weights, d_bias,
+            picked + threadid() * n, values + threadid() * n,
+        )
+    free(picked)
+    free(values)
+    return 0
+
+
+cdef void filter_gradient(
+    Py_ssize_t q,
+    const floating[:, ::1] d_out,
+    const int32_t[:, ::1] argmax,
+    const floating[:, ::1] rows,
+    const int32_t[::1] slots,
+    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t[::1] kernel_sizes,
+    Py_ssize_t n_filters,
+    floating[:, ::1] d_weights,
+    floating[::1] d_bias,
+    const floating **picked,           # scratch (n,)
+    floating *values,                  # scratch (n,)
+) noexcept nogil:
+    """The gradients of filter q: its bias and its taps."""
+    cdef const simd_table *table = active_table()
+    cdef Py_ssize_t n = offsets.shape[0] - 1, d = rows.shape[1], w = q // n_filters
+    cdef Py_ssize_t row = first_row(kernel_sizes, w) * n_filters + q % n_filters
+    cdef Py_ssize_t i, j, at, count
+    d_bias[q] = 0
+    for i in range(n):
+        if argmax[i, q] != TEXTCNN_NO_WINDOW:
+            d_bias[q] += d_out[i, q]
+    if d == 0:
+        return
+    for j in range(kernel_sizes[w]):
+        count = 0
+        for i in range(n):
+            at = <Py_ssize_t>argmax[i, q] + j
+            if d_out[i, q] != 0 and 0 <= at < offsets[i + 1] - offsets[i]:
+                picked[count] = &rows[0, 0] + slots[offsets[i] + at] * d
+                values[count] = d_out[i, q]
+                count += 1
+        weighted_sum(table, count, picked, values, False, d, &d_weights[row + j * n_filters, 0])
+
+
+cdef inline Py_ssize_t first_row(const Py_ssize_t[::1] kernel_sizes, Py_ssize_t w) noexcept nogil:
+    """Sum of the kernel sizes before width w."""
+    cdef Py_ssize_t i, total = 0
+    for i in range(w):
+        total += kernel_sizes[i]
+    return total
+
+
+cdef int row_gradient(
+    const floating[:, ::1] d_out,
+    const int32_t[:, ::1] argmax,
+    const floating[:, :] weights,
+    const int32_t[::1] slots,
+    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t[::1] kernel_sizes,
+    Py_ssize_t n_filters,
+    floating[:, ::1] d_rows,
+    int n_threads,
+) except -1:
+    """d_rows[u] = sum over the entries of G in row u of d_out[i, q] * weights[row (j, q)].
+
+    First the entries of each text are sorted by token, then each distinct token adds those of its
+    occurrences, in the order of the batch.
+    """
+    cdef const simd_table *table = active_table()
+    cdef Py_ssize_t n = offsets.shape[0] - 1, t = slots.shape[0], m = d_rows.shape[0]
+    cdef Py_ssize_t n_rows = weights.shape[0], d = d_rows.shape[1], i, u, o, token
+    # entries of token k of the batch: [starts[k], starts[k] + counts[k])
+    cdef const floating **picked = <const floating **>malloc(max(1, n * n_rows) * sizeof(floating *))
+    cdef floating *values = <floating *>malloc(max(1, n * n_rows) * sizeof(floating))
+    cdef Py_ssize_t *starts = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *counts = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
+    # occurrences of slot u: occurrences[first[u]], ..., occurrences[first[u + 1] - 1]
+    cdef Py_ssize_t *first = <Py_ssize_t *>malloc((m + 2) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *occurrences = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
+    cdef int team = team_size(n_threads, <double>n * n_rows * d)
+    cdef bint resume
+    try:
+        if (picked == NULL or values == NULL or starts == NULL or counts == NULL or first == NULL
+                or occurrences == NULL):
+            raise MemoryError(f"no memory for the gradient of {t} tokens")
+        if d == 0:
+            return 0
+        with nogil:
+            index_occurrences(slots, m, first, occurrences)
+            with parallel(num_threads=team):
+                for i in prange(n, schedule="static"):
+                    sort_entries(
+                        &d_out[i, 0], &argmax[i, 0], &weights[0, 0],
+                        weights.strides[0] // <Py_ssize_t>sizeof(floating), kernel_sizes, n_filters,
+                        offsets[i + 1] - offsets[i], i * n_rows, picked, values, starts + offsets[i],
+                        counts + offsets[i],
+                    )
+                for u in prange(m, schedule="dynamic", chunksize=16):
+                    resume = False
+                    for o in range(first[u], first[u + 1]):
+                        token = occurrences[o]
+                        if counts[token] > 0:
+                            weighted_sum(table, counts[token], picked + starts[token],
+                                         values + starts[token], resume, d, &d_rows[u, 0])
+                            resume = True
+                    if not resume:
+                        weighted_sum(table, 0, picked, values, False, d, &d_rows[u, 0])
+    finally:
+        free(picked)
+        free(values)
+        free(starts)
+        free(counts)
+        free(first)
+        free(occurrences)
+    return 0
+
+
+cdef void index_occurrences(
+    const int32_t[::1] slots,
+    Py_ssize_t m,
+    Py_ssize_t *first,
+    Py_ssize_t *occurrences,
+) noexcept nogil:
+    """Counting sort of the token positions by slot."""
+    cdef Py_ssize_t k, u
+    for u in range(m + 2):
+        first[u] = 0
+    for k in range(slots.shape[0]):
+        first[slots[k] + 2] += 1
+    for u in range(2, m + 2):
+        first[u] += first[u - 1]
+    for k in range(slots.shape[0]):  # first[u + 1] walks from the start of slot u to its end
+        occurrences[first[slots[k] + 1]] = k
+        first[slots[k] + 1] += 1
+
+
+cdef void sort_entries(
+    const floating *d_out,             # IN   (n_out,) of one text
+    const int32_t *argmax,             # IN   (n_out,)
+    const floating *weights,           # IN   (r, .)
+    Py_ssize_t weight_stride,
+    const Py_ssize_t[::1] kernel_sizes,
+    Py_ssize_t n_filters,
+    Py_ssize_t n_tokens,
+    Py_ssize_t base,                   # the text's first place in `picked` and `values`
+    const floating **picked,           # OUT
+    floating *values,                  # OUT
+    Py_ssize_t *starts,                # OUT  (n_tokens,)
+    Py_ssize_t *counts,                # OUT  (n_tokens,)
+) noexcept nogil:
+    """Counting sort of one text's entries (weight row, gradient) by token."""
+    cdef Py_ssize_t w, j, q, k, at, row, place
+    cdef floating g
+    for k in range(n_tokens):
+        counts[k] = 0
+    for w in range(kernel_sizes.shape[0]):
+        for q in range(w * n_filters, (w + 1) * n_filters):
+            if d_out[q] != 0:
+                for j in range(kernel_sizes[w]):
+                    at = <Py_ssize_t>argmax[q] + j
+                    if 0 <= at < n_tokens:
+                        counts[at] += 1
+    for k in range(n_tokens):
+        starts[k] = base
+        base += counts[k]
+        counts[k] = 0
+    row = 0
+    for w in range(kernel_sizes.shape[0]):
+        for q in range(n_filters):
+            g = d_out[w * n_filters + q]
+            if g != 0:
+                for j in range(kernel_sizes[w]):
+                    at = <Py_ssize_t>argmax[w * n_filters + q] + j
+                    if 0 <= at < n_tokens:
+                        place = starts[at] + counts[at]
+                        picked[place] = weights + (row + j * n_filters + q) * weight_stride
+                        values[place] = g
+                        counts[at] += 1
+        row += kernel_sizes[w] * n_filters

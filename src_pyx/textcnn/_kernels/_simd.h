@@ -1,0 +1,57 @@
+/* The hot loops, compiled once per instruction-set level behind a table of function pointers.
+
+   `_simd_kernels.c` is compiled for the compiler's default target ("generic") and, on x86-64, for
+   the levels x86-64-v2, -v3 and -v4. `_simd.pyx` chooses a table when it is imported. Everything
+   here works on one piece of work in one thread; the Cython modules split the work.
+
+   Two properties hold on every level: the arithmetic of one output row never depends on the other
+   rows of the call, and sums run in one fixed order. */
+
+#ifndef TEXTCNN_SIMD_H
+#define TEXTCNN_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* argmax of a text without a window, or of a filter that ReLU switched off everywhere. */
+#define TEXTCNN_NO_WINDOW INT32_MIN
+
+#define TEXTCNN_KERNELS(REAL, SUFFIX)                                                              \
+    /* Columns of one packed panel of the right-hand matrix. */                                    \
+    ptrdiff_t panel_width_##SUFFIX;                                                                \
+    /* panel (k, panel_width) <- b (k, n), n <= panel_width, missing columns zero. */              \
+    void (*pack_panel_##SUFFIX)(ptrdiff_t k, ptrdiff_t n, const REAL *b, ptrdiff_t row_stride,     \
+                                ptrdiff_t col_stride, REAL *panel);                                \
+    /* c (m, n) = a (m, k) panel + bias, then ReLU if `relu`; bias may be NULL. */                 \
+    void (*gemm_panel_##SUFFIX)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a,              \
+                                ptrdiff_t row_stride, ptrdiff_t col_stride, const REAL *panel,     \
+                                REAL *c, ptrdiff_t ldc, const REAL *bias, int relu);               \
+    /* One text, one kernel width: out (f) = max over windows of bias + sum of taps. rows[t] is    \
+       the projected row of token t; tap j of the first filter stands at block + j * tap_stride. */ \
+    void (*conv_max_##SUFFIX)(const REAL *const *rows, ptrdiff_t n_tokens, ptrdiff_t width,        \
+                              ptrdiff_t pad_left, ptrdiff_t n_windows, ptrdiff_t n_filters,        \
+                              ptrdiff_t block, ptrdiff_t tap_stride, const REAL *bias, int relu,   \
+                              REAL *out, int32_t *argmax);                                         \
+    /* out (d) = sum over e of values[e] * rows[e][0:d], added to out's own values if `resume`. */ \
+    void (*weighted_sum_##SUFFIX)(ptrdiff_t n_entries, const REAL *const *rows,                    \
+                                  const REAL *values, int resume, ptrdiff_t d, REAL *out);         \
+    /* One row of an optimiser step; the formulas stand in `_optim.pyx`. */                        \
+    void (*adam_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *first,             \
+                              REAL *second, REAL rate, REAL beta1, REAL beta2, REAL correction2,   \
+                              REAL epsilon, REAL scale, REAL l2);                                  \
+    void (*adadelta_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *acc_grad,      \
+                                  REAL *acc_update, REAL rate, REAL rho, REAL epsilon, REAL scale, \
+                                  REAL l2);                                                        \
+    void (*sgd_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *velocity,           \
+                             REAL rate, REAL momentum, int nesterov, REAL scale, REAL l2);
+
+typedef struct {
+    const char *level;
+    TEXTCNN_KERNELS(float, f32)
+    TEXTCNN_KERNELS(double, f64)
+} simd_table;
+
+/* The compiled tables, lowest level first, as far as this processor can run them; NULL ends them. */
+const simd_table *const *textcnn_simd_tables(void);
+
+#endif

@@ -1,0 +1,128 @@
+"""The table of hot loops (see _simd.h), and one wrapper each that picks the loop of the right type."""
+
+from cython cimport floating
+from libc.stdint cimport int32_t
+
+
+cdef extern from "_simd.h" nogil:
+    const int32_t TEXTCNN_NO_WINDOW
+
+    ctypedef struct simd_table:
+        const char *level
+        Py_ssize_t panel_width_f32
+        Py_ssize_t panel_width_f64
+        void (*pack_panel_f32)(Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                               float *) noexcept nogil
+        void (*pack_panel_f64)(Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                               double *) noexcept nogil
+        void (*gemm_panel_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                               const float *, float *, Py_ssize_t, const float *, int) noexcept nogil
+        void (*gemm_panel_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                               const double *, double *, Py_ssize_t, const double *, int) noexcept nogil
+        void (*conv_max_f32)(const float **, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                             Py_ssize_t, Py_ssize_t, const float *, int, float *, int32_t *) noexcept nogil
+        void (*conv_max_f64)(const double **, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                             Py_ssize_t, Py_ssize_t, const double *, int, double *, int32_t *) noexcept nogil
+        void (*weighted_sum_f32)(Py_ssize_t, const float **, const float *, int, Py_ssize_t,
+                                 float *) noexcept nogil
+        void (*weighted_sum_f64)(Py_ssize_t, const double **, const double *, int, Py_ssize_t,
+                                 double *) noexcept nogil
+        void (*adam_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, float, float,
+                             float, float, float, float) noexcept nogil
+        void (*adam_row_f64)(Py_ssize_t, double *, const double *, double *, double *, double, double,
+                             double, double, double, double, double) noexcept nogil
+        void (*adadelta_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, float,
+                                 float, float, float) noexcept nogil
+        void (*adadelta_row_f64)(Py_ssize_t, double *, const double *, double *, double *, double, double,
+                                 double, double, double) noexcept nogil
+        void (*sgd_row_f32)(Py_ssize_t, float *, const float *, float *, float, float, int, float,
+                            float) noexcept nogil
+        void (*sgd_row_f64)(Py_ssize_t, double *, const double *, double *, double, double, int, double,
+                            double) noexcept nogil
+
+
+cdef const simd_table* active_table() noexcept nogil
+
+
+cdef inline Py_ssize_t panel_width(const simd_table *table, const floating *like) noexcept nogil:
+    if floating is float:
+        return table.panel_width_f32
+    else:
+        return table.panel_width_f64
+
+
+cdef inline void pack_panel(
+    const simd_table *table, Py_ssize_t k, Py_ssize_t n, const floating *b, Py_ssize_t row_stride,
+    Py_ssize_t col_stride, floating *panel,
+) noexcept nogil:
+    if floating is float:
+        table.pack_panel_f32(k, n, b, row_stride, col_stride, panel)
+    else:
+        table.pack_panel_f64(k, n, b, row_stride, col_stride, panel)
+
+
+cdef inline void gemm_panel(
+    const simd_table *table, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating *a,
+    Py_ssize_t row_stride, Py_ssize_t col_stride, const floating *panel, floating *c, Py_ssize_t ldc,
+    const floating *bias, bint relu,
+) noexcept nogil:
+    if floating is float:
+        table.gemm_panel_f32(m, n, k, a, row_stride, col_stride, panel, c, ldc, bias, relu)
+    else:
+        table.gemm_panel_f64(m, n, k, a, row_stride, col_stride, panel, c, ldc, bias, relu)
+
+
+cdef inline void conv_max(
+    const simd_table *table, const floating **rows, Py_ssize_t n_tokens, Py_ssize_t width,
+    Py_ssize_t pad_left, Py_ssize_t n_windows, Py_ssize_t n_filters, Py_ssize_t block,
+    Py_ssize_t tap_stride, const floating *bias, bint relu, floating *out, int32_t *argmax,
+) noexcept nogil:
+    if floating is float:
+        table.conv_max_f32(rows, n_tokens, width, pad_left, n_windows, n_filters, block, tap_stride, bias,
+                           relu, out, argmax)
+    else:
+        table.conv_max_f64(rows, n_tokens, width, pad_left, n_windows, n_filters, block, tap_stride, bias,
+                           relu, out, argmax)
+
+
+cdef inline void weighted_sum(
+    const simd_table *table, Py_ssize_t n_entries, const floating **rows, const floating *values,
+    bint resume, Py_ssize_t d, floating *out,
+) noexcept nogil:
+    if floating is float:
+        table.weighted_sum_f32(n_entries, rows, values, resume, d, out)
+    else:
+        table.weighted_sum_f64(n_entries, rows, values, resume, d, out)
+
+
+cdef inline void adam_row(
+    const simd_table *table, Py_ssize_t d, floating *param, const floating *grad, floating *first,
+    floating *second, floating rate, floating beta1, floating beta2, floating correction2,
+    floating epsilon, floating scale, floating l2,
+) noexcept nogil:
+    if floating is float:
+        table.adam_row_f32(d, param, grad, first, second, rate, beta1, beta2, correction2, epsilon, scale,
+                           l2)
+    else:
+        table.adam_row_f64(d, param, grad, first, second, rate, beta1, beta2, correction2, epsilon, scale,
+                           l2)
+
+
+cdef inline void adadelta_row(
+    const simd_table *table, Py_ssize_t d, floating *param, const floating *grad, floating *acc_grad,
+    floating *acc_update, floating rate, floating rho, floating epsilon, floating scale, floating l2,
+) noexcept nogil:
+    if floating is float:
+        table.adadelta_row_f32(d, param, grad, acc_grad, acc_update, rate, rho, epsilon, scale, l2)
+    else:
+        table.adadelta_row_f64(d, param, grad, acc_grad, acc_update, rate, rho, epsilon, scale, l2)
+
+
+cdef inline void sgd_row(
+    const simd_table *table, Py_ssize_t d, floating *param, const floating *grad, floating *velocity,
+    floating rate, floating momentum, bint nesterov, floating scale, floating l2,
+) noexcept nogil:
+    if floating is float:
+        table.sgd_row_f32(d, param, grad, velocity, rate, momentum, nesterov, scale, l2)
+    else:
+        table.sgd_row_f64(d, param, grad, velocity, rate, momentum, nesterov, scale, l2)

@@ -1,0 +1,376 @@
+/* The hot loops for one type: REAL, with INT the signed integer of the same size. */
+
+#define FN(name) PASTE(name, SUFFIX)
+#define VEC FN(vec)
+#define LOADED FN(loaded)
+#define IVEC FN(ivec)
+
+#if defined(__GNUC__)
+typedef REAL VEC __attribute__((vector_size(VECTOR_BYTES)));
+typedef INT IVEC __attribute__((vector_size(VECTOR_BYTES)));
+/* The same vector at any address. */
+typedef REAL LOADED __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+#ifndef LANES
+#define LANES(T) ((ptrdiff_t)(VECTOR_BYTES / sizeof(T)))
+/* Bits of `yes` where the mask is all ones, of `no` where it is zero; T is the result's type. */
+#define SELECT(T, mask, yes, no) ((T)(((mask) & (IVEC)(yes)) | (~(mask) & (IVEC)(no))))
+#endif
+#else
+typedef REAL VEC;
+typedef INT IVEC;
+typedef REAL LOADED;
+#ifndef LANES
+#define LANES(T) ((ptrdiff_t)1)
+#define SELECT(T, mask, yes, no) ((T)((mask) ? (yes) : (no)))
+#endif
+#endif
+#ifndef PANEL_WIDTH
+#define PANEL_WIDTH(T) (2 * LANES(T))
+/* A block of the inner dimension: its panel stays in the first-level cache. */
+#define INNER_BLOCK 384
+#endif
+
+INLINE VEC FN(load)(const REAL *p) { return *(const LOADED *)p; }
+INLINE void FN(store)(REAL *p, VEC v) { *(LOADED *)p = v; }
+
+/* ---- matrix products ------------------------------------------------------------------------ */
+
+static void FN(pack_panel)(ptrdiff_t k, ptrdiff_t n, const REAL *b, ptrdiff_t row_stride,
+                           ptrdiff_t col_stride, REAL *panel)
+{
+    const ptrdiff_t width = PANEL_WIDTH(REAL);
+    if (n < width)
+        memset(panel, 0, (size_t)(k * width) * sizeof(REAL));
+    if (row_stride == 1) { /* b is the transpose of a C-contiguous matrix: read it along its rows */
+        ptrdiff_t p = 0;
+        for (; p + 16 <= k; p += 16) /* a block that stays in cache while it is written across */
+            for (ptrdiff_t j = 0; j < n; j++)
+                for (ptrdiff_t q = p; q < p + 16; q++)
+                    panel[q * width + j] = b[q + j * col_stride];
+        for (; p < k; p++)
+            for (ptrdiff_t j = 0; j < n; j++)
+                panel[p * width + j] = b[p + j * col_stride];
+        return;
+    }
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t j = 0; j < n; j++)
+            panel[p * width + j] = b[p * row_stride + j * col_stride];
+}
+
+/* c (rows, panel_width) += a (rows, k) panel (k, panel_width), `rows` known when compiling. Every
+   element has one sum that runs over k in order, whatever the tile that it falls into. */
+INLINE void FN(tile)(const int rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride,
+                     ptrdiff_t col_stride, const REAL *panel, REAL *c, ptrdiff_t ldc, int resume,
+                     const REAL *bias, int relu)
+{
+    const ptrdiff_t lanes = LANES(REAL);
+    VEC sum[TILE_ROWS][2];
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = resume ? FN(load)(c + i * ldc) : (VEC){0};
+        sum[i][1] = resume ? FN(load)(c + i * ldc + lanes) : (VEC){0};
+    }
+    for (ptrdiff_t p = 0; p < k; p++) {
+        const VEC b0 = FN(load)(panel + p * 2 * lanes);
+        const VEC b1 = FN(load)(panel + p * 2 * lanes + lanes);
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            const REAL x = a[i * row_stride + p * col_stride];
+            sum[i][0] += x * b0;
+            sum[i][1] += x * b1;
+        }
+    }
+    if (bias) {
+        const VEC bias0 = FN(load)(bias), bias1 = FN(load)(bias + lanes);
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += bias0;
+            sum[i][1] += bias1;
+        }
+    }
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        FN(store)(c + i * ldc, sum[i][0]);
+        FN(store)(c + i * ldc + lanes, sum[i][1]);
+    }
+    if (relu)
+        for (int i = 0; i < rows; i++)
+            for (ptrdiff_t j = 0; j < 2 * lanes; j++)
+                c[i * ldc + j] = c[i * ldc + j] > 0 ? c[i * ldc + j] : 0;
+}
+
+#define TILE_CASE(n)                                                                               \
+    case n:                                                                                        \
+        if (col_stride == 1)                                                                       \
+            FN(tile)(n, k, a, row_stride, 1, panel, c, ldc, resume, bias, relu);                   \
+        else                                                                                       \
+            FN(tile)(n, k, a, row_stride, col_stride, panel, c, ldc, resume, bias, relu);          \
+        break;
+
+static void FN(tile_rows)(int rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride,
+                          ptrdiff_t col_stride, const REAL *panel, REAL *c, ptrdiff_t ldc,
+                          int resume, const REAL *bias, int relu)
+{
+    switch (rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+        TILE_CASE(3)
+        TILE_CASE(4)
+#if TILE_ROWS > 4
+        TILE_CASE(5)
+        TILE_CASE(6)
+#endif
+#if TILE_ROWS > 6
+        TILE_CASE(7)
+        TILE_CASE(8)
+        TILE_CASE(9)
+        TILE_CASE(10)
+        TILE_CASE(11)
+        TILE_CASE(12)
+#endif
+    }
+}
+#undef TILE_CASE
+
+static void FN(gemm_panel)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a,
+                           ptrdiff_t row_stride, ptrdiff_t col_stride, const REAL *panel, REAL *c,
+                           ptrdiff_t ldc, const REAL *bias, int relu)
+{
+    enum { WIDTH = PANEL_WIDTH(REAL) };
+    REAL narrow[TILE_ROWS * WIDTH], narrow_bias[WIDTH];
+    const int full = n == WIDTH;
+    if (bias && !full) {
+        memset(narrow_bias, 0, sizeof narrow_bias);
+        memcpy(narrow_bias, bias, (size_t)n * sizeof(REAL));
+        bias = narrow_bias;
+    }
+    ptrdiff_t p = 0;
+    do { /* once even for k = 0: the result is then the bias */
+        const ptrdiff_t depth = k - p < INNER_BLOCK ? k - p : INNER_BLOCK;
+        const int last = p + depth == k;
+        for (ptrdiff_t i = 0; i < m; i += TILE_ROWS) {
+            const int rows = (int)(m - i < TILE_ROWS ? m - i : TILE_ROWS);
+            REAL *target = full ? c + i * ldc : narrow;
+            const ptrdiff_t target_ldc = full ? ldc : WIDTH;
+            if (!full && p > 0)
+                for (int r = 0; r < rows; r++)
+                    memcpy(narrow + r * WIDTH, c + (i + r) * ldc, (size_t)n * sizeof(REAL));
+            FN(tile_rows)(rows, depth, a + i * row_stride + p * col_stride, row_stride, col_stride,
+                          panel + p * WIDTH, target, target_ldc, p > 0, last ? bias : NULL,
+                          last && relu);
+            if (!full)
+                for (int r = 0; r < rows; r++)
+                    memcpy(c + (i + r) * ldc, narrow + r * WIDTH, (size_t)n * sizeof(REAL));
+        }
+        p += depth;
+    } while (p < k);
+}
+
+/* ---- convolution over projected tokens, ReLU and max over time -------------------------------- */
+
+/* `n` vectors of filters, at first, first + lanes, ... but never beyond `last`, the start of the
+   last full vector: the tail overlaps and computes a few filters twice, with the same result. */
+INLINE void FN(conv_max_block)(const int n, const REAL *const *rows, ptrdiff_t n_tokens,
+                               ptrdiff_t width, ptrdiff_t pad_left, ptrdiff_t n_windows,
+                               ptrdiff_t block, ptrdiff_t tap_stride, ptrdiff_t first,
+                               ptrdiff_t last, const REAL *bias, int relu, REAL *out, int32_t *argmax)
+{
+    const ptrdiff_t lanes = LANES(REAL);
+    ptrdiff_t at[4];
+    VEC best[4], b[4];
+    IVEC best_at[4];
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        at[v] = first + v * lanes < last ? first + v * lanes : last;
+        b[v] = FN(load)(bias + at[v]);
+        best[v] = relu ? (VEC){0} : (VEC){0} - (REAL)INFINITY;
+        best_at[v] = (IVEC){0} + (INT)TEXTCNN_NO_WINDOW;
+    }
+    for (ptrdiff_t p = 0; p < n_windows; p++) {
+        const ptrdiff_t start = p - pad_left;
+        const ptrdiff_t from = start < 0 ? -start : 0;
+        const ptrdiff_t to = start + width > n_tokens ? n_tokens - start : width;
+        VEC z[4];
+        UNROLL
+        for (int v = 0; v < n; v++)
+            z[v] = b[v];
+        for (ptrdiff_t j = from; j < to; j++) {
+            const REAL *row = rows[start + j] + block + j * tap_stride;
+            UNROLL
+            for (int v = 0; v < n; v++)
+                z[v] += FN(load)(row + at[v]);
+        }
+        UNROLL
+        for (int v = 0; v < n; v++) {
+            const IVEC above = z[v] > best[v]; /* strictly: the first maximum stays */
+            best[v] = SELECT(VEC, above, z[v], best[v]);
+            best_at[v] = SELECT(IVEC, above, (IVEC){0} + (INT)start, best_at[v]);
+        }
+    }
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        FN(store)(out + at[v], best[v]);
+        INT lane[LANES(REAL)];
+        memcpy(lane, &best_at[v], sizeof lane);
+        for (ptrdiff_t l = 0; l < lanes; l++)
+            argmax[at[v] + l] = (int32_t)lane[l];
+    }
+}
+
+static void FN(conv_max)(const REAL *const *rows, ptrdiff_t n_tokens, ptrdiff_t width,
+                         ptrdiff_t pad_left, ptrdiff_t n_windows, ptrdiff_t n_filters,
+                         ptrdiff_t block, ptrdiff_t tap_stride, const REAL *bias, int relu,
+                         REAL *out, int32_t *argmax)
+{
+    const ptrdiff_t lanes = LANES(REAL), last = n_filters - lanes;
+    ptrdiff_t f = 0;
+    if (last < 0) { /* fewer filters than a vector holds */
+        for (; f < n_filters; f++) {
+            REAL best = relu ? 0 : -(REAL)INFINITY;
+            int32_t best_at = TEXTCNN_NO_WINDOW;
+            for (ptrdiff_t p = 0; p < n_windows; p++) {
+                const ptrdiff_t start = p - pad_left;
+                REAL z = bias[f];
+                for (ptrdiff_t j = 0; j < width; j++)
+                    if (start + j >= 0 && start + j < n_tokens)
+                        z += rows[start + j][block + j * tap_stride + f];
+                if (z > best) {
+                    best = z;
+                    best_at = (int32_t)start;
+                }
+            }
+            out[f] = best;
+            argmax[f] = best_at;
+        }
+        return;
+    }
+#define CONV_MAX(n)                                                                                \
+    FN(conv_max_block)(n, rows, n_tokens, width, pad_left, n_windows, block, tap_stride, f, last,  \
+                       bias, relu, out, argmax)
+    for (; f + 4 * lanes <= n_filters; f += 4 * lanes)
+        CONV_MAX(4);
+    switch ((n_filters - f + lanes - 1) / lanes) {
+    case 4: CONV_MAX(4); break;
+    case 3: CONV_MAX(3); break;
+    case 2: CONV_MAX(2); break;
+    case 1: CONV_MAX(1); break;
+    }
+#undef CONV_MAX
+}
+
+/* ---- sparse times dense ----------------------------------------------------------------------- */
+
+/* `n` vectors of the output stay in registers while the entries pass by. */
+INLINE void FN(weighted_sum_block)(const int n, ptrdiff_t n_entries, const REAL *const *rows,
+                                   const REAL *values, int resume, ptrdiff_t first, ptrdiff_t last,
+                                   REAL *out)
+{
+    const ptrdiff_t lanes = LANES(REAL);
+    ptrdiff_t at[16];
+    VEC sum[16];
+    UNROLL
+    for (int v = 0; v < n; v++) {
+        at[v] = first + v * lanes < last ? first + v * lanes : last;
+        sum[v] = resume ? FN(load)(out + at[v]) : (VEC){0};
+    }
+    for (ptrdiff_t e = 0; e < n_entries; e++) {
+        const REAL x = values[e];
+        const REAL *row = rows[e];
+        UNROLL
+        for (int v = 0; v < n; v++)
+            sum[v] += x * FN(load)(row + at[v]);
+    }
+    UNROLL
+    for (int v = 0; v < n; v++)
+        FN(store)(out + at[v], sum[v]);
+}
+
+static void FN(weighted_sum)(ptrdiff_t n_entries, const REAL *const *rows, const REAL *values,
+                             int resume, ptrdiff_t d, REAL *out)
+{
+    const ptrdiff_t lanes = LANES(REAL), last = d - lanes;
+    if (last < 0) {
+        for (ptrdiff_t c = 0; c < d && !resume; c++)
+            out[c] = 0;
+        for (ptrdiff_t e = 0; e < n_entries; e++)
+            for (ptrdiff_t c = 0; c < d; c++)
+                out[c] += values[e] * rows[e][c];
+        return;
+    }
+    ptrdiff_t vectors = (d + lanes - 1) / lanes, done = 0;
+#define WEIGHTED_SUM(n)                                                                            \
+    case n:                                                                                        \
+        FN(weighted_sum_block)(n, n_entries, rows, values, resume, done * lanes, last, out);       \
+        break;
+    while (vectors > 0) {
+        /* Passes of equal size: 19 vectors are 10 + 9, not 16 + 3. */
+        const ptrdiff_t passes = (vectors + MAX_VECTORS - 1) / MAX_VECTORS;
+        const ptrdiff_t n = (vectors + passes - 1) / passes;
+        switch (n) {
+            WEIGHTED_SUM(1)
+            WEIGHTED_SUM(2)
+            WEIGHTED_SUM(3)
+            WEIGHTED_SUM(4)
+            WEIGHTED_SUM(5)
+            WEIGHTED_SUM(6)
+            WEIGHTED_SUM(7)
+            WEIGHTED_SUM(8)
+            WEIGHTED_SUM(9)
+            WEIGHTED_SUM(10)
+            WEIGHTED_SUM(11)
+            WEIGHTED_SUM(12)
+#if MAX_VECTORS > 12
+            WEIGHTED_SUM(13)
+            WEIGHTED_SUM(14)
+            WEIGHTED_SUM(15)
+            WEIGHTED_SUM(16)
+#endif
+        }
+        vectors -= n;
+        done += n;
+    }
+#undef WEIGHTED_SUM
+}
+
+/* ---- optimisers ------------------------------------------------------------------------------- */
+
+static void FN(adam_row)(ptrdiff_t d, REAL *restrict param, const REAL *restrict grad,
+                         REAL *restrict first, REAL *restrict second, REAL rate, REAL beta1,
+                         REAL beta2, REAL correction2, REAL epsilon, REAL scale, REAL l2)
+{
+    for (ptrdiff_t c = 0; c < d; c++) {
+        const REAL g = scale * grad[c] + l2 * param[c];
+        first[c] = beta1 * first[c] + (1 - beta1) * g;
+        second[c] = beta2 * second[c] + (1 - beta2) * g * g;
+        param[c] -= rate * first[c] / (SQRT(second[c] * correction2) + epsilon);
+    }
+}
+
+static void FN(adadelta_row)(ptrdiff_t d, REAL *restrict param, const REAL *restrict grad,
+                             REAL *restrict acc_grad, REAL *restrict acc_update, REAL rate,
+                             REAL rho, REAL epsilon, REAL scale, REAL l2)
+{
+    for (ptrdiff_t c = 0; c < d; c++) {
+        const REAL g = scale * grad[c] + l2 * param[c];
+        acc_grad[c] = rho * acc_grad[c] + (1 - rho) * g * g;
+        const REAL update = SQRT(acc_update[c] + epsilon) / SQRT(acc_grad[c] + epsilon) * g;
+        acc_update[c] = rho * acc_update[c] + (1 - rho) * update * update;
+        param[c] -= rate * update;
+    }
+}
+
+static void FN(sgd_row)(ptrdiff_t d, REAL *restrict param, const REAL *restrict grad,
+                        REAL *restrict velocity, REAL rate, REAL momentum, int nesterov, REAL scale,
+                        REAL l2)
+{
+    for (ptrdiff_t c = 0; c < d; c++) {
+        const REAL step = rate * (scale * grad[c] + l2 * param[c]);
+        velocity[c] = momentum * velocity[c] - step;
+        param[c] += nesterov ? momentum * velocity[c] - step : velocity[c];
+    }
+}
+
+#undef FN
+#undef VEC
+#undef LOADED
+#undef IVEC
