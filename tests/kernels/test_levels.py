@@ -37,13 +37,9 @@ def test_level_asked_for_is_the_active_one(level):
 
 @pytest.mark.parametrize("level", _simd.available_levels())
 def test_kernels_at_level(level):
+    not_kernels = {"test_levels.py", "test_reference.py"}
+    files = [str(path) for path in sorted(HERE.glob("test_*.py")) if path.name not in not_kernels]
     finished = run(
-        level,
-        *("-m", "pytest", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=levels"),
-        *(
-            str(path)
-            for path in sorted(HERE.glob("test_*.py"))
-            if path.name not in ("test_levels.py", "test_reference.py")
-        ),
+        level, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=levels", *files
     )
     assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr[-2000:]

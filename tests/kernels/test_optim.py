@@ -53,10 +53,9 @@ def new_state(name, param, rng=None):
         if n_accumulators == 1 or counts:  # velocity and first moment have either sign
             state[0] *= rng.choice([-1, 1], shape).astype(dtype)
     if counts:
-        steps = (
-            np.zeros(shape[0], np.int32) if rng is None else rng.integers(0, 50, shape[0]).astype(np.int32)
-        )
-        state.append(steps)
+        state.append(np.zeros(shape[0], np.int32))
+        if rng is not None:
+            state[-1] += rng.integers(0, 50, shape[0], dtype=np.int32)
     return state
 
 
@@ -371,6 +370,6 @@ def test_wrong_dtypes_are_refused(name):
         step(name, param, np.ones((3, 4), np.float32), new_state(name, param), None)
     with pytest.raises((ValueError, TypeError)):
         step(name, param, np.ones((3, 4)), new_state(name, param), np.arange(3))
+    kernel, _, _, _, numbers = STEPS[name]
     with pytest.raises((ValueError, TypeError)):
-        kernel, _, _, _, numbers = STEPS[name]
         kernel(read_only(param), np.ones((3, 4)), *new_state(name, param), None, *numbers.values(), 1)
