@@ -1,0 +1,16 @@
+"""Settings of hypothesis: the same examples in every run, and no time limit on a busy machine.
+
+The profile `levels` is the short form in which the kernel tests run once for each instruction-set level.
+"""
+
+from hypothesis import HealthCheck, settings
+
+common = {
+    "derandomize": True,
+    "database": None,
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+settings.register_profile("textcnn", max_examples=40, **common)
+settings.register_profile("levels", max_examples=10, **common)
+settings.load_profile("textcnn")

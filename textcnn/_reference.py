@@ -1,0 +1,565 @@
+"""Plain NumPy form of every kernel: the oracle of the tests.
+
+Each function states what the kernel of the same name in `textcnn._kernels` computes, in loops that
+follow the formula and with no thought of speed. Two differences of form: a function here returns its
+results where the kernel fills arrays of the caller, and it has no `n_threads`.
+
+Where the order of operations is part of what is promised (`matmul`, `conv_max_forward`), the
+arithmetic is done in the dtype of the arguments and in that order. Everywhere else it is done in
+float64 and rounded once, at the end.
+
+Letters for the axes: n documents, t tokens of all documents, m distinct tokens, d embedding
+dimensions, f filters of one width, c classes, v rows of a parameter, r rows of its gradient.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[Any]
+IntArray = NDArray[Any]
+
+NO_WINDOW = -(2**31)
+"""Value of `argmax` where no window of the text decides the output: it is 0 and has no gradient."""
+
+
+# Matrix products
+
+
+def matmul(a: FloatArray, b: FloatArray, bias: FloatArray | None = None, relu: bool = False) -> FloatArray:
+    """Matrix product, with a bias and a ReLU on top.
+
+    ``out[i, j] = ((0 + a[i, 0] b[0, j]) + a[i, 1] b[1, j]) + ... + bias[j]``, one accumulator for each
+    element, the inner index in increasing order; then ``max(out, 0)`` if `relu`.
+
+    Parameters
+    ----------
+    a : array of shape (m, k)
+    b : array of shape (k, n)
+    bias : array of shape (n,), optional
+    relu : bool
+
+    Returns
+    -------
+    out : array of shape (m, n)
+    """
+    out = np.zeros((a.shape[0], b.shape[1]), a.dtype)
+    for k in range(a.shape[1]):
+        out += a[:, k, np.newaxis] * b[k]
+    if bias is not None:
+        out += bias
+    if relu:
+        out = np.maximum(out, 0)
+    return out
+
+
+# Convolution over embeddings and maximum over time
+
+
+def n_windows(n_tokens: int, kernel_size: int, left: int, right: int) -> int:
+    """Number of windows of one text, padded by `left` and `right` positions.
+
+    An empty text has none; any other has at least one, so that a text shorter than the kernel is not
+    lost (its window runs over the right end). The count for the rest is the usual one (Dumoulin &
+    Visin 2016, arXiv 1603.07285, relationship 5 with stride 1).
+    """
+    if n_tokens == 0:
+        return 0
+    return max(1, n_tokens + left + right - kernel_size + 1)
+
+
+def block_starts(kernel_sizes: Sequence[int] | IntArray, n_filters: int) -> list[int]:
+    """First row, in the stacked weights, of the block that belongs to each width.
+
+    The blocks follow one another; within one, row ``tap * n_filters + f`` is tap `tap` of filter `f`.
+    """
+    starts = []
+    start = 0
+    for kernel_size in kernel_sizes:
+        starts.append(start)
+        start += int(kernel_size) * n_filters
+    return starts
+
+
+def conv_max_forward(
+    projected: FloatArray,
+    bias: FloatArray,
+    slots: IntArray,
+    offsets: IntArray,
+    kernel_sizes: Sequence[int] | IntArray,
+    pads: IntArray,
+    n_filters: int,
+    relu: bool,
+) -> tuple[FloatArray, IntArray]:
+    """Convolution of several widths over embeddings, then the maximum over time.
+
+    The layer of Kim 2014 (arXiv 1408.5882, equations 2 and 3) for a packed batch, computed from
+    projected tokens. With ``P = rows @ weights.T`` the output of filter f of width w (block of the
+    weights starting at `start`) for the window that begins at token s of a text x is::
+
+        z[s, f] = bias[f] + sum over j = 0 .. w-1 of P[x[s + j], start + j * n_filters + f]
+
+    where taps outside the text are left out, and ``out[f]`` is the maximum of ``z[s, f]`` over the
+    windows s = -left, -left + 1, ... (see `n_windows`); with `relu` it is ``max(0, ...)`` of that.
+
+    Parameters
+    ----------
+    projected : array of shape (m, n_filters * sum(kernel_sizes))
+        One row for each distinct token.
+    bias : array of shape (n_widths * n_filters,)
+    slots : int32 array of shape (t,)
+        Row of `projected` for each token.
+    offsets : intp array of shape (n + 1,)
+        Text i is ``slots[offsets[i]:offsets[i + 1]]``.
+    kernel_sizes : intp array of shape (n_widths,)
+    pads : intp array of shape (n_widths, 2)
+        Positions of padding on the left and on the right.
+    n_filters : int
+        Filters of each width.
+    relu : bool
+
+    Returns
+    -------
+    out : array of shape (n, n_widths * n_filters)
+    argmax : int32 array of the same shape
+        Start of the first window that attains the maximum, counted from the first token of the text
+        (negative within the left padding); `NO_WINDOW` where the text is empty or `relu` cut the
+        maximum to 0.
+    """
+    n_texts = len(offsets) - 1
+    n_out = len(kernel_sizes) * n_filters
+    out = np.zeros((n_texts, n_out), projected.dtype)
+    argmax = np.full((n_texts, n_out), NO_WINDOW, np.int32)
+    starts = block_starts(kernel_sizes, n_filters)
+    for i in range(n_texts):
+        text = slots[offsets[i] : offsets[i + 1]]
+        for width, kernel_size in enumerate(kernel_sizes):
+            left, right = pads[width]
+            columns = slice(width * n_filters, (width + 1) * n_filters)
+            for p in range(n_windows(len(text), kernel_size, left, right)):
+                z = bias[columns].copy()
+                for tap in range(kernel_size):
+                    position = p - left + tap
+                    if 0 <= position < len(text):
+                        row = starts[width] + tap * n_filters
+                        z += projected[text[position], row : row + n_filters]
+                # A later window must be greater, so that the first of equals stays.
+                better = z > out[i, columns] if p > 0 else np.ones(n_filters, bool)
+                out[i, columns][better] = z[better]
+                argmax[i, columns][better] = p - left
+    if relu:
+        cut = out <= 0
+        out[cut] = 0
+        argmax[cut] = NO_WINDOW
+    return out, argmax
+
+
+def conv_max_backward(
+    d_out: FloatArray,
+    argmax: IntArray,
+    rows: FloatArray,
+    weights: FloatArray,
+    slots: IntArray,
+    offsets: IntArray,
+    kernel_sizes: Sequence[int] | IntArray,
+    pads: IntArray,
+    n_filters: int,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Gradients of `conv_max_forward` with respect to weights, bias and embedding rows.
+
+    Per text and filter a single window s = argmax receives the gradient g = d_out. With u the slot of
+    token s + j and R = start + j * n_filters + f the row of tap j (taps outside the text left out)::
+
+        d_bias[f]    += g
+        d_weights[R] += g * rows[u]
+        d_rows[u]    += g * weights[R]
+
+    Entries with g = 0 or argmax = `NO_WINDOW` are skipped.
+
+    Parameters
+    ----------
+    d_out : array of shape (n, n_widths * n_filters)
+    argmax : int32 array of the same shape
+        From the forward pass.
+    rows : array of shape (m, d)
+        Embedding of each distinct token.
+    weights : array of shape (n_filters * sum(kernel_sizes), d2)
+        The weights, or only their columns for the embeddings that are trained.
+    slots, offsets, kernel_sizes, pads, n_filters
+        As in the forward pass. (`pads` does not enter: the starts in `argmax` contain it.)
+
+    Returns
+    -------
+    d_weights : array of shape (n_filters * sum(kernel_sizes), d)
+    d_bias : array of shape (n_widths * n_filters,)
+    d_rows : array of shape (m, d2)
+    """
+    starts = block_starts(kernel_sizes, n_filters)
+    d_weights = np.zeros((weights.shape[0], rows.shape[1]))
+    d_bias = np.zeros(len(kernel_sizes) * n_filters)
+    d_rows = np.zeros((rows.shape[0], weights.shape[1]))
+    for i in range(len(offsets) - 1):
+        text = slots[offsets[i] : offsets[i + 1]]
+        for width, kernel_size in enumerate(kernel_sizes):
+            for f in range(n_filters):
+                column = width * n_filters + f
+                g = float(d_out[i, column])
+                window = int(argmax[i, column])
+                if g == 0 or window == NO_WINDOW:
+                    continue
+                d_bias[column] += g
+                for tap in range(kernel_size):
+                    if 0 <= window + tap < len(text):
+                        u = text[window + tap]
+                        row = starts[width] + tap * n_filters + f
+                        d_weights[row] += g * rows[u].astype(float)
+                        d_rows[u] += g * weights[row].astype(float)
+    dtype = d_out.dtype
+    return d_weights.astype(dtype), d_bias.astype(dtype), d_rows.astype(dtype)
+
+
+# Softmax
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """``out[i, j] = exp(logits[i, j]) / sum over k of exp(logits[i, k])``, rows of shape (n, c).
+
+    The maximum of the row is subtracted first, which changes nothing but keeps exp from overflowing.
+    """
+    out = np.empty(logits.shape)
+    for i, row in enumerate(logits.astype(float)):
+        if len(row):
+            powers = np.exp(row - row.max())
+            out[i] = powers / powers.sum()
+    return out.astype(logits.dtype)
+
+
+def _logsumexp(row: FloatArray) -> float:
+    """``log(sum(exp(row)))`` of a float64 row of at least one element, without overflow."""
+    top = row.max()
+    return float(top + np.log(np.exp(row - top).sum()))
+
+
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """``out[i, j] = logits[i, j] - log(sum over k of exp(logits[i, k]))``, rows of shape (n, c)."""
+    out = np.empty(logits.shape)
+    for i, row in enumerate(logits.astype(float)):
+        if len(row):
+            out[i] = row - _logsumexp(row)
+    return out.astype(logits.dtype)
+
+
+def softmax_cross_entropy(
+    logits: FloatArray, targets: IntArray, sample_weight: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weighted cross-entropy of a softmax, and its gradient.
+
+    With target y and weight w of row i::
+
+        loss[i]        = w * (logsumexp(logits[i]) - logits[i, y])
+        d_logits[i, j] = w * (softmax(logits[i])[j] - [j = y])
+
+    Parameters
+    ----------
+    logits : array of shape (n, c)
+    targets : intp array of shape (n,)
+        Class of each row.
+    sample_weight : array of shape (n,)
+
+    Returns
+    -------
+    loss : float64 array of shape (n,)
+    d_logits : array of shape (n, c)
+    """
+    loss = np.empty(len(logits))
+    d_logits = np.empty(logits.shape)
+    for i, row in enumerate(logits.astype(float)):
+        weight = float(sample_weight[i])
+        loss[i] = weight * (_logsumexp(row) - row[targets[i]])
+        probabilities = np.exp(row - _logsumexp(row))
+        probabilities[targets[i]] -= 1
+        d_logits[i] = weight * probabilities
+    return loss, d_logits.astype(logits.dtype)
+
+
+# Random numbers
+
+
+def philox4x32(counter: Sequence[int] | IntArray, key: Sequence[int] | IntArray) -> IntArray:
+    """Philox4x32-10: four random 32-bit words as a function of a counter and a key.
+
+    Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3, with
+    the multipliers and Weyl constants of its reference implementation (Random123). One round maps the
+    counter (c0, c1, c2, c3) under the key (k0, k1) to::
+
+        (high(M1 c2) ^ c1 ^ k0,  low(M1 c2),  high(M0 c0) ^ c3 ^ k1,  low(M0 c0))
+
+    with the upper and lower halves of 64-bit products; before each round but the first the key is
+    bumped by (W0, W1). There are ten rounds.
+
+    Parameters
+    ----------
+    counter : four 32-bit words
+    key : two 32-bit words
+
+    Returns
+    -------
+    words : uint32 array of shape (4,)
+    """
+    mask = 0xFFFFFFFF
+    c0, c1, c2, c3 = (int(word) for word in counter)
+    k0, k1 = (int(word) for word in key)
+    for round_number in range(10):
+        if round_number > 0:
+            k0 = (k0 + 0x9E3779B9) & mask
+            k1 = (k1 + 0xBB67AE85) & mask
+        product0 = 0xD2511F53 * c0
+        product1 = 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (
+            (product1 >> 32) ^ c1 ^ k0,
+            product1 & mask,
+            (product0 >> 32) ^ c3 ^ k1,
+            product0 & mask,
+        )
+    return np.array([c0, c1, c2, c3], np.uint32)
+
+
+def dropout_mask(seed: int, step: int, rate: float, shape: tuple[int, int], dtype: Any) -> FloatArray:
+    """Mask of inverted dropout: 0 with probability `rate`, otherwise ``1 / (1 - rate)``.
+
+    Element (i, j) is a function of (seed, step, i, j) alone: word j % 4 of `philox4x32` with the
+    counter ``(j // 4, i, low(step), high(step))`` and the key ``(low(seed), high(seed))`` (32-bit
+    halves). It is kept where the word is at least ``floor(rate * 2**32)``. Hinton et al. 2012 (arXiv
+    1207.0580); the scale is applied in training, so that prediction needs none.
+    """
+    low = 0xFFFFFFFF
+    threshold = int(np.floor(rate * 2**32))
+    kept = np.dtype(dtype).type(1.0 / (1.0 - rate))
+    out = np.zeros(shape, dtype)
+    for i in range(shape[0]):
+        for block in range(0, shape[1], 4):
+            words = philox4x32((block // 4, i, step & low, step >> 32), (seed & low, seed >> 32))
+            for j in range(block, min(block + 4, shape[1])):
+                if words[j - block] >= threshold:
+                    out[i, j] = kept
+    return out
+
+
+# Optimisers
+#
+# `rows` names the rows of the parameter to which the rows of the gradient belong (all of them, in
+# order, if None). No other row, nor its state, changes: this is the lazy form for embeddings.
+
+
+def _gradient(
+    param: FloatArray, grad: FloatArray, rows: IntArray | None, scale: float, l2: float
+) -> tuple[IntArray, FloatArray]:
+    """Rows that are touched, and for each the gradient ``scale * grad + l2 * param`` in float64."""
+    touched = np.arange(len(param)) if rows is None else np.asarray(rows)
+    return touched, scale * grad.astype(float) + l2 * param[touched].astype(float)
+
+
+def _with_rows(old: FloatArray, touched: IntArray, new_rows: FloatArray) -> FloatArray:
+    """Copy of `old` in which the rows `touched` are `new_rows`, rounded to its dtype."""
+    new = old.copy()
+    new[touched] = new_rows
+    return new
+
+
+def adam_step(
+    param: FloatArray,
+    grad: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+    steps: IntArray,
+    rows: IntArray | None,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    scale: float,
+    l2: float,
+) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+    """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1), row by row.
+
+    For each row that is touched, with g = scale * grad + l2 * param and t = its new step count::
+
+        t     += 1
+        first  = beta1 * first  + (1 - beta1) * g
+        second = beta2 * second + (1 - beta2) * g * g
+        param -= lr * (first / (1 - beta1**t)) / (sqrt(second / (1 - beta2**t)) + epsilon)
+
+    Parameters
+    ----------
+    param, first, second : arrays of shape (v, d)
+    grad : array of shape (r, d)
+    steps : int32 array of shape (v,)
+    rows : int32 array of shape (r,), or None for every row (then r = v)
+    lr, beta1, beta2, epsilon, scale, l2 : float
+
+    Returns
+    -------
+    param, first, second, steps : arrays, after the step
+    """
+    touched, g = _gradient(param, grad, rows, scale, l2)
+    t = (steps[touched].astype(float) + 1)[:, np.newaxis]
+    m = beta1 * first[touched].astype(float) + (1 - beta1) * g
+    v = beta2 * second[touched].astype(float) + (1 - beta2) * g * g
+    update = lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return (
+        _with_rows(param, touched, param[touched].astype(float) - update),
+        _with_rows(first, touched, m),
+        _with_rows(second, touched, v),
+        _with_rows(steps, touched, steps[touched] + 1),
+    )
+
+
+def adadelta_step(
+    param: FloatArray,
+    grad: FloatArray,
+    acc_grad: FloatArray,
+    acc_update: FloatArray,
+    rows: IntArray | None,
+    lr: float,
+    rho: float,
+    epsilon: float,
+    scale: float,
+    l2: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """One step of Adadelta (Zeiler 2012, arXiv 1212.5701, algorithm 1), row by row.
+
+    For each row that is touched, with g = scale * grad + l2 * param::
+
+        acc_grad   = rho * acc_grad + (1 - rho) * g * g
+        u          = sqrt(acc_update + epsilon) / sqrt(acc_grad + epsilon) * g
+        acc_update = rho * acc_update + (1 - rho) * u * u
+        param     -= lr * u
+
+    Parameters
+    ----------
+    param, acc_grad, acc_update : arrays of shape (v, d)
+    grad : array of shape (r, d)
+    rows : int32 array of shape (r,), or None for every row (then r = v)
+    lr, rho, epsilon, scale, l2 : float
+
+    Returns
+    -------
+    param, acc_grad, acc_update : arrays, after the step
+    """
+    touched, g = _gradient(param, grad, rows, scale, l2)
+    mean_grad = rho * acc_grad[touched].astype(float) + (1 - rho) * g * g
+    old_mean_update = acc_update[touched].astype(float)
+    u = np.sqrt(old_mean_update + epsilon) / np.sqrt(mean_grad + epsilon) * g
+    mean_update = rho * old_mean_update + (1 - rho) * u * u
+    return (
+        _with_rows(param, touched, param[touched].astype(float) - lr * u),
+        _with_rows(acc_grad, touched, mean_grad),
+        _with_rows(acc_update, touched, mean_update),
+    )
+
+
+def sgd_step(
+    param: FloatArray,
+    grad: FloatArray,
+    velocity: FloatArray,
+    rows: IntArray | None,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    scale: float,
+    l2: float,
+) -> tuple[FloatArray, FloatArray]:
+    """One step of gradient descent with momentum, row by row, as in scikit-learn's `MLPClassifier`.
+
+    For each row that is touched, with g = scale * grad + l2 * param::
+
+        velocity = momentum * velocity - lr * g
+        param   += velocity                        without nesterov
+        param   += momentum * velocity - lr * g    with it
+
+    Parameters
+    ----------
+    param, velocity : arrays of shape (v, d)
+    grad : array of shape (r, d)
+    rows : int32 array of shape (r,), or None for every row (then r = v)
+    lr, momentum, scale, l2 : float
+    nesterov : bool
+
+    Returns
+    -------
+    param, velocity : arrays, after the step
+    """
+    touched, g = _gradient(param, grad, rows, scale, l2)
+    new_velocity = momentum * velocity[touched].astype(float) - lr * g
+    update = momentum * new_velocity - lr * g if nesterov else new_velocity
+    return (
+        _with_rows(param, touched, param[touched].astype(float) + update),
+        _with_rows(velocity, touched, new_velocity),
+    )
+
+
+def limit_row_norms(weights: FloatArray, max_norm: float) -> FloatArray:
+    """Rows whose l2 norm is above `max_norm` scaled to it; the others as they are.
+
+    Hinton et al. 2012 (arXiv 1207.0580), applied to the output weights by Kim 2014.
+    """
+    out = weights.copy()
+    for i, row in enumerate(weights.astype(float)):
+        norm = np.sqrt((row * row).sum())
+        if norm > max_norm:
+            out[i] = row * (max_norm / norm)
+    return out
+
+
+def sum_of_squares(x: FloatArray) -> float:
+    """Sum of the squares of all elements of a matrix, in double: each row, then the rows in order."""
+    total = 0.0
+    for row in x.astype(float):
+        total += float((row * row).sum())
+    return total
+
+
+# Packed batches
+
+
+def take_texts(ids: IntArray, offsets: IntArray, index: IntArray) -> tuple[IntArray, IntArray]:
+    """Packed batch of the texts `index` of a packed batch, in that order (repetitions are allowed).
+
+    Parameters
+    ----------
+    ids : int32 array of shape (t,)
+    offsets : intp array of shape (n + 1,)
+        Text i is ``ids[offsets[i]:offsets[i + 1]]``.
+    index : intp array of shape (k,)
+
+    Returns
+    -------
+    out_ids : int32 array
+    out_offsets : intp array of shape (k + 1,)
+    """
+    out_ids: list[int] = []
+    out_offsets = [0]
+    for i in index:
+        out_ids.extend(ids[offsets[i] : offsets[i + 1]])
+        out_offsets.append(len(out_ids))
+    return np.array(out_ids, np.int32), np.array(out_offsets, np.intp)
+
+
+def distinct(ids: IntArray) -> tuple[IntArray, IntArray]:
+    """Distinct ids in order of first appearance, and for each token its index among them.
+
+    Parameters
+    ----------
+    ids : int32 array of shape (t,)
+
+    Returns
+    -------
+    distinct_ids : int32 array of shape (m,)
+    slots : int32 array of shape (t,)
+        ``distinct_ids[slots]`` equals `ids`.
+    """
+    slot_of: dict[int, int] = {}
+    slots = [slot_of.setdefault(int(token), len(slot_of)) for token in ids]
+    return np.array(list(slot_of), np.int32), np.array(slots, np.int32)
