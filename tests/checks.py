@@ -1,7 +1,14 @@
 """Comparisons that the tests share."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+import textcnn
 
 DTYPES = [np.float32, np.float64]
 THREADS = [1, 2, 3]
@@ -48,6 +55,15 @@ def garbage(shape, dtype):
     """Array for a kernel to overwrite, full of what must not survive."""
     dtype = np.dtype(dtype)
     return np.full(shape, np.nan if dtype.kind == "f" else 77, dtype)
+
+
+def run_python(*arguments, timeout, **environment):
+    """Python in a process of its own, with the same textcnn as here: for what may crash or never end."""
+    paths = [str(Path(textcnn.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | environment | {"PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(
+        [sys.executable, "-P", *arguments], env=environment, capture_output=True, text=True, timeout=timeout
+    )
 
 
 def central_difference(function, x, step):

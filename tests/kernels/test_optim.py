@@ -160,12 +160,12 @@ def test_lazy_steps_of_a_row_are_dense_steps_of_that_row_alone(name, dtype):
 @pytest.mark.parametrize("lazy", [False, True])
 def test_bits_do_not_depend_on_threads(name, dtype, lazy):
     rng = np.random.default_rng(0)
-    param, grad = rng.normal(size=(2, 701, 33)).astype(dtype)
+    param, grad = rng.normal(size=(2, 1501, 37)).astype(dtype)  # enough work for a team of threads
     state = new_state(name, param, rng)
     rows = None
     if lazy:
-        rows = rng.permutation(701)[:400].astype(np.int32)
-        grad = grad[:400]
+        rows = rng.permutation(1501)[:1000].astype(np.int32)
+        grad = grad[:1000]
     one = step(name, param, grad, state, rows, n_threads=1)
     for n_threads in (*THREADS[1:], 16):
         for actual, expected in zip(step(name, param, grad, state, rows, n_threads), one, strict=True):
@@ -210,6 +210,30 @@ def test_not_a_number_in_the_gradient_is_not_hidden(name, dtype):
     grad[1, 4] = np.nan
     after = step(name, param, grad, new_state(name, param), None)
     assert_array_equal(np.isnan(after[0]), np.isnan(grad))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.xfail(
+                strict=True, reason="1 - beta2 and 1 - rho are taken in float32, which loses 7 bits"
+            ),
+        )
+        for name in ("adam", "adadelta")
+    ],
+)
+def test_state_after_the_first_step_is_exact_to_a_few_roundings(name):
+    # From zeros the second moment is (1 - beta2) g^2 alone: an error of the factor is one of the result.
+    rng = np.random.default_rng(0)
+    param, grad = np.zeros((3, 19), np.float32), rng.normal(size=(3, 19)).astype(np.float32)
+    changed = {"rho": 0.999} if name == "adadelta" else {}
+    _, function, _, _, numbers = STEPS[name]
+    state = new_state(name, param)
+    expected = function(param, grad, *state, None, *(numbers | changed).values())
+    for actual, wanted in zip(step(name, param, grad, state, None, **changed), expected, strict=True):
+        assert_allclose(actual, wanted, rtol=2e-6)
 
 
 @both_dtypes
@@ -297,9 +321,9 @@ def test_rows_within_the_norm_keep_their_bits(dtype):
 
 @both_dtypes
 def test_limit_row_norms_bits_do_not_depend_on_threads(dtype):
-    weights = np.random.default_rng(0).normal(size=(301, 70)).astype(dtype)
+    weights = np.random.default_rng(0).normal(size=(701, 70)).astype(dtype)
     one = limited(weights, 8.0, n_threads=1)
-    assert 0 < (one != weights).any(axis=1).sum() < 301
+    assert 0 < (one != weights).any(axis=1).sum() < 701
     for n_threads in (*THREADS[1:], 16):
         assert_same_bits(limited(weights, 8.0, n_threads), one)
 
@@ -310,6 +334,12 @@ def test_norms_whose_squares_overflow_the_dtype(dtype):
     out = limited(weights, 5.0)
     assert_allclose(out[0], [3, 4], rtol=1e-6)
     assert_same_bits(out[1], weights[1])
+
+
+@pytest.mark.parametrize("max_norm", [0.0, -1.0, np.nan])
+def test_norm_limit_that_is_not_positive_is_refused(max_norm):
+    with pytest.raises(ValueError, match=r"."):
+        limited(np.ones((2, 3)), max_norm)
 
 
 @both_dtypes

@@ -13,7 +13,8 @@ words32 = st.integers(0, 2**32 - 1)
 
 
 def philox(counter, key):
-    words = _random.philox4x32(np.array(counter, np.uint32), np.array(key, np.uint32))
+    words = np.zeros(4, np.uint32)
+    _random.philox4x32(np.array(counter, np.uint32), np.array(key, np.uint32), words)
     return tuple(int(word) for word in words)
 
 
@@ -108,7 +109,10 @@ def test_sizes_of_zero(dtype, shape):
     assert dropout_mask(0, 0, 0.5, shape, dtype, n_threads=2).shape == shape
 
 
-@pytest.mark.parametrize(("n_counter", "n_key"), [(3, 2), (5, 2), (4, 1), (4, 3), (0, 0)])
-def test_wrong_number_of_words_is_refused(n_counter, n_key):
+@pytest.mark.parametrize(
+    "sizes", [(3, 2, 4), (5, 2, 4), (4, 1, 4), (4, 3, 4), (4, 2, 3), (4, 2, 5), (0, 0, 0)]
+)
+def test_wrong_number_of_words_is_refused(sizes):
+    counter, key, out = (np.zeros(size, np.uint32) for size in sizes)
     with pytest.raises(ValueError, match=r"."):
-        _random.philox4x32(np.zeros(n_counter, np.uint32), np.zeros(n_key, np.uint32))
+        _random.philox4x32(counter, key, out)
