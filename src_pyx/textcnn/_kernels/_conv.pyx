@@ -37,6 +37,10 @@ cdef extern from "_atomic.h" nogil:
 
 NO_WINDOW = TEXTCNN_NO_WINDOW
 
+# Limit of widths, padding, filters and tokens of one text: no product or sum of them overflows.
+cdef enum:
+    MAX_SIZE = 1 << 29
+
 
 cdef inline Py_ssize_t count_windows(Py_ssize_t n_tokens, Py_ssize_t width, Py_ssize_t pad) noexcept nogil:
     return max(<Py_ssize_t>1, n_tokens + pad - width + 1) if n_tokens > 0 else 0
@@ -51,12 +55,15 @@ cdef Py_ssize_t check_layout(
     cdef Py_ssize_t i, total = 0
     if pads.shape[0] != kernel_sizes.shape[0] or pads.shape[1] != 2:
         raise ValueError(f"pads is ({pads.shape[0]}, {pads.shape[1]}) for {kernel_sizes.shape[0]} widths")
-    if n_filters < 0:
+    if not 0 <= n_filters <= MAX_SIZE:
         raise ValueError(f"n_filters is {n_filters}")
     for i in range(kernel_sizes.shape[0]):
-        if kernel_sizes[i] < 1 or pads[i, 0] < 0 or pads[i, 1] < 0:
+        if not (1 <= kernel_sizes[i] <= MAX_SIZE and 0 <= pads[i, 0] <= MAX_SIZE
+                and 0 <= pads[i, 1] <= MAX_SIZE):
             raise ValueError(f"width {kernel_sizes[i]} with padding ({pads[i, 0]}, {pads[i, 1]})")
         total += kernel_sizes[i]
+    if total > MAX_SIZE:
+        raise ValueError(f"the kernel sizes add up to {total}, more than {MAX_SIZE}")
     return total * n_filters
 
 
@@ -72,8 +79,8 @@ cdef int check_packed(
     for i in range(n):
         if offsets[i] > offsets[i + 1]:
             raise ValueError(f"offsets fall from {offsets[i]} to {offsets[i + 1]} at text {i}")
-        if offsets[i + 1] - offsets[i] > 2**30:
-            raise ValueError(f"text {i} has {offsets[i + 1] - offsets[i]} tokens, more than 2**30")
+        if offsets[i + 1] - offsets[i] > MAX_SIZE:
+            raise ValueError(f"text {i} has {offsets[i + 1] - offsets[i]} tokens, more than {MAX_SIZE}")
     for i in range(slots.shape[0]):
         if slots[i] < 0 or slots[i] >= n_slots:
             raise ValueError(f"token {i} points to row {slots[i]} of {n_slots}")

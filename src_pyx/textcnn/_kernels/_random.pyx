@@ -34,13 +34,16 @@ cdef void philox(uint32_t *counter, uint32_t key0, uint32_t key1) noexcept nogil
 def philox4x32(
     const uint32_t[::1] counter,    # IN   (4,)
     const uint32_t[::1] key,        # IN   (2,)
-    uint32_t[::1] out,              # OUT  (4,)
 ):
-    """Four random words for one counter and key."""
-    if counter.shape[0] != 4 or key.shape[0] != 2 or out.shape[0] != 4:
-        raise ValueError("a counter has 4 words, a key 2, the result 4")
-    out[:] = counter
-    philox(&out[0], key[0], key[1])
+    """The four random words of one counter and key."""
+    cdef uint32_t words[4]
+    cdef int k
+    if counter.shape[0] != 4 or key.shape[0] != 2:
+        raise ValueError(f"a counter has 4 words and a key 2, but these have {counter.shape[0]} and {key.shape[0]}")
+    for k in range(4):
+        words[k] = counter[k]
+    philox(words, key[0], key[1])
+    return words[0], words[1], words[2], words[3]
 
 
 cdef void mask_row(
