@@ -37,6 +37,12 @@ cdef extern from "_atomic.h" nogil:
 
 NO_WINDOW = TEXTCNN_NO_WINDOW
 
+# About what an addition in the gather and an entry times a number of its row cost, in multiply-add
+# operations of a matrix product: both wait for memory.
+cdef enum:
+    GATHER_COST = 8
+    SPARSE_COST = 2
+
 # Limit of widths, padding, filters and tokens of one text: no product or sum of them overflows.
 cdef enum:
     MAX_SIZE = 1 << 29
@@ -128,7 +134,7 @@ def conv_max_forward(
         for k in range(t):
             rows[k] = &projected[0, 0] + slots[k] * n_rows
         conv_max_texts(rows, bias, offsets, kernel_sizes, pads, n_filters, relu, out, argmax,
-                       team_size(n_threads, <double>t * n_rows))
+                       team_size(n_threads, <double>t * n_rows * GATHER_COST))
     free(rows)
 
 
@@ -238,7 +244,7 @@ def conv_max_cached(
             else:
                 rows[k] = &extra[0, 0] + (slots[k] - n_cached) * n_rows
         conv_max_texts[float](rows, bias, offsets, kernel_sizes, pads, n_filters, True, out, argmax,
-                              team_size(n_threads, <double>t * n_rows))
+                              team_size(n_threads, <double>t * n_rows * GATHER_COST))
     free(rows)
 
 
@@ -302,7 +308,7 @@ cdef int weight_gradient(
 ) except -1:
     """d_weights[row (j, q)] = sum over texts of d_out[i, q] * rows[token at argmax[i, q] + j]."""
     cdef Py_ssize_t n = offsets.shape[0] - 1, n_out = d_out.shape[1], q
-    cdef int team = team_size(n_threads, <double>n * d_weights.shape[0] * rows.shape[1])
+    cdef int team = team_size(n_threads, <double>n * d_weights.shape[0] * rows.shape[1] * SPARSE_COST)
     # each thread's entries of one tap: n embedding rows and their factors
     cdef const floating **picked = <const floating **>malloc(max(1, team * n) * sizeof(floating *))
     cdef floating *values = <floating *>malloc(max(1, team * n) * sizeof(floating))
@@ -391,7 +397,7 @@ cdef int row_gradient(
     # occurrences of slot u: occurrences[first[u]], ..., occurrences[first[u + 1] - 1]
     cdef Py_ssize_t *first = <Py_ssize_t *>malloc((m + 2) * sizeof(Py_ssize_t))
     cdef Py_ssize_t *occurrences = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
-    cdef int team = team_size(n_threads, <double>n * n_rows * d)
+    cdef int team = team_size(n_threads, <double>n * n_rows * d * SPARSE_COST)
     cdef bint resume
     try:
         if (picked == NULL or values == NULL or starts == NULL or counts == NULL or first == NULL

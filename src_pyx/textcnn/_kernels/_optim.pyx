@@ -16,7 +16,7 @@ from textcnn._kernels._simd cimport active_table, adadelta_row, adam_row, sgd_ro
 
 # About what one element of a step costs, in multiply-add operations: it is bound by memory.
 cdef enum:
-    STEP_COST = 8
+    STEP_COST = 40
 
 
 cdef int check_step(

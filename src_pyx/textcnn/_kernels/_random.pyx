@@ -13,7 +13,7 @@ from textcnn._kernels._openmp cimport team_size
 
 # About what four numbers cost, in multiply-add operations.
 cdef enum:
-    PHILOX_COST = 40
+    PHILOX_COST = 400
 
 
 cdef void philox(uint32_t *counter, uint32_t key0, uint32_t key1) noexcept nogil:
