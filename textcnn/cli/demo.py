@@ -1,7 +1,7 @@
 """Train on data that ships with textcnn, report the accuracy on texts held out, and explain predictions.
 
-  textcnn demo            English messages: complaint, praise, question or request?
-  textcnn demo chinese    Chinese comments: satisfied or not?
+textcnn demo            English messages: complaint, praise, question or request?
+textcnn demo chinese    Chinese comments: satisfied or not?
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ DEMOS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("data", nargs="?", choices=sorted(DEMOS), default="english", help="default: english")
-    parser.add_argument("--seed", type=int, default=0, help="random state of the split and the model (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random state of the split and the model (default: 0)"
+    )
     parser.add_argument("--threads", type=int, default=None, help="threads to use (default: all processors)")
 
 

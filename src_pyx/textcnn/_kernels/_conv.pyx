@@ -289,7 +289,8 @@ def conv_max_backward(
         if d_rows is not None:
             d_rows[:] = 0
         return
-    weight_gradient(d_out, argmax, rows, slots, offsets, kernel_sizes, n_filters, d_weights, d_bias, n_threads)
+    weight_gradient(d_out, argmax, rows, slots, offsets, kernel_sizes, n_filters, d_weights, d_bias,
+                    n_threads)
     if d_rows is not None:
         row_gradient(d_out, argmax, weights, slots, offsets, kernel_sizes, n_filters, d_rows, n_threads)
 

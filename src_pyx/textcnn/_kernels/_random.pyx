@@ -18,9 +18,9 @@ cdef enum:
 
 cdef void philox(uint32_t *counter, uint32_t key0, uint32_t key1) noexcept nogil:
     """Ten rounds in place."""
-    cdef int step
+    cdef int _round
     cdef uint64_t product0, product1
-    for step in range(10):
+    for _round in range(10):
         product0 = <uint64_t>0xD2511F53 * counter[0]
         product1 = <uint64_t>0xCD9E8D57 * counter[2]
         counter[0] = <uint32_t>(product1 >> 32) ^ counter[1] ^ key0
@@ -39,7 +39,9 @@ def philox4x32(
     cdef uint32_t words[4]
     cdef int k
     if counter.shape[0] != 4 or key.shape[0] != 2:
-        raise ValueError(f"a counter has 4 words and a key 2, but these have {counter.shape[0]} and {key.shape[0]}")
+        raise ValueError(
+            f"a counter has 4 words and a key 2, but these have {counter.shape[0]} and {key.shape[0]}"
+        )
     for k in range(4):
         words[k] = counter[k]
     philox(words, key[0], key[1])
