@@ -101,9 +101,7 @@ class BuildExt(build_ext):
             path = Path(folder) / "probe.c"
             path.write_text(source)
             try:
-                objects = self.compiler.compile(
-                    [str(path)], output_dir=folder, extra_postargs=compile_flags
-                )
+                objects = self.compiler.compile([str(path)], output_dir=folder, extra_postargs=compile_flags)
                 if link_flags is not None:
                     program = Path(folder) / "probe"
                     self.compiler.link_executable(objects, str(program), extra_postargs=link_flags)

@@ -123,7 +123,8 @@ def show(result):
         short = f"{row['short_text_us']:.1f} µs" if "short_text_us" in row else ""
         score = "" if row["score"] is None else f"{row['score']:.4f}"
         best, median = row["best_million_tokens_per_s"], row["median_million_tokens_per_s"]
-        print(f"{row['way']:30} {best:8.2f} {median:8.2f}  {'':10}  {row['peak_mb']:8.1f} {short:>12} {score:>7}")
+        speed = f"{best:8.2f} {median:8.2f}"
+        print(f"{row['way']:30} {speed}  {'':10}  {row['peak_mb']:8.1f} {short:>12} {score:>7}")
 
 
 def main():

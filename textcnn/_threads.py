@@ -57,10 +57,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
 @lru_cache(maxsize=1)
 def n_processors() -> int:
     """Processors that this process may use, by its affinity and its container's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _container_quota()
     return max(1, min(count, quota)) if quota else count
 

@@ -310,7 +310,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         )
         weight = self._text_weights(classes[targets], sample_weight)
         history = self._train(model, trainer, Examples(model.ids, model.offsets, targets, weight), validation)
-        self._partial_trainer = None
+        self._partial_trainer: Trainer | None = None
         self._set_fitted(model, classes, history)
         if history.interrupted:
             warnings.warn(
@@ -412,8 +412,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             )
         except ValueError as error:
             raise ValueError(
-                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(texts)} texts ({error}); "
-                "give more texts of each class, X_val and y_val, or early_stopping=False"
+                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(texts)} texts "
+                f"({error}); give more texts of each class, X_val and y_val, or early_stopping=False"
             ) from error
         validation = [texts[i] for i in held_out], targets[held_out]
         return [texts[i] for i in kept], targets[kept], sample_weight[kept], validation

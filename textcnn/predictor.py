@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -220,7 +221,9 @@ class Predictor:
     def _pooled(self, texts: list[Text]) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
         ids, offsets = self.vocabulary.encode(texts, n_threads)
-        return np.concatenate([self._inference.pooled(*piece, n_threads)[0] for piece in pieces(ids, offsets)])
+        return np.concatenate(
+            [self._inference.pooled(*piece, n_threads)[0] for piece in pieces(ids, offsets)]
+        )
 
     def _explain(self, text: Text) -> Explanation:
         ids, offsets = self.vocabulary.encode([text], 1)
@@ -234,7 +237,7 @@ class Predictor:
         for feature in np.flatnonzero(argmax[0] != NO_WINDOW):
             first = int(argmax[0, feature])
             window = max(0, first), min(len(tokens), first + int(widths[feature]))
-            by_window[window] = by_window.get(window, 0) + shares[:, feature]
+            by_window[window] = by_window.get(window, 0.0) + shares[:, feature]
         best = int(logits.argmax())
         ngrams = [
             NGram(
@@ -259,7 +262,7 @@ def pieces(ids: np.ndarray, offsets: np.ndarray) -> list[tuple[np.ndarray, np.nd
     edges = np.unique([0, *cuts, len(offsets) - 1])
     return [
         (ids[offsets[first] : offsets[last]], offsets[first : last + 1] - offsets[first])
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
+        for first, last in pairwise(edges)
     ]
 
 
@@ -318,9 +321,7 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
     return ModelFile(vocabulary, network, classes, str(config["kind"]), dict(config["params"]))
 
 
-def load(
-    path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool = False
-) -> Predictor:
+def load(path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool = False) -> Predictor:
     """Read a model file for prediction, without scikit-learn.
 
     Parameters

@@ -181,9 +181,7 @@ def dense_backward(
     return d_weights, d_out.sum(axis=0), d_x
 
 
-def glorot_uniform(
-    rng: np.random.RandomState, shape: Sequence[int], fan_in: int, fan_out: int
-) -> np.ndarray:
+def glorot_uniform(rng: np.random.RandomState, shape: Sequence[int], fan_in: int, fan_out: int) -> np.ndarray:
     """Uniform float32 weights with variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)."""
     limit = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-limit, limit, size=tuple(shape)).astype(np.float32)

@@ -121,7 +121,7 @@ class Trainer:
         self,
         examples: Examples,
         validate: Callable[[], float] | None = None,
-        on_step: Callable[[int], None] | None = None,
+        on_step: Callable[[int], object] | None = None,
         on_epoch: Callable[[History], None] | None = None,
     ) -> History:
         """Train for up to `max_iter` epochs.
@@ -186,7 +186,7 @@ class Trainer:
             return self.rate / np.sqrt(self.n_steps + 1)
         return self.rate
 
-    def _epoch(self, examples: Examples, on_step: Callable[[int], None] | None) -> float:
+    def _epoch(self, examples: Examples, on_step: Callable[[int], object] | None) -> float:
         """One pass over the examples; returns the weighted mean of their losses while training."""
         n, size = len(examples), self.options.batch_size
         order = self.rng.permutation(n) if self.options.shuffle else np.arange(n)

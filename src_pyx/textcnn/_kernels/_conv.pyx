@@ -37,6 +37,16 @@ cdef extern from "_atomic.h" nogil:
 
 NO_WINDOW = TEXTCNN_NO_WINDOW
 
+# About what an addition in the gather and an entry times a number of its row cost, in multiply-add
+# operations of a matrix product: both wait for memory.
+cdef enum:
+    GATHER_COST = 8
+    SPARSE_COST = 2
+
+# Limit of widths, padding, filters and tokens of one text: no product or sum of them overflows.
+cdef enum:
+    MAX_SIZE = 1 << 29
+
 
 cdef inline Py_ssize_t count_windows(Py_ssize_t n_tokens, Py_ssize_t width, Py_ssize_t pad) noexcept nogil:
     return max(<Py_ssize_t>1, n_tokens + pad - width + 1) if n_tokens > 0 else 0
@@ -51,12 +61,15 @@ cdef Py_ssize_t check_layout(
     cdef Py_ssize_t i, total = 0
     if pads.shape[0] != kernel_sizes.shape[0] or pads.shape[1] != 2:
         raise ValueError(f"pads is ({pads.shape[0]}, {pads.shape[1]}) for {kernel_sizes.shape[0]} widths")
-    if n_filters < 0:
+    if not 0 <= n_filters <= MAX_SIZE:
         raise ValueError(f"n_filters is {n_filters}")
     for i in range(kernel_sizes.shape[0]):
-        if kernel_sizes[i] < 1 or pads[i, 0] < 0 or pads[i, 1] < 0:
+        if not (1 <= kernel_sizes[i] <= MAX_SIZE and 0 <= pads[i, 0] <= MAX_SIZE
+                and 0 <= pads[i, 1] <= MAX_SIZE):
             raise ValueError(f"width {kernel_sizes[i]} with padding ({pads[i, 0]}, {pads[i, 1]})")
         total += kernel_sizes[i]
+    if total > MAX_SIZE:
+        raise ValueError(f"the kernel sizes add up to {total}, more than {MAX_SIZE}")
     return total * n_filters
 
 
@@ -72,8 +85,8 @@ cdef int check_packed(
     for i in range(n):
         if offsets[i] > offsets[i + 1]:
             raise ValueError(f"offsets fall from {offsets[i]} to {offsets[i + 1]} at text {i}")
-        if offsets[i + 1] - offsets[i] > 2**30:
-            raise ValueError(f"text {i} has {offsets[i + 1] - offsets[i]} tokens, more than 2**30")
+        if offsets[i + 1] - offsets[i] > MAX_SIZE:
+            raise ValueError(f"text {i} has {offsets[i + 1] - offsets[i]} tokens, more than {MAX_SIZE}")
     for i in range(slots.shape[0]):
         if slots[i] < 0 or slots[i] >= n_slots:
             raise ValueError(f"token {i} points to row {slots[i]} of {n_slots}")
@@ -121,7 +134,7 @@ def conv_max_forward(
         for k in range(t):
             rows[k] = &projected[0, 0] + slots[k] * n_rows
         conv_max_texts(rows, bias, offsets, kernel_sizes, pads, n_filters, relu, out, argmax,
-                       team_size(n_threads, <double>t * n_rows))
+                       team_size(n_threads, <double>t * n_rows * GATHER_COST))
     free(rows)
 
 
@@ -231,7 +244,7 @@ def conv_max_cached(
             else:
                 rows[k] = &extra[0, 0] + (slots[k] - n_cached) * n_rows
         conv_max_texts[float](rows, bias, offsets, kernel_sizes, pads, n_filters, True, out, argmax,
-                              team_size(n_threads, <double>t * n_rows))
+                              team_size(n_threads, <double>t * n_rows * GATHER_COST))
     free(rows)
 
 
@@ -276,7 +289,8 @@ def conv_max_backward(
         if d_rows is not None:
             d_rows[:] = 0
         return
-    weight_gradient(d_out, argmax, rows, slots, offsets, kernel_sizes, n_filters, d_weights, d_bias, n_threads)
+    weight_gradient(d_out, argmax, rows, slots, offsets, kernel_sizes, n_filters, d_weights, d_bias,
+                    n_threads)
     if d_rows is not None:
         row_gradient(d_out, argmax, weights, slots, offsets, kernel_sizes, n_filters, d_rows, n_threads)
 
@@ -295,7 +309,7 @@ cdef int weight_gradient(
 ) except -1:
     """d_weights[row (j, q)] = sum over texts of d_out[i, q] * rows[token at argmax[i, q] + j]."""
     cdef Py_ssize_t n = offsets.shape[0] - 1, n_out = d_out.shape[1], q
-    cdef int team = team_size(n_threads, <double>n * d_weights.shape[0] * rows.shape[1])
+    cdef int team = team_size(n_threads, <double>n * d_weights.shape[0] * rows.shape[1] * SPARSE_COST)
     # each thread's entries of one tap: n embedding rows and their factors
     cdef const floating **picked = <const floating **>malloc(max(1, team * n) * sizeof(floating *))
     cdef floating *values = <floating *>malloc(max(1, team * n) * sizeof(floating))
@@ -384,7 +398,7 @@ cdef int row_gradient(
     # occurrences of slot u: occurrences[first[u]], ..., occurrences[first[u + 1] - 1]
     cdef Py_ssize_t *first = <Py_ssize_t *>malloc((m + 2) * sizeof(Py_ssize_t))
     cdef Py_ssize_t *occurrences = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
-    cdef int team = team_size(n_threads, <double>n * n_rows * d)
+    cdef int team = team_size(n_threads, <double>n * n_rows * d * SPARSE_COST)
     cdef bint resume
     try:
         if (picked == NULL or values == NULL or starts == NULL or counts == NULL or first == NULL

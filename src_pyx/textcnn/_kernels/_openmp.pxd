@@ -9,14 +9,25 @@ cdef extern from *:
     #define TEXTCNN_OPENMP 0
     #define omp_get_max_threads() 1
     #endif
+    #if defined(__clang__)
+    #define TEXTCNN_COMPILER "Clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define TEXTCNN_COMPILER "GCC " __VERSION__
+    #elif defined(_MSC_VER)
+    #define TEXTCNN_COMPILER "Microsoft C"
+    #else
+    #define TEXTCNN_COMPILER "unknown"
+    #endif
     """
     const int TEXTCNN_OPENMP
+    const char *TEXTCNN_COMPILER
     int omp_get_max_threads() noexcept nogil
 
 
-# What starting and ending a team costs, about, in multiply-add operations.
+# Work that repays waking and joining a team, about, in multiply-add operations of a matrix product
+# (some 30 microseconds).
 cdef enum:
-    OPERATIONS_PER_TEAM = 200_000
+    OPERATIONS_PER_TEAM = 2_000_000
 
 
 cdef inline int team_size(int n_threads, double n_operations) noexcept nogil:

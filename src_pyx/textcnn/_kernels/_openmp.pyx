@@ -9,3 +9,8 @@ def openmp_version():
 def max_threads():
     """Threads that OpenMP would use: ``OMP_NUM_THREADS`` or the number of processors."""
     return omp_get_max_threads()
+
+
+def compiler():
+    """Name and version of the C compiler that built this module."""
+    return (<bytes>TEXTCNN_COMPILER).decode()

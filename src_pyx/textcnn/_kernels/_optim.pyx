@@ -16,7 +16,7 @@ from textcnn._kernels._simd cimport active_table, adadelta_row, adam_row, sgd_ro
 
 # About what one element of a step costs, in multiply-add operations: it is bound by memory.
 cdef enum:
-    STEP_COST = 8
+    STEP_COST = 40
 
 
 cdef int check_step(
@@ -81,12 +81,13 @@ def adam_step(
     check_state(param, second)
     if steps.shape[0] != param.shape[0]:
         raise ValueError(f"steps must have {param.shape[0]} values")
+    for i in range(n):
+        steps[i if rows is None else rows[i]] += 1
     if d == 0:
         return
     for i in prange(n, nogil=True, schedule="static",
                     num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
         row = i if rows is None else rows[i]
-        steps[row] += 1
         rate = <floating>(lr / (1 - pow(beta1, steps[row])))
         correction2 = <floating>(1 / (1 - pow(beta2, steps[row])))
         adam_row(table, d, &param[row, 0], &grad[i, 0], &first[row, 0], &second[row, 0], rate,

@@ -13,14 +13,14 @@ from textcnn._kernels._openmp cimport team_size
 
 # About what four numbers cost, in multiply-add operations.
 cdef enum:
-    PHILOX_COST = 40
+    PHILOX_COST = 400
 
 
 cdef void philox(uint32_t *counter, uint32_t key0, uint32_t key1) noexcept nogil:
     """Ten rounds in place."""
-    cdef int step
+    cdef int _round
     cdef uint64_t product0, product1
-    for step in range(10):
+    for _round in range(10):
         product0 = <uint64_t>0xD2511F53 * counter[0]
         product1 = <uint64_t>0xCD9E8D57 * counter[2]
         counter[0] = <uint32_t>(product1 >> 32) ^ counter[1] ^ key0
@@ -34,13 +34,18 @@ cdef void philox(uint32_t *counter, uint32_t key0, uint32_t key1) noexcept nogil
 def philox4x32(
     const uint32_t[::1] counter,    # IN   (4,)
     const uint32_t[::1] key,        # IN   (2,)
-    uint32_t[::1] out,              # OUT  (4,)
 ):
-    """Four random words for one counter and key."""
-    if counter.shape[0] != 4 or key.shape[0] != 2 or out.shape[0] != 4:
-        raise ValueError("a counter has 4 words, a key 2, the result 4")
-    out[:] = counter
-    philox(&out[0], key[0], key[1])
+    """The four random words of one counter and key."""
+    cdef uint32_t words[4]
+    cdef int k
+    if counter.shape[0] != 4 or key.shape[0] != 2:
+        raise ValueError(
+            f"a counter has 4 words and a key 2, but these have {counter.shape[0]} and {key.shape[0]}"
+        )
+    for k in range(4):
+        words[k] = counter[k]
+    philox(words, key[0], key[1])
+    return words[0], words[1], words[2], words[3]
 
 
 cdef void mask_row(

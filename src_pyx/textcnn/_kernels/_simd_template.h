@@ -96,7 +96,7 @@ INLINE void FN(tile)(const int rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_s
     if (relu)
         for (int i = 0; i < rows; i++)
             for (ptrdiff_t j = 0; j < 2 * lanes; j++)
-                c[i * ldc + j] = c[i * ldc + j] > 0 ? c[i * ldc + j] : 0;
+                c[i * ldc + j] = c[i * ldc + j] < 0 ? 0 : c[i * ldc + j]; /* NaN stays */
 }
 
 #define TILE_CASE(n)                                                                               \

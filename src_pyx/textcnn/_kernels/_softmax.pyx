@@ -8,7 +8,7 @@ from textcnn._kernels._openmp cimport team_size
 
 # About what one exponential costs, in multiply-add operations.
 cdef enum:
-    EXP_COST = 20
+    EXP_COST = 400
 
 
 cdef void softmax_row(const floating *logits, Py_ssize_t c, floating *out) noexcept nogil:

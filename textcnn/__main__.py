@@ -1,0 +1,7 @@
+"""``python -m textcnn`` is the command ``textcnn``."""
+
+import sys
+
+from textcnn.cli import main
+
+sys.exit(main())
