@@ -236,7 +236,7 @@ class Rows:
 def row_updates(draw, max_rows=9, max_dims=20):
     """Updates of all rows, of some in any order, or of none; in float64."""
     rng = draw(generators())
-    v, d = draw(st.integers(0, max_rows)), draw(st.integers(1, max_dims))
+    v, d = draw(st.integers(0, max_rows)), draw(st.integers(0, max_dims))
     rows = None
     r = v
     if draw(st.booleans()):

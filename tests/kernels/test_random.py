@@ -13,8 +13,7 @@ words32 = st.integers(0, 2**32 - 1)
 
 
 def philox(counter, key):
-    words = np.zeros(4, np.uint32)
-    _random.philox4x32(np.array(counter, np.uint32), np.array(key, np.uint32), words)
+    words = _random.philox4x32(np.array(counter, np.uint32), np.array(key, np.uint32))
     return tuple(int(word) for word in words)
 
 
@@ -91,9 +90,10 @@ def test_seed_and_step_change_the_mask_in_all_their_bits(dtype):
 
 @both_dtypes
 def test_bits_do_not_depend_on_threads(dtype):
-    one = dropout_mask(8, 9, 0.3, (501, 70), dtype, n_threads=1)
+    shape = 2501, 170  # enough work for a team of threads
+    one = dropout_mask(8, 9, 0.3, shape, dtype, n_threads=1)
     for n_threads in (*THREADS[1:], 16):
-        assert_same_bits(dropout_mask(8, 9, 0.3, (501, 70), dtype, n_threads=n_threads), one)
+        assert_same_bits(dropout_mask(8, 9, 0.3, shape, dtype, n_threads=n_threads), one)
 
 
 @both_dtypes
@@ -109,10 +109,7 @@ def test_sizes_of_zero(dtype, shape):
     assert dropout_mask(0, 0, 0.5, shape, dtype, n_threads=2).shape == shape
 
 
-@pytest.mark.parametrize(
-    "sizes", [(3, 2, 4), (5, 2, 4), (4, 1, 4), (4, 3, 4), (4, 2, 3), (4, 2, 5), (0, 0, 0)]
-)
-def test_wrong_number_of_words_is_refused(sizes):
-    counter, key, out = (np.zeros(size, np.uint32) for size in sizes)
+@pytest.mark.parametrize(("n_counter", "n_key"), [(3, 2), (5, 2), (4, 1), (4, 3), (0, 0)])
+def test_wrong_number_of_words_is_refused(n_counter, n_key):
     with pytest.raises(ValueError, match=r"."):
-        _random.philox4x32(counter, key, out)
+        _random.philox4x32(np.zeros(n_counter, np.uint32), np.zeros(n_key, np.uint32))
