@@ -250,7 +250,7 @@ class Predictor:
             for (start, end), contributions in by_window.items()
         ]
         ngrams.sort(key=lambda ngram: -ngram.contributions[best] + ngram.contributions.mean())
-        label = self.classes_[best]
+        label = self.classes_[best : best + 1].tolist()[0]  # a plain Python value
         return Explanation(label, logits, self.network.bias.astype(np.float64), ngrams, tokens)
 
 
