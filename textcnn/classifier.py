@@ -6,7 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -362,7 +362,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if trainer:
             trainer = trainer.continued(model.network)
         else:
-            trainer = Trainer(model.network, SOLVERS[self.solver](), self._options(1, False), rng)
+            options = self._options(1, False)
+            if options.learning_rate == "linear":
+                options = replace(options, learning_rate="constant")
+            trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
         weight = self._text_weights(all_classes[targets], sample_weight)
         history = self._train(model, trainer, Examples(model.ids, model.offsets, targets, weight), None)
         self._partial_trainer = trainer

@@ -143,7 +143,6 @@ def test_strides_change_no_bits(dtype):
 
 
 @both_dtypes
-@pytest.mark.xfail(strict=True, reason="strides are divided by the size of an element, without a check")
 def test_strides_that_are_no_multiple_of_the_element(dtype):
     a, b, _ = problem(4, 5, 6, dtype)
     records = np.zeros(a.shape, [("x", dtype), ("y", np.int8)])

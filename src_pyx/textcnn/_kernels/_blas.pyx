@@ -68,6 +68,13 @@ cdef floating* panel_scratch(Py_ssize_t n, Py_ssize_t k, const floating *like) e
     return panels
 
 
+cdef Py_ssize_t element_stride(Py_ssize_t n_bytes, Py_ssize_t itemsize) except? -1:
+    """A stride in elements."""
+    if n_bytes % itemsize:
+        raise ValueError(f"a stride is {n_bytes} bytes, no multiple of {itemsize}; make a contiguous copy")
+    return n_bytes // itemsize
+
+
 def matmul(
     const floating[:, :] a,     # IN   (m, k), any strides
     const floating[:, :] b,     # IN   (k, n), any strides
@@ -78,6 +85,10 @@ def matmul(
 ):
     """out = a @ b + bias, then ReLU if asked."""
     cdef Py_ssize_t m = a.shape[0], k = a.shape[1], n = b.shape[1]
+    cdef Py_ssize_t a_row_stride = element_stride(a.strides[0], sizeof(floating))
+    cdef Py_ssize_t a_col_stride = element_stride(a.strides[1], sizeof(floating))
+    cdef Py_ssize_t b_row_stride = element_stride(b.strides[0], sizeof(floating))
+    cdef Py_ssize_t b_col_stride = element_stride(b.strides[1], sizeof(floating))
     cdef floating *panels
     if b.shape[0] != k or out.shape[0] != m or out.shape[1] != n:
         raise ValueError(
@@ -92,10 +103,8 @@ def matmul(
         with nogil:
             multiply(
                 m, n, k,
-                &a[0, 0] if k else NULL, a.strides[0] // <Py_ssize_t>sizeof(floating),
-                a.strides[1] // <Py_ssize_t>sizeof(floating),
-                &b[0, 0] if k else NULL, b.strides[0] // <Py_ssize_t>sizeof(floating),
-                b.strides[1] // <Py_ssize_t>sizeof(floating),
+                &a[0, 0] if k else NULL, a_row_stride, a_col_stride,
+                &b[0, 0] if k else NULL, b_row_stride, b_col_stride,
                 panels, False, &bias[0] if bias is not None else NULL, relu, &out[0, 0], n_threads,
             )
     finally:
@@ -117,8 +126,8 @@ cdef class PackedMatrix:
     def __cinit__(self, const float[:, :] b):
         cdef const simd_table *table = active_table()
         cdef Py_ssize_t width = table.panel_width_f32, first
-        cdef Py_ssize_t row_stride = b.strides[0] // <Py_ssize_t>sizeof(float)
-        cdef Py_ssize_t col_stride = b.strides[1] // <Py_ssize_t>sizeof(float)
+        cdef Py_ssize_t row_stride = element_stride(b.strides[0], sizeof(float))
+        cdef Py_ssize_t col_stride = element_stride(b.strides[1], sizeof(float))
         self.n_rows, self.n_columns = b.shape[0], b.shape[1]
         self.panels = panel_scratch[float](self.n_columns, self.n_rows, NULL)
         if self.n_rows:

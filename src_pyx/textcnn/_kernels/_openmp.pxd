@@ -32,4 +32,4 @@ cdef enum:
 
 cdef inline int team_size(int n_threads, double n_operations) noexcept nogil:
     """`n_threads`, or 1 if there is too little work to repay a team. Never changes a result."""
-    return n_threads if n_operations > OPERATIONS_PER_TEAM else 1
+    return max(1, n_threads) if n_operations > OPERATIONS_PER_TEAM else 1

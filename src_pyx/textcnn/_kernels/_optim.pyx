@@ -91,7 +91,7 @@ def adam_step(
         rate = <floating>(lr / (1 - pow(beta1, steps[row])))
         correction2 = <floating>(1 / (1 - pow(beta2, steps[row])))
         adam_row(table, d, &param[row, 0], &grad[i, 0], &first[row, 0], &second[row, 0], rate,
-                 <floating>beta1, <floating>beta2, correction2, <floating>epsilon, <floating>scale,
+                 beta1, beta2, correction2, <floating>epsilon, <floating>scale,
                  <floating>l2)
 
 
@@ -124,7 +124,7 @@ def adadelta_step(
                     num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
         row = i if rows is None else rows[i]
         adadelta_row(table, d, &param[row, 0], &grad[i, 0], &acc_grad[row, 0], &acc_update[row, 0],
-                     <floating>lr, <floating>rho, <floating>epsilon, <floating>scale, <floating>l2)
+                     <floating>lr, rho, <floating>epsilon, <floating>scale, <floating>l2)
 
 
 def sgd_step(
@@ -179,14 +179,13 @@ def limit_row_norms(
     int n_threads=1,
 ):
     """Scale rows whose l2 norm is above max_norm to max_norm (Hinton et al. 2012; Kim 2014, 2.1)."""
-    cdef Py_ssize_t i, j, d = weights.shape[1]
+    cdef Py_ssize_t i, j, n = weights.shape[0], d = weights.shape[1]
     cdef double norm
     if not max_norm > 0:
         raise ValueError(f"max_norm is {max_norm}, but it must be positive")
     if d == 0:
         return
-    for i in prange(weights.shape[0], nogil=True,
-                    num_threads=team_size(n_threads, <double>weights.shape[0] * d * STEP_COST)):
+    for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
         norm = sqrt(row_sum_of_squares(&weights[i, 0], d))
         if norm > max_norm:
             for j in range(d):

@@ -37,10 +37,12 @@
                                   const REAL *values, int resume, ptrdiff_t d, REAL *out);         \
     /* One row of an optimiser step; the formulas stand in `_optim.pyx`. */                        \
     void (*adam_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *first,             \
-                              REAL *second, REAL rate, REAL beta1, REAL beta2, REAL correction2,   \
+                              REAL *second, REAL rate, double beta1, double beta2,                 \
+                              REAL correction2,                                                    \
                               REAL epsilon, REAL scale, REAL l2);                                  \
     void (*adadelta_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *acc_grad,      \
-                                  REAL *acc_update, REAL rate, REAL rho, REAL epsilon, REAL scale, \
+                                  REAL *acc_update, REAL rate, double rho, REAL epsilon,           \
+                                  REAL scale,                                                      \
                                   REAL l2);                                                        \
     void (*sgd_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *velocity,           \
                              REAL rate, REAL momentum, int nesterov, REAL scale, REAL l2);

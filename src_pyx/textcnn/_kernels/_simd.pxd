@@ -27,11 +27,11 @@ cdef extern from "_simd.h" nogil:
                                  float *) noexcept nogil
         void (*weighted_sum_f64)(Py_ssize_t, const double **, const double *, int, Py_ssize_t,
                                  double *) noexcept nogil
-        void (*adam_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, float, float,
+        void (*adam_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, double, double,
                              float, float, float, float) noexcept nogil
         void (*adam_row_f64)(Py_ssize_t, double *, const double *, double *, double *, double, double,
                              double, double, double, double, double) noexcept nogil
-        void (*adadelta_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, float,
+        void (*adadelta_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, double,
                                  float, float, float) noexcept nogil
         void (*adadelta_row_f64)(Py_ssize_t, double *, const double *, double *, double *, double, double,
                                  double, double, double) noexcept nogil
@@ -97,7 +97,7 @@ cdef inline void weighted_sum(
 
 cdef inline void adam_row(
     const simd_table *table, Py_ssize_t d, floating *param, const floating *grad, floating *first,
-    floating *second, floating rate, floating beta1, floating beta2, floating correction2,
+    floating *second, floating rate, double beta1, double beta2, floating correction2,
     floating epsilon, floating scale, floating l2,
 ) noexcept nogil:
     if floating is float:
@@ -110,7 +110,7 @@ cdef inline void adam_row(
 
 cdef inline void adadelta_row(
     const simd_table *table, Py_ssize_t d, floating *param, const floating *grad, floating *acc_grad,
-    floating *acc_update, floating rate, floating rho, floating epsilon, floating scale, floating l2,
+    floating *acc_update, floating rate, double rho, floating epsilon, floating scale, floating l2,
 ) noexcept nogil:
     if floating is float:
         table.adadelta_row_f32(d, param, grad, acc_grad, acc_update, rate, rho, epsilon, scale, l2)

@@ -202,7 +202,8 @@ INLINE void FN(conv_max_block)(const int n, const REAL *const *rows, ptrdiff_t n
         }
         UNROLL
         for (int v = 0; v < n; v++) {
-            const IVEC above = z[v] > best[v]; /* strictly: the first maximum stays */
+            /* Strictly above, so that the first maximum stays; NaN, which is above nothing, shows. */
+            const IVEC above = (z[v] > best[v]) | (z[v] != z[v]);
             best[v] = SELECT(VEC, above, z[v], best[v]);
             best_at[v] = SELECT(IVEC, above, (IVEC){0} + (INT)start, best_at[v]);
         }
@@ -234,7 +235,7 @@ static void FN(conv_max)(const REAL *const *rows, ptrdiff_t n_tokens, ptrdiff_t 
                 for (ptrdiff_t j = 0; j < width; j++)
                     if (start + j >= 0 && start + j < n_tokens)
                         z += rows[start + j][block + j * tap_stride + f];
-                if (z > best) {
+                if (z > best || z != z) {
                     best = z;
                     best_at = (int32_t)start;
                 }
@@ -335,26 +336,30 @@ static void FN(weighted_sum)(ptrdiff_t n_entries, const REAL *const *rows, const
 /* ---- optimisers ------------------------------------------------------------------------------- */
 
 static void FN(adam_row)(ptrdiff_t d, REAL *restrict param, const REAL *restrict grad,
-                         REAL *restrict first, REAL *restrict second, REAL rate, REAL beta1,
-                         REAL beta2, REAL correction2, REAL epsilon, REAL scale, REAL l2)
+                         REAL *restrict first, REAL *restrict second, REAL rate, double beta1,
+                         double beta2, REAL correction2, REAL epsilon, REAL scale, REAL l2)
 {
+    /* 1 - beta is taken in double: in single precision 1 - 0.999 loses seven bits. */
+    const REAL old1 = (REAL)beta1, new1 = (REAL)(1 - beta1);
+    const REAL old2 = (REAL)beta2, new2 = (REAL)(1 - beta2);
     for (ptrdiff_t c = 0; c < d; c++) {
         const REAL g = scale * grad[c] + l2 * param[c];
-        first[c] = beta1 * first[c] + (1 - beta1) * g;
-        second[c] = beta2 * second[c] + (1 - beta2) * g * g;
+        first[c] = old1 * first[c] + new1 * g;
+        second[c] = old2 * second[c] + new2 * g * g;
         param[c] -= rate * first[c] / (SQRT(second[c] * correction2) + epsilon);
     }
 }
 
 static void FN(adadelta_row)(ptrdiff_t d, REAL *restrict param, const REAL *restrict grad,
                              REAL *restrict acc_grad, REAL *restrict acc_update, REAL rate,
-                             REAL rho, REAL epsilon, REAL scale, REAL l2)
+                             double rho, REAL epsilon, REAL scale, REAL l2)
 {
+    const REAL old = (REAL)rho, new = (REAL)(1 - rho);
     for (ptrdiff_t c = 0; c < d; c++) {
         const REAL g = scale * grad[c] + l2 * param[c];
-        acc_grad[c] = rho * acc_grad[c] + (1 - rho) * g * g;
+        acc_grad[c] = old * acc_grad[c] + new * g * g;
         const REAL update = SQRT(acc_update[c] + epsilon) / SQRT(acc_grad[c] + epsilon) * g;
-        acc_update[c] = rho * acc_update[c] + (1 - rho) * update * update;
+        acc_update[c] = old * acc_update[c] + new * update * update;
         param[c] -= rate * update;
     }
 }
