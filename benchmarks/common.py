@@ -1,0 +1,42 @@
+"""What the benchmark scripts share: data, measurement in a process of its own, output."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def read_labelled(path: Path) -> tuple[list[str], list[str]]:
+    """Texts and labels of a file with lines ``label<TAB>text``."""
+    rows = [line.split("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if "\t" in line]
+    return [text for _, text in rows], [label for label, _ in rows]
+
+
+def in_own_process(function: Callable[..., dict], *args: Any) -> dict:
+    """Result of a function in a new process, with its peak memory as "peak_mb"."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured, (function, args))
+
+
+def _measured(function: Callable[..., dict], args: tuple) -> dict:
+    result = function(*args)
+    return result | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def report(rows: list[dict], json_path: str | None) -> None:
+    """Print rows as a table and write them as JSON."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = [names] + [[_shown(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if json_path:
+        Path(json_path).write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
