@@ -57,7 +57,7 @@ class BuildExt(build_ext):
             # sqrt sets no errno and comparisons raise no trap, so that loops with them can be
             # vectorised; neither changes a result. No -ffast-math: NaN checks must survive.
             self.base_flags = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
-            # Without debug information, which Python's own flags ask for, the package is a quarter of the size.
+            # No debug information, which Python's own flags may ask for: it is most of the size.
             self.base_flags += ["-UNDEBUG", "-g"] if DEBUG else ["-g0"]
         compile_openmp, link_openmp = self.openmp_flags()
         levels = self.levels()
