@@ -393,6 +393,8 @@ def test_progress_is_shown_only_if_asked_for(capfd):
         (["a", "b"], ["x", None], ValueError, r"y\[1\] is None"),
         (["a", "b"], [0.0, np.nan], ValueError, r"y\[1\] is nan"),
         (["a", "b"], [0.5, 1.7], ValueError, "continuous"),
+        (["a", "b"], ["x", 1], ValueError, "y mixes labels of the types int, str"),
+        (["a", "b"], np.array(["x", 1], dtype=object), ValueError, "y mixes labels of the types int, str"),
         ([["a", 3], ["b"]], [0, 1], TypeError, "3|int"),
     ],
     ids=lambda value: repr(value)[:20],
@@ -478,7 +480,7 @@ def test_a_huge_learning_rate_never_gives_numbers_that_are_not_finite(solver):
     model = small(solver=solver, learning_rate_init=1e30, max_norm=None)
     refusal = ""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("error")
         try:
             model.fit(X, Y)
         except ValueError as error:

@@ -787,18 +787,16 @@ def _as_labels(y: Any, name: str) -> np.ndarray:
     if y is None:
         raise ValueError(f"{name} is None, but training needs a label for each text")
     labels = column_or_1d(y)
+    # NumPy turns the numbers of a mixed list into strings, so look at the list itself.
+    given = y if isinstance(y, (list, tuple)) else labels.tolist()
     missing = [value is None or value != value for value in labels.tolist()]
     if any(missing):
         place = missing.index(True)
         raise ValueError(f"{name}[{place}] is {labels[place]}, but every label must be given; drop its text")
+    if len({isinstance(label, str) for label in given}) > 1:
+        kinds = sorted({type(label).__name__ for label in given})
+        raise ValueError(f"{name} mixes labels of the types {', '.join(kinds)}; use one type")
     check_classification_targets(labels)
-    try:
-        np.unique(labels)
-    except TypeError:
-        kinds = sorted({type(label).__name__ for label in labels.tolist()})
-        raise ValueError(
-            f"{name} mixes labels of the types {', '.join(kinds)}, which cannot be sorted; use one type"
-        ) from None
     return labels
 
 

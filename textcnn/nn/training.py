@@ -206,16 +206,17 @@ class Trainer:
     def _step(self, batch: Examples, weight: float) -> float:
         """One update with the gradient of the mean loss of a batch; returns that loss."""
         options, network = self.options, self.network
-        loss, gradients = network.loss_and_gradients(
-            self._drop_words(batch.ids),
-            batch.offsets,
-            batch.targets,
-            (batch.sample_weight / weight).astype(np.float32),
-            options.dropout,
-            self.seed,
-            self.n_steps,
-            options.n_threads,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
+            loss, gradients = network.loss_and_gradients(
+                self._drop_words(batch.ids),
+                batch.offsets,
+                batch.targets,
+                (batch.sample_weight / weight).astype(np.float32),
+                options.dropout,
+                self.seed,
+                self.n_steps,
+                options.n_threads,
+            )
         if not np.isfinite(loss):
             raise ValueError(
                 f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
