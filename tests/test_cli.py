@@ -22,7 +22,7 @@ def test_the_version_comes_without_numpy():
         "try: textcnn.cli.main(['--version'])\n"
         "except SystemExit: print('numpy' in sys.modules)"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    finished = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.splitlines()[-1] == "False"
 
 
@@ -58,7 +58,7 @@ def test_versions(capsys):
 
 
 def test_a_reader_that_stops_early_is_no_error():
-    command = f"{sys.executable} -m textcnn versions | head -n 1"
+    command = f"{sys.executable} -P -m textcnn versions | head -n 1"
     finished = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert finished.stderr == ""
 

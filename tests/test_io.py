@@ -424,7 +424,7 @@ def test_new_file_honours_the_umask(tmp_path):
         "from textcnn.io import save_arrays\n"
         "save_arrays(sys.argv[1], {}, {})"
     )
-    subprocess.run([sys.executable, "-c", script, tmp_path / "m"], check=True)
+    subprocess.run([sys.executable, "-P", "-c", script, tmp_path / "m"], check=True)
     assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == 0o640
 
 

@@ -196,7 +196,7 @@ def test_prediction_starts_without_scikit_learn_and_scipy(path):
         f"print(textcnn.load({str(path)!r}).predict(['a splendid play'])[0])\n"
         "print(sorted({'sklearn', 'scipy', 'joblib', 'tqdm'} & set(sys.modules)))"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    finished = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.splitlines()[1] == "[]"
     assert finished.stdout.splitlines()[0] in {"good", "bad"}
 

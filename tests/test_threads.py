@@ -16,7 +16,9 @@ with_openmp = pytest.mark.skipif(not _openmp.openmp_version(), reason="built wit
 def threads_in_process(**environment):
     code = "from textcnn._threads import effective_n_threads; print(effective_n_threads(None))"
     env = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")} | environment
-    output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=env, capture_output=True, text=True, check=True
+    )
     return int(output.stdout)
 
 
@@ -65,5 +67,7 @@ def test_idle_threads_sleep_unless_the_environment_says_otherwise():
     code = "import os, textcnn._kernels; print(os.environ.get('OMP_WAIT_POLICY'))"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     for given in ({}, {"OMP_WAIT_POLICY": "active"}):
-        output = subprocess.run([sys.executable, "-c", code], env=env | given, capture_output=True, text=True)
+        output = subprocess.run(
+            [sys.executable, "-P", "-c", code], env=env | given, capture_output=True, text=True
+        )
         assert output.stdout.strip() == given.get("OMP_WAIT_POLICY", "None")
