@@ -12,7 +12,6 @@ import gzip
 import io
 import os
 import re
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NoReturn, cast
@@ -31,12 +30,15 @@ _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t]*(?:\r?\n|\Z)")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
+# What NumPy reads as a number; float() takes more, such as 1_000.
+_NUMBER = re.compile(rb"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.IGNORECASE)
 _GZIP = b"\x1f\x8b"
 _OTHER_FILES = {
     b"PK\x03\x04": "a zip archive: unpack it and give the path of the vectors inside",
     b"BZh91AY&SY": "a bzip2 file: unpack it, or pack it again with gzip",
     b"\xfd7zXZ": "an xz file: unpack it, or pack it again with gzip",
     b"\x93NUMPY": "a NumPy array without its words: load it and give WordVectors(words, array)",
+    b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xba\x16\x4f\x2f": "a fastText model, not a file of vectors: give its .vec file",
 }
 _OTHER_FILES |= {
@@ -117,6 +119,10 @@ class WordVectors:
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
         self._check_unique(keys, source)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.vectors.flags.writeable = False  # a pickle does not keep the flag
 
     def _check_unique(self, keys: list[bytes], source: str) -> None:
         if len(set(keys)) == len(keys):
@@ -277,6 +283,8 @@ def load_vectors(path: str | os.PathLike[str], words: Iterable[str] | None = Non
 
     Raises
     ------
+    OSError
+        If the file does not exist (FileNotFoundError) or cannot be read.
     ValueError
         If the file is empty, cut short, of another kind, has vectors of unequal length (file and line are
         named) or another number of vectors than its header says, or if a vector holds NaN or an infinity (the
@@ -319,7 +327,8 @@ def lookup(
         Where the vectors are: the path of a file (see :func:`load_vectors`; only what the tokens need is
         kept), a mapping from words to vectors, a :class:`WordVectors`, or any object with gensim's
         ``key_to_index``, ``vector_size`` and ``get_vector`` or ``[]``. It is not copied; of a mapping or a
-        gensim object only the vectors that are used are looked at.
+        gensim object only the vectors that are used are looked at, and of a mapping the first one, for its
+        length.
     tokens : iterable of str
         The tokens, usually a vocabulary.
 
@@ -400,6 +409,11 @@ def _as_text(key: bytes) -> str:
     return key.decode("utf-8", "surrogateescape")
 
 
+def _quote(field: bytes) -> str:
+    """Show part of a file in an error message, briefly: a damaged line may be endless."""
+    return repr(_as_text(field[:60])) + ("..." if len(field) > 60 else "")
+
+
 def _word_key(word: str) -> bytes:
     if not isinstance(word, str):
         raise TypeError(f"words holds {word!r} of type {type(word).__name__}: expected strings only.")
@@ -452,14 +466,14 @@ def _as_vector(vector: ArrayLike, word: str, n_dims: int | None = None) -> NDArr
             f"vectors of unequal length: that of {word!r} has {len(array)} numbers where others have "
             f"{n_dims}; give vectors of one length."
         )
-    _check_finite(array[np.newaxis], lambda row: word, "embeddings")
+    _check_finite(array[np.newaxis], lambda row: word, "vectors")
     return array
 
 
 def _first_length(vectors: Mapping[str, ArrayLike]) -> int:
     for word, vector in vectors.items():
         return len(_as_vector(vector, word))
-    raise ValueError("embeddings is empty: give vectors of at least one word.")
+    raise ValueError("the mapping from words to vectors is empty: give at least one word.")
 
 
 def _check_finite(vectors: NDArray[np.float32], name: Callable[[int], str], source: str) -> None:
@@ -504,11 +518,13 @@ def _read(file: BinaryIO, path: str, wanted: set[bytes] | None) -> _Reader:
     for magic, what in _OTHER_FILES.items():
         if sample.startswith(magic):
             raise ValueError(f"{path} is {what}.")
+    if sample[257:262] == b"ustar":
+        raise ValueError(f"{path} is a tar archive: unpack it and give the path of the vectors inside.")
     start = len(_BOM) if sample.startswith(_BOM) else 0
     header = _HEADER.match(sample, start)
     if header is None:
         file.seek(start)
-        fields = sample[start:].partition(b"\n")[0].split()
+        fields = sample[start:].lstrip().partition(b"\n")[0].split()
         return _Reader(path, _count_numbers(fields), None, wanted).read_text(file, first_line=1)
     file.seek(header.end())
     reader = _Reader(path, int(header[2]), int(header[1]), wanted)
@@ -531,9 +547,7 @@ def _count_numbers(fields: list[bytes]) -> int:
     """Count the numbers at the end of a line; the first field is always (part of) the word."""
     n_numbers = 0
     for field in reversed(fields[1:]):
-        try:
-            float(field)
-        except ValueError:
+        if _NUMBER.fullmatch(field) is None:
             break
         n_numbers += 1
     return n_numbers
@@ -603,32 +617,35 @@ class _Reader:
     def split_line(self, line: bytes, number: int) -> tuple[bytes, bytes]:
         """Split a line with other white space, with spaces in its word, or with too few or many numbers."""
         fields = line.split()
-        if line[:1].isspace():
+        if len(fields) == self.n_dims and line[:1].isspace():
             fields.insert(0, b"")  # the word is empty
         n_extra = len(fields) - 1 - self.n_dims
         if n_extra < 0:
             self.refuse_line(fields, number)
         word, vector = fields[: n_extra + 1], fields[n_extra + 1 :]
-        if n_extra > 0 and _count_numbers(fields) == len(fields) - 1:
-            # Only numbers after the first field: too many of them, unless the surplus are whole numbers
-            # unlike the rest, as in "June 4 0.12 -0.7".
-            whole = all(field.isdigit() for field in word[1:])
-            if not whole or all(field.isdigit() for field in vector):
+        if n_extra > 0:
+            n_numbers = _count_numbers(fields)
+            # A word may end with whole numbers unlike the rest, as in "June 4 0.12 -0.7"; any other number
+            # before the vector is one too many of them.
+            surplus = fields[len(fields) - n_numbers : n_extra + 1]
+            unlike = all(map(bytes.isdigit, surplus)) and not all(map(bytes.isdigit, vector))
+            if n_numbers < self.n_dims or (surplus and not unlike):
                 self.refuse_line(fields, number)
         return b" ".join(word), b" ".join(vector)
 
     def refuse_line(self, fields: list[bytes], number: int) -> NoReturn:
         raise ValueError(
-            f"vectors of unequal length: {self.path}, line {number}, word {_as_text(fields[0])!r} has "
+            f"vectors of unequal length: {self.path}, line {number}, word {_quote(fields[0])} has "
             f"{_count_numbers(fields)} numbers where {self.n_dims} were expected; correct or remove the line."
         )
 
     def parse(self, texts: list[bytes], numbers: list[int]) -> memoryview:
         """Parse the numbers of many lines in one call, which is what makes reading quick."""
+        # Where NumPy finds a text that is no number it raises an exception; older versions warn and return
+        # what they had so far, which is less than all, thanks to the number at the end. The warning is not
+        # turned into an exception here, for filters of warnings are shared by all threads.
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # a text that is no number is a mere warning to NumPy
-                values = np.fromstring(b" ".join(texts), np.float32, sep=" ")
+            values = np.fromstring(b" ".join([*texts, b"0"]), np.float32, sep=" ")[:-1]
         except (ValueError, DeprecationWarning):
             values = np.empty(0, np.float32)
         # Every line has n_dims fields and each gives at least one number, so an equal sum means that
@@ -640,11 +657,9 @@ class _Reader:
     def not_numeric(self, texts: list[bytes], numbers: list[int]) -> ValueError:
         for text, number in zip(texts, numbers, strict=True):
             for field in text.split(b" "):
-                try:
-                    float(field)
-                except ValueError:
+                if _NUMBER.fullmatch(field) is None:
                     return ValueError(
-                        f"{self.path}, line {number}: found {_as_text(field)!r} where a number was expected; "
+                        f"{self.path}, line {number}: found {_quote(field)} where a number was expected; "
                         "correct or remove the line."
                     )
         return ValueError(f"{self.path}, lines {numbers[0]} to {numbers[-1]}: not all fields are numbers.")
