@@ -35,7 +35,7 @@ MAX_ORDER = 20
 TOKENS_PER_PIECE = 1 << 22
 
 # Added to the counts of which the naive-Bayes ratios are made.
-SMOOTHING = 1.0
+SMOOTHING = 0.2
 
 
 @dataclass(frozen=True)
