@@ -492,9 +492,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         )
         return _Model(vocabulary, self._new_network(vocabulary, len(classes), rng), ids, offsets)
 
-    def _new_network(
-        self, vocabulary: Vocabulary, n_classes: int, rng: np.random.RandomState
-    ) -> SentenceCNN:
+    def _new_network(self, vocabulary: Vocabulary, n_classes: int, rng: np.random.RandomState) -> SentenceCNN:
         mode = self._resolved_mode()
         rows = self._embedding_rows(vocabulary.id_to_token, mode, rng)
         return SentenceCNN.initialized(
@@ -818,7 +816,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
             ) from error
         classifier.predictor_ = Predictor(
-            model.vocabulary, model.network, model.classes, classifier.n_jobs, classifier.cache_size, model.linear
+            model.vocabulary,
+            model.network,
+            model.classes,
+            classifier.n_jobs,
+            classifier.cache_size,
+            model.linear,
         )
         return classifier
 
@@ -953,13 +956,13 @@ class _Validation:
     """Validation texts, encoded, with their scores by the linear part."""
 
     batches: list[tuple[np.ndarray, np.ndarray]]
-    scores: np.ndarray | None
+    scores: np.ndarray
     targets: np.ndarray
 
     @classmethod
     def of(cls, model: _Model, texts: list[Text], targets: np.ndarray, n_threads: int) -> _Validation:
         ids, offsets, unknown = model.vocabulary.encode_with_unknown(texts, n_threads)
-        scores = model.linear.scores(ids, offsets, unknown, n_threads) if model.linear else None
+        scores = model.linear.scores(ids, offsets, unknown, n_threads) if model.linear else np.empty(0)
         return cls(pieces(ids, offsets, TOKENS_PER_PIECE), scores, targets)
 
     def accuracy(self, model: _Model, n_threads: int) -> float:

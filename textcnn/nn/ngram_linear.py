@@ -287,7 +287,9 @@ class NGramLinear:
         for name, (dtype, shape) in expected.items():
             array = arrays[name]
             if array.dtype != dtype or array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"linear.{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
+                raise ValueError(
+                    f"linear.{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}"
+                )
         if not (isinstance(config["share"], float) and 0 < config["share"] < 1):
             raise ValueError(f"the linear part has the share {config['share']!r}")
         lengths = config["char_ngram_range"]
@@ -356,9 +358,9 @@ def _subwords(
     kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_NGRAMS])
     new_places = np.full(len(distinct), -1, np.int32)
     new_places[kept] = np.arange(len(kept))
-    places = new_places[places]
-    n_before = np.concatenate([[0], np.cumsum(places >= 0)])
-    return distinct[kept], places[places >= 0], n_before[offsets].astype(np.intp)
+    found = new_places[places]
+    n_before = np.concatenate([[0], np.cumsum(found >= 0)])
+    return distinct[kept], found[found >= 0], n_before[offsets].astype(np.intp)
 
 
 def _word_features(
@@ -385,8 +387,9 @@ def _gram_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features of the n-grams of words of each text, from `first`, and their offsets; -1 for none."""
     lengths = np.diff(offsets)
-    sizes = sum((np.maximum(0, lengths + 3 - order) for order in range(orders[0], orders[1] + 1)), 0 * lengths)
-    gram_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+    sizes = [np.maximum(0, lengths + 3 - order) for order in range(orders[0], orders[1] + 1)]
+    gram_offsets = np.zeros(len(offsets), np.intp)
+    np.cumsum(np.sum(sizes, axis=0), out=gram_offsets[1:])
     features = _array_beside(ids, int(gram_offsets[-1]))
     index, done = NGramIndex(grams), 0
     for piece in pieces(ids, offsets, TOKENS_PER_PIECE) if len(features) else ():

@@ -215,7 +215,7 @@ def side_by_side(networks: list[SentenceCNN]) -> SentenceCNN:
         weights=np.ascontiguousarray(
             _by_block([network.weights.T for network in networks], n_widths).T / np.float32(n)
         ),
-        bias=np.mean([network.bias for network in networks], axis=0, dtype=np.float32),
+        bias=np.stack([network.bias for network in networks]).mean(axis=0),
         layout=ConvLayout(layout.kernel_sizes, n * layout.n_filters, layout.padding),
     )
 

@@ -253,10 +253,10 @@ class Vocabulary:
         >>> ids.tolist(), unknown.bytes.tobytes(), unknown.offsets.tolist()
         ([0, 0, 1], b'bador', [0, 3, 5])
         """
-        ids, offsets, *unknown = self._table.encode_with_unknown(
+        ids, offsets, unknown_bytes, unknown_offsets = self._table.encode_with_unknown(
             *self._prepared(texts), _checked_count(n_threads, "n_threads")
         )
-        return ids, offsets, UnknownWords(*unknown)
+        return ids, offsets, UnknownWords(unknown_bytes, unknown_offsets)
 
     def tokens(self, text: Text) -> list[str]:
         """Tokens of one text.

@@ -106,7 +106,9 @@ def gram_keys(
 cdef int check_batch(const int32_t[::1] ids, const Py_ssize_t[::1] offsets) except -1:
     cdef Py_ssize_t i, n_texts = offsets.shape[0] - 1
     if n_texts < 0 or offsets[0] != 0 or offsets[n_texts] != ids.shape[0]:
-        raise ValueError(f"the offsets of a batch must rise from 0 to the number of its tokens, {ids.shape[0]}")
+        raise ValueError(
+            f"the offsets of a batch must rise from 0 to the number of its tokens, {ids.shape[0]}"
+        )
     for i in range(n_texts):
         if offsets[i] > offsets[i + 1]:
             raise ValueError(f"the offsets of a batch must never fall, but text {i} ends before it begins")
@@ -376,12 +378,12 @@ cdef inline double minimum_on_line(
     cdef double start = cost - alpha if mirrored else alpha
     cdef double linear = -margin if mirrored else margin
     cdef double z = start, derivative, proposed
-    cdef int k
+    cdef int _
     if cost - z < 0.5 * cost:
         z *= 0.1
     derivative = curvature * (z - start) + linear + log(z / (cost - z))
     slope[0] = fabs(derivative)
-    for k in range(100):
+    for _ in range(100):
         if fabs(derivative) < tolerance:
             break
         proposed = z - derivative / (curvature + cost / ((cost - z) * z))
@@ -566,10 +568,13 @@ cdef class NGramFeatures:
         cdef Py_ssize_t p, n_problems = positive.shape[0]
         cdef int32_t[::1] n_passes
         check_targets(self.n_texts, targets, cost, 2**31)
-        if scales.shape[0] != self.n_features or scales.shape[1] != n_problems:
-            raise ValueError(f"scales is {scales.shape[0]} x {scales.shape[1]}, not {self.n_features} x {n_problems}")
-        if coef.shape[0] != self.n_features or coef.shape[1] != n_problems or intercept.shape[0] != n_problems:
-            raise ValueError(f"coef is {coef.shape[0]} x {coef.shape[1]}, not {self.n_features} x {n_problems}")
+        for matrix, name in ((scales, "scales"), (coef, "coef")):
+            if matrix.shape[0] != self.n_features or matrix.shape[1] != n_problems:
+                raise ValueError(
+                    f"{name} is {matrix.shape[0]} x {matrix.shape[1]}, not {self.n_features} x {n_problems}"
+                )
+        if intercept.shape[0] != n_problems:
+            raise ValueError(f"{n_problems} problems need as many intercepts, not {intercept.shape[0]}")
         result = np.zeros(n_problems, np.int32)
         n_passes = result
         if n_threads > 1 and n_problems > 1:
@@ -581,7 +586,8 @@ cdef class NGramFeatures:
             with nogil:
                 for p in range(n_problems):
                     n_passes[p] = self.fit_problem(
-                        &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef, intercept
+                        &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef,
+                        intercept,
                     )
         if np.any(result < 0):
             raise MemoryError
@@ -666,7 +672,10 @@ def subword_scores(
     check_coef(index, coef, out, n_words)
     if n_threads > 1 and n_words > TOKENS_PER_TEAM:
         for i in prange(n_words, nogil=True, num_threads=n_threads, schedule="static"):
-            if not score_word(&token_bytes[0], offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i]):
+            if not score_word(
+                &token_bytes[0] if token_bytes.shape[0] else NULL,
+                offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i],
+            ):
                 enough = 0
     else:
         for i in range(n_words):
@@ -802,7 +811,9 @@ cdef inline void score_grams(
 
 cdef int check_coef(NGramIndex index, const float[:, ::1] coef, double[:, ::1] out, Py_ssize_t n) except -1:
     if coef.shape[0] != index.n_rows:
-        raise ValueError(f"an index of {index.n_rows} n-grams needs as many rows of coef, not {coef.shape[0]}")
+        raise ValueError(
+            f"an index of {index.n_rows} n-grams needs as many rows of coef, not {coef.shape[0]}"
+        )
     if out.shape[0] != n or out.shape[1] != coef.shape[1]:
         raise ValueError(f"out is {out.shape[0]} x {out.shape[1]}, not {n} x {coef.shape[1]}")
     return 0
