@@ -387,9 +387,10 @@ def _gram_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features of the n-grams of words of each text, from `first`, and their offsets; -1 for none."""
     lengths = np.diff(offsets)
-    sizes = [np.maximum(0, lengths + 3 - order) for order in range(orders[0], orders[1] + 1)]
-    gram_offsets = np.zeros(len(offsets), np.intp)
-    np.cumsum(np.sum(sizes, axis=0), out=gram_offsets[1:])
+    sizes = np.zeros_like(lengths)
+    for order in range(orders[0], orders[1] + 1):
+        sizes += np.maximum(0, lengths + 3 - order)  # with a mark at each end
+    gram_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
     features = _array_beside(ids, int(gram_offsets[-1]))
     index, done = NGramIndex(grams), 0
     for piece in pieces(ids, offsets, TOKENS_PER_PIECE) if len(features) else ():
