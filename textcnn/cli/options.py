@@ -106,12 +106,15 @@ def _default(defaults: dict[str, Any], name: str, place: str) -> Any:
 
 
 def _fitted_to_default(value: Any, default: Any) -> Any:
-    """A value in the type of the default where that loses nothing: a list as a tuple, 1e3 as 1000."""
+    """A value in the type of the default where that loses nothing: a list as a tuple, 1e3 as 1000.
+
+    1.0 stays as it is, for it may mean "all" where 1 means "one".
+    """
     if isinstance(value, list):
         value = tuple(value)
     if isinstance(default, tuple) and isinstance(value, int) and not isinstance(value, bool):
         return (value,)
-    if type(default) is int and isinstance(value, float) and value.is_integer() and default >= 10:
+    if type(default) is int and isinstance(value, float) and value.is_integer() and value > 1:
         return int(value)
     return value
 

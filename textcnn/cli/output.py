@@ -10,6 +10,9 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+# Not "printable" for Python, but no danger: blanks, and the joiners of Indic scripts and emoji.
+_HARMLESS = "\u00a0\u2009\u202f\u3000\u200c\u200d"
+
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -70,10 +73,7 @@ def printable(text: str) -> str:
     """A text for the terminal: control characters, which could steer it, are shown as escapes."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() or unicodedata.category(char) == "Zs" else ascii(char)[1:-1]
-        for char in text
-    )
+    return "".join(char if char.isprintable() or char in _HARMLESS else ascii(char)[1:-1] for char in text)
 
 
 def display_width(text: str) -> int:
