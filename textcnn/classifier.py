@@ -29,7 +29,8 @@ from textcnn.nn.optimizers import DEFAULT_RATES, SOLVERS
 from textcnn.nn.sentence_cnn import SentenceCNN
 from textcnn.nn.training import SCHEDULES, Examples, History, Trainer, TrainingOptions
 from textcnn.predictor import Explanation, Predictor, pieces, read_model
-from textcnn.text.inputs import Text, as_texts
+from textcnn.text.corpus import Corpus, StoredTexts, Texts
+from textcnn.text.inputs import as_texts
 from textcnn.text.vectors import lookup
 from textcnn.text.vocabulary import Vocabulary
 
@@ -270,9 +271,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of str, or of lists of str, of length n_texts
-            Also an array, Series, one-column frame or iterator of them.
+            Also an array, Series, one-column frame or iterator of them; or a `Corpus`, which brings
+            its labels and stays on disk.
         y : array-like of shape (n_texts,)
-            Labels of two or more classes.
+            Labels of two or more classes; None with a `Corpus`.
         sample_weight : array-like of shape (n_texts,), default=None
             Weights of the texts; 2 counts like the text given twice, 0 like its absence.
         X_val, y_val : as X and y, default=None
@@ -374,10 +376,13 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[list[Text], np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Texts, np.ndarray, np.ndarray, np.ndarray]:
         """Texts, classes of y, the class number of each text, and its weight, all checked."""
         _check_kernel_sizes(self.kernel_sizes)
         self._resolved_mode()
+        if isinstance(X, Corpus):
+            stored = X.scan(self.analyzer, self.lowercase, effective_n_threads(self.n_jobs), y)
+            return stored, stored.classes, stored.targets, _check_sample_weight(sample_weight, len(stored))
         texts = as_texts(X)
         if not texts:
             raise ValueError("X has no texts, but training needs at least one text of each class")
@@ -406,8 +411,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return bool(self.early_stopping)
 
     def _hold_out(
-        self, texts: list[Text], targets: np.ndarray, sample_weight: np.ndarray, rng: np.random.RandomState
-    ) -> tuple[list[Text], np.ndarray, np.ndarray, tuple[list[Text], np.ndarray]]:
+        self, texts: Texts, targets: np.ndarray, sample_weight: np.ndarray, rng: np.random.RandomState
+    ) -> tuple[Texts, np.ndarray, np.ndarray, tuple[Texts, np.ndarray]]:
         """Split off a stratified part for validation."""
         try:
             kept, held_out = train_test_split(
@@ -418,8 +423,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"early_stopping cannot hold out {self.validation_fraction:g} of {len(texts)} texts "
                 f"({error}); give more texts of each class, X_val and y_val, or early_stopping=False"
             ) from error
-        validation = [texts[i] for i in held_out], targets[held_out]
-        return [texts[i] for i in kept], targets[kept], sample_weight[kept], validation
+        validation = _take(texts, held_out), targets[held_out]
+        return _take(texts, kept), targets[kept], sample_weight[kept], validation
 
     def _text_weights(self, labels: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Sample weight times class weight, float32."""
@@ -427,9 +432,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             sample_weight = sample_weight * compute_sample_weight(self.class_weight, labels)
         return sample_weight.astype(np.float32)
 
-    def _started(self, texts: list[Text], classes: np.ndarray, rng: np.random.RandomState) -> _Model:
+    def _started(self, texts: Texts, classes: np.ndarray, rng: np.random.RandomState) -> _Model:
         """A new vocabulary and network, and the texts encoded."""
-        vocabulary, ids, offsets = Vocabulary.build(
+        vocabulary, ids, offsets = _build(
             texts,
             analyzer=self.analyzer,
             lowercase=self.lowercase,
@@ -448,8 +453,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         )
         return _Model(vocabulary, network, ids, offsets)
 
-    def _continued(self, texts: list[Text], rng: np.random.RandomState) -> _Model:
+    def _continued(self, texts: Texts, rng: np.random.RandomState) -> _Model:
         """Copies of the vocabulary and the network, grown by the new words, and the texts encoded."""
+        if isinstance(texts, StoredTexts):
+            raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
         vocabulary = copy.deepcopy(self.predictor_.vocabulary)
         network = self.predictor_.network.copy()
         n_threads = effective_n_threads(self.n_jobs)
@@ -507,13 +514,13 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         model: _Model,
         trainer: Trainer,
         examples: Examples,
-        validation: tuple[list[Text], np.ndarray] | None,
+        validation: tuple[Texts, np.ndarray] | None,
     ) -> History:
         """Run the trainer with a progress bar if `verbose`."""
         n_threads = trainer.options.n_threads
         validate = None
         if validation is not None:
-            ids, offsets = model.vocabulary.encode(validation[0], n_threads)
+            ids, offsets = _encoded(model.vocabulary, validation[0], n_threads)
             validate = partial(_accuracy, model.network, pieces(ids, offsets), validation[1], n_threads)
         total = trainer.options.max_iter * len(examples.ids)
         with tqdm(total=total, unit=" tokens", unit_scale=True, disable=not self.verbose) as bar:
@@ -825,9 +832,7 @@ def _check_sample_weight(sample_weight: Any, n_texts: int) -> np.ndarray:
     return weights
 
 
-def _check_validation_data(
-    X_val: Any, y_val: Any, classes: np.ndarray
-) -> tuple[list[Text], np.ndarray] | None:
+def _check_validation_data(X_val: Any, y_val: Any, classes: np.ndarray) -> tuple[Texts, np.ndarray] | None:
     """Validation texts and their class numbers, or None if none were given."""
     if X_val is None and y_val is None:
         return None
@@ -837,6 +842,25 @@ def _check_validation_data(
     if not texts or len(texts) != len(labels):
         raise ValueError(f"X_val has {len(texts)} texts and y_val {len(labels)} labels; give one for each")
     return texts, _class_numbers(labels, classes, "y_val")
+
+
+def _take(texts: Texts, index: np.ndarray) -> Texts:
+    """The texts `index`, in that order."""
+    return texts.take(index) if isinstance(texts, StoredTexts) else [texts[i] for i in index]
+
+
+def _build(texts: Texts, **options: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
+    """Vocabulary, ids and offsets of texts."""
+    if isinstance(texts, StoredTexts):
+        return texts.build(options["min_df"], options["max_features"])
+    return Vocabulary.build(texts, **options)
+
+
+def _encoded(vocabulary: Vocabulary, texts: Texts, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and offsets of texts."""
+    if isinstance(texts, StoredTexts):
+        return texts.encoded(vocabulary)
+    return vocabulary.encode(texts, n_threads)
 
 
 def _accuracy(

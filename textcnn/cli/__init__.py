@@ -100,7 +100,7 @@ def _speak_utf8() -> None:
             )
 
 
-def _show_warning(message: Warning | str, *args: Any) -> None:
+def _show_warning(message: Warning | str, *args: Any, **options: Any) -> None:
     print(f"textcnn: warning: {_one_line(str(message))}", file=sys.stderr)
 
 

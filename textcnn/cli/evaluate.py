@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the confusion matrix")
     parser.add_argument(
-        "--allow-unknown-labels", action="store_true", help="count texts with labels that the model lacks as wrong"
+        "--allow-unknown-labels",
+        action="store_true",
+        help="count texts with labels that the model lacks as wrong",
     )
     options.add_threads(parser)
     tables.add_arguments(parser, ("tsv", "csv", "jsonl"))
@@ -56,7 +58,11 @@ def run(args: argparse.Namespace) -> None:
     predictor = textcnn.load(args.model, n_jobs=args.threads)
     comparison = _compare(predictor, source, args.allow_unknown_labels)
     scores = _scores(comparison)
-    print(json.dumps(_as_json(scores), ensure_ascii=False, indent=1) if args.json else "\n".join(_report(scores)))
+    print(
+        json.dumps(_as_json(scores), ensure_ascii=False, indent=1)
+        if args.json
+        else "\n".join(_report(scores))
+    )
     if args.plot:
         from textcnn.cli.plots import plot_confusion
 
@@ -113,8 +119,8 @@ def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> _Comp
 def _unknown_label(label: str, names: list[str]) -> str:
     shown = ", ".join(f'"{name}"' for name in names[:10]) + (", ..." if len(names) > 10 else "")
     return (
-        f'the label "{label}" is unknown to the model, which has {shown}; mend it, or count such texts as wrong '
-        "with --allow-unknown-labels"
+        f'the label "{label}" is unknown to the model, which has {shown}; mend it, or count such texts '
+        "as wrong with --allow-unknown-labels"
     )
 
 
@@ -180,7 +186,10 @@ def _confusion_lines(scores: _Scores, names: list[str]) -> list[str]:
         rows += [[name, *map(str, row)] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
         return ["confusion matrix", "", *aligned(rows)]
     pairs = [
-        (count, i, j) for i, row in enumerate(scores.confusion.tolist()) for j, count in enumerate(row) if i != j
+        (count, i, j)
+        for i, row in enumerate(scores.confusion.tolist())
+        for j, count in enumerate(row)
+        if i != j
     ]
     pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0])[:N_CONFUSIONS]
     rows = [["true", "predicted", "texts"]] + [[names[i], names[j], str(count)] for count, i, j in pairs]

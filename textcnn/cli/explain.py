@@ -46,10 +46,16 @@ WIDEST_NGRAM = 48
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
-    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="texts (default: standard input)")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="texts (default: standard input)"
+    )
     parser.add_argument("--html", metavar="FILE.html", help="write a page instead of printing")
     parser.add_argument(
-        "--top", metavar="N", type=_count, default=None, help="n-grams for each text (default: 5; 10 on a page)"
+        "--top",
+        metavar="N",
+        type=_count,
+        default=None,
+        help="n-grams for each text (default: 5; 10 on a page)",
     )
     parser.add_argument(
         "--limit",
@@ -98,7 +104,9 @@ def _write_page(predictor: Any, source: tables.Table, args: argparse.Namespace) 
     note(args, f"wrote {args.html} with {counted(len(items), 'text')}")
 
 
-def explained(predictor: Any, source: tables.Table, limit: int | None) -> Iterator[tuple[str, Any, list[float]]]:
+def explained(
+    predictor: Any, source: tables.Table, limit: int | None
+) -> Iterator[tuple[str, Any, list[float]]]:
     """Text, explanation and probabilities, one text after the other."""
     n_left = -1 if limit is None else limit
     for batch in source.batches():

@@ -22,7 +22,8 @@ _STYLE = """\
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8eb; --soft: #9aa5ae; --line: #343b41;
   --page: #15181b; --card: #1e2327; --for: 62 146 235; --against: 235 128 44; --strength: 0.66; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; color: var(--ink); background: var(--page);
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem;
+  color: var(--ink); background: var(--page);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
 h1 { font-size: 1.35rem; margin: 0 0 .3rem; }
 header p { margin: .3rem 0; color: var(--soft); font-size: .9rem; }
@@ -33,7 +34,8 @@ h2 .number { color: var(--soft); font-weight: 400; font-size: .85rem; }
 h2 .sure { color: var(--soft); font-weight: 400; }
 .text { margin: .7rem 0 1.1rem; font-size: 1.12rem; line-height: 1.9; white-space: pre-wrap;
   overflow-wrap: anywhere; unicode-bidi: isolate; }
-.text span, .key span { padding: .16em 0; border-radius: 2px; }
+.text span { padding: .16em 0; border-radius: 2px; }
+.key span { display: inline-block; width: .9rem; height: .9rem; vertical-align: -.12rem; }
 .empty { color: var(--soft); font-style: italic; }
 .details { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 1.2rem 2.2rem; }
 @media (max-width: 44rem) { .details { grid-template-columns: minmax(0, 1fr); } }
@@ -84,23 +86,23 @@ def safe(text: str) -> str:
 
 def _shades() -> str:
     """A class for each shade: f1 to f8 for the label, a1 to a8 against it."""
+    color = "rgb(var(--{}) / calc(var(--strength) * {:.3f}))"
     return "".join(
-        f".{letter}{level} {{ background: rgb(var(--{name}) / calc(var(--strength) * {level / N_LEVELS:.3f})); }}\n"
+        f".{letter}{level} {{ background: {color.format(name, level / N_LEVELS)}; }}\n"
         for letter, name in (("f", "for"), ("a", "against"))
         for level in range(1, N_LEVELS + 1)
     )
 
 
 def _header(n_texts: int) -> str:
-    key = "".join(f'<span class="a{level}">&nbsp;&nbsp;</span>' for level in range(N_LEVELS, 0, -1))
-    key += "".join(f'<span class="f{level}">&nbsp;&nbsp;</span>' for level in range(1, N_LEVELS + 1))
+    key = "".join(f'<span class="a{level}"></span>' for level in range(N_LEVELS, 0, -1))
+    key += "".join(f'<span class="f{level}"></span>' for level in range(1, N_LEVELS + 1))
     return (
-        f"<header>\n<h1>Why these labels?</h1>\n<p>{counted(n_texts, 'text')}. "
-        f'<span class="key">against the label&nbsp; {key} &nbsp;for the label</span></p>\n'
-        "<p>Each n-gram that a filter of the network chose adds a share to the score of each label. "
-        "Figures are the share of the predicted label less the mean over all labels. A character is shaded by the "
-        "n-grams across it, each spread evenly over its tokens; the darkest shade is the largest of its "
-        "text.</p>\n</header>\n"
+        f"<header>\n<h1>Why {'this label' if n_texts == 1 else f'these {n_texts:,} labels'}?</h1>\n"
+        f'<p class="key">against the label {key} for the label</p>\n'
+        "<p>Each n-gram that the network found adds a share to the score of each label. Figures are the "
+        "share of the predicted label less the mean over all labels. A character is shaded by the n-grams "
+        "across it, each spread evenly over its tokens; the strongest shade is the largest of its text.</p>\n</header>\n"
     )
 
 
@@ -112,8 +114,8 @@ def _article(
         f'<article>\n<h2><span class="number">{number}</span> <bdi>{safe(names[best])}</bdi> '
         f'<span class="sure">{probabilities[best]:.1%}</span></h2>\n'
         f"{_shaded(text, explanation)}\n"
-        f'<div class="details">\n{_ngram_table(text, explanation, top)}{_label_table(probabilities, names, best)}'
-        "</div>\n</article>\n"
+        f'<div class="details">\n{_ngram_table(text, explanation, top)}'
+        f"{_label_table(probabilities, names, best)}</div>\n</article>\n"
     )
 
 
@@ -140,7 +142,8 @@ def _ngram_table(text: str, explanation: Any, top: int) -> str:
         side = "for" if share >= 0 else "against"
         rows.append(
             f'<tr><th scope="row"><bdi>{words}</bdi></th><td class="bar"><div class="{side}" '
-            f'style="width:{abs(share) / largest:.1%}"></div></td><td class="figure">{_signed(share)}</td></tr>\n'
+            f'style="width:{abs(share) / largest:.1%}"></div></td>'
+            f'<td class="figure">{_signed(share)}</td></tr>\n'
         )
     if not rows:
         return '<p class="empty">No filter found anything: the label follows from the bias alone.</p>\n'
@@ -162,4 +165,5 @@ def _label_table(probabilities: list[float], names: list[str], best: int) -> str
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\u2212")
+    figure = f"{value:+.2f}"
+    return "0.00" if figure in ("+0.00", "-0.00") else figure.replace("-", "\u2212")

@@ -1,6 +1,6 @@
 """Show what a model file holds: labels, vocabulary, sizes, parameters, and what its filters like best.
 
-The n-gram that a filter likes best has, at each place, the word of the vocabulary with the largest dot product.
+The n-gram that a filter likes best has, at each place, the word with the largest dot product.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ examples:
   textcnn info reviews.textcnn --filters 10
   textcnn info reviews.textcnn --filters all --json > model.json
 
-Filters are ordered by the size of their weights in the output layer; "for" is the label that they favour most.
+Filters are ordered by the size of their weights in the output layer; "for" is the label they favour most.
 """
 
 N_TOKENS = 12
@@ -101,7 +101,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"{printable(facts['file'])}: {facts['kind']}, {facts['bytes'] / 1e6:.1f} MB, {n_numbers:,} weights",
         "",
         f"{counted(len(labels), 'label')}: {', '.join(map(printable, labels))}",
-        f"{counted(vocabulary['tokens'], 'token')}: {words}" + (", ..." if vocabulary["tokens"] > N_TOKENS else ""),
+        f"{counted(vocabulary['tokens'], 'token')}: {words}"
+        + (", ..." if vocabulary["tokens"] > N_TOKENS else ""),
         *_training_lines(facts["training"]),
         "",
         "arrays",
@@ -114,10 +115,9 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     if facts["parameters"]:
         lines += ["", "parameters"]
         width = max(map(len, facts["parameters"]))
-        lines += [
-            f"  {ljust(name, width)}  {shortened(printable(json.dumps(value, ensure_ascii=False)), WIDEST_VALUE)}"
-            for name, value in facts["parameters"].items()
-        ]
+        for name, value in facts["parameters"].items():
+            shown = shortened(printable(json.dumps(value, ensure_ascii=False)), WIDEST_VALUE)
+            lines.append(f"  {ljust(name, width)}  {shown}")
     return lines
 
 
@@ -134,7 +134,7 @@ def _training_lines(fitted: dict[str, Any]) -> list[str]:
 
 
 def favourites(predictor: Any, n_filters: int | None) -> list[Filter]:
-    """The `n_filters` filters of each width with the largest output weights (None: all), and what they like."""
+    """The filters of each width with the largest output weights (None: all), and what they like."""
     import numpy as np
 
     network, layout = predictor.network, predictor.network.layout

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", metavar="FILE.toml", help="a TOML file of such parameters; --set goes before it"
     )
-    group.add_argument("--seed", type=int, help="random_state; the same seed gives the same model (default: 0)")
+    group.add_argument(
+        "--seed", type=int, help="random_state; the same seed gives the same model (default: 0)"
+    )
     group.add_argument(
         "--list-parameters", action=_ListParameters, help="print every parameter with its default, and stop"
     )

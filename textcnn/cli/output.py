@@ -40,7 +40,9 @@ def check_picture(path: str) -> None:
     if os.path.splitext(path)[1].lower() not in PICTURES:
         raise ValueError(f"{path} is no picture that can be drawn; end its name with {', '.join(PICTURES)}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("--plot needs matplotlib, which is not installed; python -m pip install 'textcnn[plot]'")
+        raise ValueError(
+            "--plot needs matplotlib, which is not installed; python -m pip install 'textcnn[plot]'"
+        )
     check_writable(path)
 
 

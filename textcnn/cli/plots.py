@@ -85,7 +85,7 @@ def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str)
             axes.text(j, i, f"{count}", ha="center", va="center", color=color, fontsize=size - (count > 9999))
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
     bar.set_label("share of the row", color=GREY)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     _save(figure, path)
 
 
@@ -117,7 +117,7 @@ def _save(figure: Any, path: str) -> None:
         figure.savefig(buffer, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
     if any("missing from" in str(warning.message) for warning in caught):
         warnings.warn(
-            f"{path} shows boxes for characters that no installed font has; install one, such as Noto Sans CJK",
+            f"{path} shows boxes for characters that no font here has; install one, such as Noto Sans CJK",
             UserWarning,
             stacklevel=2,
         )

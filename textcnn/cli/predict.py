@@ -37,8 +37,12 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
-    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="texts (default: standard input)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="texts (default: standard input)"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write to this file instead of standard output"
+    )
     parser.add_argument("--proba", action="store_true", help="the probability of every label too")
     parser.add_argument("--header", action="store_true", help="begin with a line of column names")
     parser.add_argument("--jsonl", action="store_true", help="one JSON object a line")

@@ -152,12 +152,16 @@ def _read_csv(source: Table, chunks: Iterator[Chunk]) -> Iterator[Batch]:
             yield _batch(source, columns, records)
             records = []
     if columns is None:
-        raise InputError(f"{source.name} is empty, but a .csv needs a first line with the names of its columns")
+        raise InputError(
+            f"{source.name} is empty, but a .csv needs a first line with the names of its columns"
+        )
 
 
 def _csv_error(source: Table, first: int, feed: _Feed, error: csv.Error) -> InputError:
     if "unexpected end" in str(error):
-        return source.error(first, "a quoted field begins here and never ends; close the quotes, or double them")
+        return source.error(
+            first, "a quoted field begins here and never ends; close the quotes, or double them"
+        )
     return source.error(feed.number - 1, f"this is no CSV ({error}); quotes inside a field must be doubled")
 
 
@@ -275,9 +279,7 @@ def _place(source: Table, number: int, names: list[str], name: str, option: str)
         return names.index(name)
     if name in names:
         raise source.error(number, f'two columns have the name "{name}"; rename one')
-    raise source.error(
-        number, f'no column "{name}" among {_listed(names)}; name the right one with {option}'
-    )
+    raise source.error(number, f'no column "{name}" among {_listed(names)}; name the right one with {option}')
 
 
 def _tsv_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Columns:
@@ -288,7 +290,9 @@ def _tsv_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Column
     # Texts to predict may come with labels or without.
     first = next((record for _, record in records if record != [""]), [""])
     n_fields = min(2, len(first))
-    expected = "the first line has a label, a tab and a text" if n_fields == 2 else "the first line has no tab"
+    expected = (
+        "the first line has a label, a tab and a text" if n_fields == 2 else "the first line has no tab"
+    )
     return _Columns(n_fields - 1, None, n_fields, expected)
 
 
@@ -302,7 +306,9 @@ def _batch(source: Table, columns: _Columns, records: list[tuple[int, list[str]]
                     continue
                 record = [""] * columns.n_fields
             else:
-                raise source.error(number, f"{_fields(len(record))}, but {columns.expected}{_tab_hint(source)}")
+                raise source.error(
+                    number, f"{_fields(len(record))}, but {columns.expected}{_tab_hint(source)}"
+                )
         texts.append(record[columns.text])
         lines.append(number)
         if columns.label is not None:

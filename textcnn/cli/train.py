@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="train from disk in bounded memory: token ids lie in a temporary file; the same model, bit for bit",
+        help="train from disk in bounded memory: token ids lie in a temporary file; the model is the same",
     )
     parser.add_argument(
         "--temporary-folder",
@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
         check_picture(args.plot)
         check_distinct(args.plot, [args.file, args.dev, args.config, args.output])
     if args.temporary_folder and not os.path.isdir(args.temporary_folder):
-        raise InputError(f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first")
+        raise InputError(
+            f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first"
+        )
     dev = _read_dev(args)
     classifier = options.classifier(args)
     if not args.quiet and sys.stderr.isatty():
@@ -116,9 +118,11 @@ class _TrainingReader:
             raise InputError(
                 f'{name}: every text has the label "{only}", but training needs texts of two or more labels'
             )
-        for label, line in self.dev.first_lines.items() if self.dev else ():
+        if self.dev is None:
+            return
+        for label, line in self.dev.first_lines.items():
             if label not in self.labels:
-                raise self.dev.source.error(line, f'the label "{label}" does not occur in {name}')
+                raise self.dev.source.error(line, f'the label "{label}" does not occur in {name}; mend it')
 
 
 def _read_dev(args: argparse.Namespace) -> _Dev | None:

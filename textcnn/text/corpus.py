@@ -6,12 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from textcnn._kernels import _packing
 from textcnn._kernels._text import count_tokens
+from textcnn.text.inputs import Text
 from textcnn.text.vocabulary import Analyzer, Vocabulary, _selection
 
 # Characters that are cut into tokens at a time, and tokens that are moved at a time.
@@ -49,22 +51,31 @@ class Corpus:
         self.batches = batches
         self.folder = folder
 
-    def scan(self, analyzer: Analyzer, lowercase: bool, n_threads: int) -> StoredTexts:
+    def scan(self, analyzer: Analyzer, lowercase: bool, n_threads: int, y: Any = None) -> StoredTexts:
         """Read all texts, cut them into tokens and store these.
 
         Parameters
         ----------
         analyzer, lowercase : as in `Vocabulary`
         n_threads : int
+        y : None
+            Labels given in another place are refused.
 
         Returns
         -------
         StoredTexts
         """
+        if y is not None:
+            raise ValueError(
+                f"X is a Corpus, which has its labels, but y is a {type(y).__name__}; give y=None"
+            )
         scanner = _Scanner(Vocabulary(analyzer=analyzer, lowercase=lowercase), self.folder, n_threads)
         for texts, labels in _blocks(self.batches):
             scanner.add(texts, labels)
-        return scanner.finished()
+        stored = scanner.finished()
+        if not len(stored):
+            raise ValueError("the Corpus has no texts, but training needs at least one text of each class")
+        return stored
 
 
 @dataclass
@@ -119,7 +130,9 @@ class StoredTexts:
         self, min_df: int | float, max_features: int | None
     ) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
         """As `Vocabulary.build`: vocabulary, ids (a memory map) and offsets of these texts."""
-        counts, text_counts = self._counts(by_text=not (isinstance(min_df, (int, np.integer)) and min_df == 1))
+        counts, text_counts = self._counts(
+            by_text=not (isinstance(min_df, (int, np.integer)) and min_df == 1)
+        )
         # Tokens by falling number of uses, ties by code point; those of texts left out are not used.
         used = np.flatnonzero(counts)
         order = np.array(sorted(used.tolist(), key=lambda i: (-counts[i], self.tokens[i])), dtype=np.intp)
@@ -143,7 +156,7 @@ class StoredTexts:
         n_tokens = int(ends[-1]) if len(ends) else 0
         cuts = np.searchsorted(ends, np.arange(TOKENS_PER_BLOCK, n_tokens, TOKENS_PER_BLOCK))
         edges = np.unique([0, *cuts, len(rows)])
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             index = rows[first:last]
             offsets = np.zeros(len(index) + 1, np.intp)
             ids = np.empty(int((self.offsets[index + 1] - self.offsets[index]).sum()), np.int32)
@@ -172,6 +185,10 @@ class StoredTexts:
         return store.mapped(), np.cumsum(np.concatenate(lengths), dtype=np.intp)
 
 
+# Texts as the estimator passes them on: in memory or on disk.
+Texts: TypeAlias = list[Text] | StoredTexts
+
+
 class _Store:
     """An int32 array that grows in a temporary file without a name."""
 
@@ -195,9 +212,7 @@ class _Store:
 class _Scanner:
     """Cuts texts into tokens, stores these under provisional ids, and collects the labels."""
 
-    def __init__(
-        self, cutter: Vocabulary, folder: str | os.PathLike[str] | None, n_threads: int
-    ) -> None:
+    def __init__(self, cutter: Vocabulary, folder: str | os.PathLike[str] | None, n_threads: int) -> None:
         self._cutter = cutter
         self._folder = folder
         self._n_threads = n_threads
