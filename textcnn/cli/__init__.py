@@ -106,9 +106,12 @@ def _show_warning(message: Warning | str, *args: Any, **options: Any) -> None:
 
 def _sentence(error: BaseException) -> str:
     """What went wrong, in one line."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"there is no file {error.filename}"
+    if isinstance(error, IsADirectoryError) and error.filename:
+        return f"{error.filename} is a folder, but a file was expected"
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         return f"there is not enough memory {_one_line(str(error))}".rstrip()
     return _one_line(str(error))

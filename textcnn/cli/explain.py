@@ -108,13 +108,13 @@ def explained(
     predictor: Any, source: tables.Table, limit: int | None
 ) -> Iterator[tuple[str, Any, list[float]]]:
     """Text, explanation and probabilities, one text after the other."""
-    n_left = -1 if limit is None else limit
+    n_done = 0
     for batch in source.batches():
         for text in batch.texts:
-            if n_left == 0:
-                return
-            n_left -= 1
             yield text, predictor.explain([text])[0], predictor.predict_proba([text])[0].tolist()
+            n_done += 1
+            if n_done == limit:
+                return
 
 
 def shares(explanation: Any) -> list[float]:

@@ -102,7 +102,8 @@ def _header(n_texts: int) -> str:
         f'<p class="key">against the label {key} for the label</p>\n'
         "<p>Each n-gram that the network found adds a share to the score of each label. Figures are the "
         "share of the predicted label less the mean over all labels. A character is shaded by the n-grams "
-        "across it, each spread evenly over its tokens; the strongest shade is the largest of its text.</p>\n</header>\n"
+        "across it, each spread evenly over its tokens; the strongest shade is the largest of its text.</p>\n"
+        "</header>\n"
     )
 
 

@@ -6,7 +6,6 @@ import argparse
 import codecs
 import contextlib
 import gzip
-import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -36,7 +35,8 @@ def checked_encoding(name: str) -> str:
     """An encoding that Python knows; the type of ``--encoding``."""
     try:
         codecs.getincrementaldecoder(name)
-        b"".decode(name)  # refuses what Python has among its codecs but is no text, such as "rot13"
+        with contextlib.suppress(UnicodeError):
+            b"a".decode(name)  # refuses codecs that are no encoding of text, such as "rot13"
     except (LookupError, ValueError):
         raise argparse.ArgumentTypeError(
             f"{name!r} is no encoding that Python knows; try utf-8, latin-1, cp1252 or gb18030"
@@ -93,15 +93,13 @@ def opened(path: str) -> Iterator[Any]:
     if path == "-":
         yield sys.stdin.buffer
         return
-    if os.path.isdir(path):
-        raise InputError(f"{path} is a folder, but a file was expected")
     with gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb") as file:
         yield file
 
 
 def _read(file: Any, path: str) -> bytes:
     try:
-        return file.read1(CHUNK_SIZE)
+        return file.read(CHUNK_SIZE) if isinstance(file, gzip.GzipFile) else file.read1(CHUNK_SIZE)
     except EOFError:
         raise InputError(f"{path} ends in the middle of its gzip data; get the file again") from None
     except (gzip.BadGzipFile, zlib.error) as error:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="set a parameter of TextCNNClassifier, such as n_filters=200 or kernel_sizes=2,3,4; repeatable",
     )
     group.add_argument(
-        "--config", metavar="FILE.toml", help="a TOML file of such parameters; --set goes before it"
+        "--config", metavar="FILE.toml", help="a TOML file of such parameters; --set overrides it"
     )
     group.add_argument(
         "--seed", type=int, help="random_state; the same seed gives the same model (default: 0)"

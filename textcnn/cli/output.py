@@ -47,10 +47,10 @@ def check_picture(path: str) -> None:
 
 
 def check_distinct(output: str, inputs: Iterable[str | None]) -> None:
-    """Raise if an output would overwrite an input."""
+    """Raise if an output would overwrite an input, or another output."""
     for path in inputs:
         if path and path != "-" and os.path.realpath(path) == os.path.realpath(output):
-            raise ValueError(f"{output} is read and would be overwritten; give another file to write")
+            raise ValueError(f"{output} is named twice and would be overwritten; give another file to write")
 
 
 def write_file(path: str, parts: Iterable[bytes]) -> None:

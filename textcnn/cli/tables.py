@@ -20,8 +20,8 @@ _LONGEST_FIELD = 2**31 - 1
 
 FORMAT_HELP = """\
 input formats, told by the extension (also with .gz behind it) or by --format:
-  .tsv     label<TAB>text, no header and no quoting; with --text-column or --label-column the first line
-           holds the names of the columns
+  .tsv     label<TAB>text, without quoting; the first line is a header if it has the fields "label" and
+           "text", or with --text-column or --label-column
   .csv     a first line with names; the columns "text" and "label", or --text-column and --label-column;
            quoted fields may hold commas and newlines
   .jsonl   one JSON object a line with the keys "text" and "label", or those of the two options
@@ -90,6 +90,8 @@ def table(args: argparse.Namespace, path: str, with_labels: bool = True, fallbac
 
     `fallback` is the format of standard input and of unknown extensions; without one they are errors.
     """
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder, but a file was expected")
     found = args.format or _format_of(path) or fallback
     if not found:
         raise InputError(
@@ -265,8 +267,10 @@ class _Feed:
 
 
 def _header_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Columns:
-    """Find the columns by the names in the first record, and take it off."""
-    number, names = records.pop(0)
+    """Find the columns by the names in the first record that is not empty, and take it off."""
+    place = next((i for i, (_, record) in enumerate(records) if record not in ([], [""])), 0)
+    number, names = records[place]
+    del records[: place + 1]
     text = _place(source, number, names, source.text_column or "text", "--text-column")
     label = None
     if source.with_labels:
@@ -283,12 +287,12 @@ def _place(source: Table, number: int, names: list[str], name: str, option: str)
 
 
 def _tsv_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Columns:
-    if source.text_column or source.label_column:
+    first = next((record for _, record in records if record != [""]), [""])
+    if source.text_column or source.label_column or {"label", "text"} <= set(first):
         return _header_columns(source, records)
     if source.with_labels:
         return _Columns(1, 0, 2, "a line is a label, a tab and a text")
     # Texts to predict may come with labels or without.
-    first = next((record for _, record in records if record != [""]), [""])
     n_fields = min(2, len(first))
     expected = (
         "the first line has a label, a tab and a text" if n_fields == 2 else "the first line has no tab"

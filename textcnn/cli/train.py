@@ -102,6 +102,8 @@ class _TrainingReader:
         self.labels: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[list[str], list[str]]]:
+        self.n_texts = 0
+        self.labels.clear()
         for batch in self.source.batches():
             labels = batch.labels or []
             self.n_texts += len(labels)
