@@ -13,8 +13,10 @@ from textcnn.cli.output import counted
 N_LEVELS = 8
 MOST_LABELS = 8  # with a bar of their own, the likeliest ones
 
-# No HTML may hold these, not even escaped.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# No HTML may hold these, not even escaped; and two that would turn the text after them round.
+_FORBIDDEN = re.compile(
+    "[\u202d\u202e\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 
 _STYLE = """\
 :root { color-scheme: light dark; --ink: #1c2126; --soft: #5d6770; --line: #dde2e6; --page: #f6f7f8;
@@ -37,7 +39,8 @@ h2 .sure { color: var(--soft); font-weight: 400; }
 .text span { padding: .16em 0; border-radius: 2px; }
 .key span { display: inline-block; width: .9rem; height: .9rem; vertical-align: -.12rem; }
 .empty { color: var(--soft); font-style: italic; }
-.details { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 1.2rem 2.2rem; }
+.details { display: grid; align-items: start; gap: 1.2rem 2.2rem;
+  grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); }
 @media (max-width: 44rem) { .details { grid-template-columns: minmax(0, 1fr); } }
 table { width: 100%; border-collapse: collapse; font-size: .88rem; table-layout: fixed; }
 caption { text-align: left; color: var(--soft); font-size: .8rem; padding-bottom: .35rem; }

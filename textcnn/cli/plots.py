@@ -63,13 +63,14 @@ def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str)
 
     n = len(names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    side = min(max(3.2, 0.62 * n + 1.6), 16)
-    figure = _figure(side + 1.2, side)
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     shown = [shortened(printable(name), LONGEST_NAME).replace("$", r"\$") for name in names]  # no formulas
     size = 10 if n <= MOST_NUMBERS else 7
-    slanted = sum(map(display_width, shown)) > 8 * n
+    widest = max(map(display_width, shown))
+    slanted = widest > 9
+    side = min(max(2.2, 0.62 * n), 16)
+    figure = _figure(side + 1.8 + 0.08 * widest, side + (1 + 0.06 * widest if slanted else 1))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(
         range(n), shown, fontsize=size, rotation=40 if slanted else 0, ha="right" if slanted else "center"
     )
