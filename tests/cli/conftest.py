@@ -70,7 +70,16 @@ def model(table):
 
 
 # Settings with which a network of a few filters learns the reviews at once.
-SMALL = ["--set", "n_filters=8", "--set", "embedding_dim=16", "--set", "max_iter=25", "--set", "batch_size=10"]
+SMALL = [
+    "--set",
+    "n_filters=8",
+    "--set",
+    "embedding_dim=16",
+    "--set",
+    "max_iter=25",
+    "--set",
+    "batch_size=10",
+]
 
 
 @pytest.fixture

@@ -104,7 +104,11 @@ def test_csv_fields_may_hold_newlines_and_errors_name_the_true_line(tmp_path):
         ("a.csv", 'text,label\n"a,pos\n', r"line 2: a quoted field begins here and never ends"),
         ("a.csv", 'text,label\n"a" b,pos\n', r"line 2: this is no CSV"),
         ("a.csv", "text,label\na,\n", r"line 2: the label is missing"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "a"\n', r"line 2: this is no JSON \(.* character 13\)"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": 1}\n{"text": "a"\n',
+            r"line 2: this is no JSON \(.* character 13\)",
+        ),
         ("a.jsonl", "[1]\n", r"line 1: an object \{\.\.\.\} was expected, but this is a list"),
         ("a.jsonl", '\n{"body": "a", "label": 1}\n', r'line 2: no key "text" among "body", "label"'),
         ("a.jsonl", '{"text": 5, "label": 1}\n', r'line 1: "text" is a number, but a text in quotes'),
