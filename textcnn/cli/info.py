@@ -168,8 +168,8 @@ def _best_words(embedding: Any, taps: Any) -> tuple[Any, Any]:
     """For each tap of taps (width, n, d) the word with the largest dot product, and that product."""
     import numpy as np
 
-    width, n, _ = taps.shape
-    rows = taps.reshape(width * n, -1)
+    width, n, n_dims = taps.shape
+    rows = taps.reshape(width * n, n_dims)
     best = np.zeros(width * n, np.intp)
     values = np.full(width * n, -np.inf if len(embedding) > 1 else 0.0)
     for first in range(1, len(embedding), WORDS_PER_BLOCK):  # row 0 is the unknown word
