@@ -17,8 +17,8 @@ from textcnn.text.inputs import Text
 from textcnn.text.vocabulary import Analyzer, Vocabulary, _selection
 
 # Characters that are cut into tokens at a time, and tokens that are moved at a time.
-CHARACTERS_PER_BLOCK = 1 << 24
-TOKENS_PER_BLOCK = 1 << 22
+CHARACTERS_PER_BLOCK = 1 << 23
+TOKENS_PER_BLOCK = 1 << 20
 
 
 class Corpus:
