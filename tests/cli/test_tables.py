@@ -98,6 +98,7 @@ def test_csv_fields_may_hold_newlines_and_errors_name_the_true_line(tmp_path):
         ("a.tsv", "pos\tfine\nneg\ta\tb\n", r"line 2: 3 fields"),
         ("a.tsv", "pos\tfine\n\n\n \tmissing\n", r"line 4: the label is missing"),
         ("a.tsv", "pos\0\tfine\n", r"line 1: the label ends with a NUL"),
+        ("a.tsv", "a text" * 500 + "\tpos\n", r"line 1: the label has 3,000 characters; is it the text\?"),
         ("a.csv", "", r"a\.csv is empty, but a \.csv needs a first line"),
         ("a.csv", "body,label\nx,pos\n", r'line 1: no column "text" among "body", "label"; .*--text-column'),
         ("a.csv", "text,text,label\n", r'line 1: two columns have the name "text"'),
@@ -149,6 +150,11 @@ def test_texts_to_predict_need_no_labels(tmp_path):
     assert read(write(tmp_path, "b.tsv", "x\ta\n\n\tb\n"), with_labels=False)[0] == ["a", "", "b"]
     assert read(write(tmp_path, "a.csv", "text,other\na,1\n\nb,2\n"), with_labels=False)[0] == ["a", "", "b"]
     assert read(write(tmp_path, "a.jsonl", '{"text": "a"}\n\n'), with_labels=False)[0] == ["a", ""]
+
+
+def test_a_tab_in_a_text_to_predict(tmp_path):
+    with pytest.raises(InputError, match=r"line 2: 2 fields, but the first line has no tab; --format txt"):
+        read(write(tmp_path, "a.tsv", "a\nb\tc\n"), with_labels=False)
 
 
 def test_very_long_fields(tmp_path):

@@ -125,7 +125,8 @@ def test_kernel_sizes_without_brackets(command, table, tmp_path):
         (["--config", "none.toml"], "there is no file none.toml"),
         (["--plot", "curve.doc"], "curve.doc is no picture that can be drawn; end its name with .png"),
         (["--plot", "none/curve.png"], "none/curve.png cannot be written, for there is no folder"),
-        (["--temporary-folder", "none"], "--temporary-folder none: there is no such folder"),
+        (["--stream", "--temporary-folder", "none"], "--temporary-folder none: there is no such folder"),
+        (["--temporary-folder", "."], "--temporary-folder is for --stream"),
         (["--dev", "none.tsv"], "there is no file none.tsv"),
     ],
 )

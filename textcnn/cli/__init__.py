@@ -13,8 +13,8 @@ from typing import Any
 
 from textcnn._version import __version__
 
-# name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and, if it
-# likes, EPILOG: examples for the end of its help. It imports nothing heavy before it runs.
+# name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and
+# often EPILOG, examples for the end of its help. It imports nothing heavy before it runs.
 COMMANDS = {
     "train": "train a model from a file of labelled texts",
     "predict": "label texts, one line out for each line in",

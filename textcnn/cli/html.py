@@ -48,7 +48,7 @@ td, th { padding: .18rem .3rem .18rem 0; border-top: 1px solid var(--line); vert
   font-weight: 400; text-align: left; overflow-wrap: anywhere; }
 td.figure { width: 4.6rem; text-align: right; font-variant-numeric: tabular-nums; padding-right: 0; }
 td.bar { width: 30%; padding-right: .6rem; }
-meter, .bar div { display: block; height: .62rem; border-radius: 2px; }
+.bar div { display: block; height: .62rem; border-radius: 2px; }
 .bar .for { background: rgb(var(--for)); }
 .bar .against { background: rgb(var(--against)); }
 .chosen th { font-weight: 600; }
@@ -158,7 +158,7 @@ def _ngram_table(text: str, explanation: Any, top: int) -> str:
 def _label_table(probabilities: list[float], names: list[str], best: int) -> str:
     order = sorted(range(len(names)), key=lambda i: (i != best, -probabilities[i]))[:MOST_LABELS]
     rows = [
-        f'<tr{" class=chosen" if i == best else ""}><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
+        f'<tr{' class="chosen"' if i == best else ""}><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
         f'<td class="bar"><div class="for" style="width:{probabilities[i]:.1%}"></div></td>'
         f'<td class="figure">{probabilities[i]:.1%}</td></tr>\n'
         for i in order

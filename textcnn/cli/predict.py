@@ -44,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", help="write to this file instead of standard output"
     )
     parser.add_argument("--proba", action="store_true", help="the probability of every label too")
-    parser.add_argument("--header", action="store_true", help="begin with a line of column names")
-    parser.add_argument("--jsonl", action="store_true", help="one JSON object a line")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--header", action="store_true", help="begin with a line of column names")
+    form.add_argument("--jsonl", action="store_true", help="one JSON object a line")
     options.add_threads(parser)
     tables.add_arguments(parser, tables.FORMATS)
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _output(predictor: Any, source: tables.Table, args: argparse.Namespace) -> Iterator[bytes]:
     names = predictor.classes_.tolist()
-    if args.header and not args.jsonl:
+    if args.header:
         columns = ["label", *(map(tsv_text, names) if args.proba else ())]
         yield ("\t".join(columns) + "\n").encode("utf-8", "backslashreplace")
     formatted = (_json_lines if args.jsonl else _tsv_lines)(names)

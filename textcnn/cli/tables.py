@@ -15,6 +15,9 @@ FORMATS = ("tsv", "csv", "jsonl", "txt")
 
 _EXTENSIONS = {".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
+# Characters; more are a text in the wrong column.
+LONGEST_LABEL = 1000
+
 # csv refuses fields of more than 131072 characters unless it is told otherwise.
 _LONGEST_FIELD = 2**31 - 1
 
@@ -325,14 +328,18 @@ def _tab_hint(source: Table) -> str:
         return "; quote texts that hold commas"
     if source.text_column or source.label_column:
         return "; replace the tabs inside texts by spaces"
+    if not source.with_labels:
+        return "; --format txt takes whole lines as texts"
     return "; for a file with a header give --text-column and --label-column"
 
 
 def _checked_label(source: Table, number: int, label: str) -> str:
-    """A label without blanks around it; an empty one and halves of characters are refused."""
+    """A label without blanks around it; what can be no label is refused."""
     label = label.strip()
     if not label:
         raise source.error(number, "the label is missing; give one, or take the line out")
+    if len(label) > LONGEST_LABEL:  # NumPy gives every label the room of the longest
+        raise source.error(number, f"the label has {len(label):,} characters; is it the text?")
     if not label.isascii() and any("\ud800" <= char <= "\udfff" for char in label):
         raise source.error(number, f"the label {label!a} holds half a surrogate pair; give whole characters")
     if label.endswith("\0"):  # NumPy would cut it off

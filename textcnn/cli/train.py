@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
     if args.plot:
         check_picture(args.plot)
         check_distinct(args.plot, [args.file, args.dev, args.config, args.output])
+    if args.temporary_folder and not args.stream:
+        raise InputError("--temporary-folder is for --stream; give both or none")
     if args.temporary_folder and not os.path.isdir(args.temporary_folder):
         raise InputError(
             f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first"

@@ -69,10 +69,11 @@ class Corpus:
             raise ValueError(
                 f"X is a Corpus, which has its labels, but y is a {type(y).__name__}; give y=None"
             )
-        scanner = _Scanner(Vocabulary(analyzer=analyzer, lowercase=lowercase), self.folder, n_threads)
-        for texts, labels in _blocks(self.batches):
-            scanner.add(texts, labels)
-        stored = scanner.finished()
+        with _Store(self.folder) as store:
+            scanner = _Scanner(Vocabulary(analyzer=analyzer, lowercase=lowercase), store, n_threads)
+            for texts, labels in _blocks(self.batches):
+                scanner.add(texts, labels)
+            stored = scanner.finished(self.folder)
         if not len(stored):
             raise ValueError("the Corpus has no texts, but training needs at least one text of each class")
         return stored
@@ -177,12 +178,12 @@ class StoredTexts:
 
     def _stored(self, final: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The texts with the ids ``final[provisional id]``, in a memory map, and their offsets."""
-        store = _Store(self.folder)
         lengths = [np.zeros(1, np.intp)]
-        for ids, offsets in self._blocks():
-            store.append(final[ids])
-            lengths.append(np.diff(offsets))
-        return store.mapped(), np.cumsum(np.concatenate(lengths), dtype=np.intp)
+        with _Store(self.folder) as store:
+            for ids, offsets in self._blocks():
+                store.append(final[ids])
+                lengths.append(np.diff(offsets))
+            return store.mapped(), np.cumsum(np.concatenate(lengths), dtype=np.intp)
 
 
 # Texts as the estimator passes them on: in memory or on disk.
@@ -193,30 +194,34 @@ class _Store:
     """An int32 array that grows in a temporary file without a name."""
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
         self._length = 0
+
+    def __enter__(self) -> _Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
 
     def append(self, ids: np.ndarray) -> None:
         self._file.write(ids.data)
         self._length += len(ids)
 
     def mapped(self) -> np.ndarray:
-        """The array; the file goes with it."""
+        """The array; it outlives the store, and the file goes with it."""
         if not self._length:  # an empty file cannot be mapped
             return np.empty(0, np.int32)
         self._file.flush()
-        with self._file:
-            return np.asarray(np.memmap(self._file, np.int32, "r", shape=(self._length,)))
+        return np.asarray(np.memmap(self._file, np.int32, "r", shape=(self._length,)))
 
 
 class _Scanner:
     """Cuts texts into tokens, stores these under provisional ids, and collects the labels."""
 
-    def __init__(self, cutter: Vocabulary, folder: str | os.PathLike[str] | None, n_threads: int) -> None:
+    def __init__(self, cutter: Vocabulary, store: _Store, n_threads: int) -> None:
         self._cutter = cutter
-        self._folder = folder
+        self._store = store
         self._n_threads = n_threads
-        self._store = _Store(folder)
         self._places: dict[str, int] = {}
         self._label_places: dict[Any, int] = {}
         self._lengths = [np.zeros(1, np.intp)]
@@ -239,7 +244,7 @@ class _Scanner:
         codes = [numbers.setdefault(label, len(numbers)) for label in labels]
         self._labels.append(np.array(codes, np.min_scalar_type(len(numbers))))
 
-    def finished(self) -> StoredTexts:
+    def finished(self, folder: str | os.PathLike[str] | None) -> StoredTexts:
         names = np.array(list(self._label_places))
         classes, ranks = np.unique(names, return_inverse=True)
         codes = np.concatenate([np.empty(0, np.uint8), *self._labels])
@@ -253,7 +258,7 @@ class _Scanner:
             targets,
             self._cutter.analyzer,
             self._cutter.lowercase,
-            self._folder,
+            folder,
         )
 
 
