@@ -158,7 +158,7 @@ def _ngram_table(text: str, explanation: Any, top: int) -> str:
 def _label_table(probabilities: list[float], names: list[str], best: int) -> str:
     order = sorted(range(len(names)), key=lambda i: (i != best, -probabilities[i]))[:MOST_LABELS]
     rows = [
-        f'<tr{' class="chosen"' if i == best else ""}><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
+        f'<tr class="{"chosen" if i == best else "other"}"><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
         f'<td class="bar"><div class="for" style="width:{probabilities[i]:.1%}"></div></td>'
         f'<td class="figure">{probabilities[i]:.1%}</td></tr>\n'
         for i in order

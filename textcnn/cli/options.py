@@ -1,12 +1,11 @@
-"""Parameters of the estimator from --set and --config. Names, types and defaults are the estimator's own."""
+"""Parameters of the estimator from --set and --config. Names, types and defaults are the estimator's own.
+
+What only some calls need is imported where it is used: every command starts with this module.
+"""
 
 from __future__ import annotations
 
 import argparse
-import ast
-import difflib
-import inspect
-import tomllib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -80,6 +79,8 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE, such as n_filters=200")
     if value.lower() in _CONSTANTS:
         return name, _CONSTANTS[value.lower()]
+    import ast
+
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -89,6 +90,8 @@ def _assignment(text: str) -> tuple[str, Any]:
 def _read_config(path: str | None) -> list[tuple[str, Any]]:
     if path is None:
         return []
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             return list(tomllib.load(file).items())
@@ -102,6 +105,8 @@ def _default(defaults: dict[str, Any], name: str, place: str) -> Any:
     """The default of a parameter; an unknown name raises with those that it may have been."""
     if name in defaults:
         return defaults[name]
+    import difflib
+
     close = difflib.get_close_matches(name, defaults, 1)
     hint = f'did you mean "{close[0]}"? ' if close else ""
     raise InputError(f'{place}no parameter "{name}"; {hint}The parameters are {", ".join(sorted(defaults))}')
@@ -138,6 +143,8 @@ class _ListParameters(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
+        import inspect
+
         from textcnn.classifier import TextCNNClassifier
 
         text = inspect.getdoc(TextCNNClassifier) or ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import secrets
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ def check_writable(path: str) -> None:
         raise ValueError(f"{path} cannot be written, for there is no folder {folder}; make it first")
     if os.path.exists(target) and not os.path.isfile(target):
         raise ValueError(f"{path} is not a regular file; give the name of a file to write")
-    probe = os.path.join(folder, f".textcnn-{secrets.token_hex(8)}.tmp")
+    probe = os.path.join(folder, f".textcnn-probe-{os.getpid()}.tmp")
     try:
         with open(probe, "xb"):
             pass
