@@ -83,7 +83,7 @@ def test_columns_are_aligned_for_wide_and_combining_labels(command, tmp_path):
 def test_many_labels_get_a_list_of_confusions(command, tmp_path):
     labels = [f"label{i:02d}" for i in range(30)]
     texts = [f"word{i}" for i in range(30)]
-    TextCNNClassifier(n_filters=4, max_iter=3, random_state=0).fit(texts, labels).save(tmp_path / "m")
+    TextCNNClassifier(n_filters=4, max_iter=1, random_state=0).fit(texts * 2, labels * 2).save(tmp_path / "m")
     (tmp_path / "t.tsv").write_text("".join(f"{x}\t{t}\n" for t, x in zip(texts, labels, strict=True)))
     out = command("evaluate", tmp_path / "m", tmp_path / "t.tsv").out
     assert "most frequent confusions" in out

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -132,10 +133,13 @@ def test_errors(fails, model, table, tmp_path):
 def test_each_line_is_answered_at_once(model):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", RUN, "predict", model], cwd=_root(), **pipes) as process:
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
         for text, label in ((b"witty\n", b"good\n"), (b"noisy\n", b"bad\n"), (b"tender\n", b"good\n")):
             process.stdin.write(text)
             process.stdin.flush()
-            assert process.stdout.readline() == label  # would wait for ever if it were held back
+            assert process.stdout.readline() == label  # nothing comes if it is held back
+        watchdog.cancel()
         process.stdin.close()
         assert process.stdout.read() == b""
     assert process.returncode == 0

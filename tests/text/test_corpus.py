@@ -102,6 +102,13 @@ def test_ids_are_a_read_only_map():
     assert not ids.flags.writeable
 
 
+@pytest.mark.parametrize("min_df", [1, 2])
+def test_texts_without_tokens(min_df):
+    vocabulary, ids, offsets = Corpus([(["", " "], ["a", "b"])]).scan("word", True, 1).build(min_df, None)
+    assert len(vocabulary) == 1
+    assert (ids.tolist(), offsets.tolist()) == ([], [0, 0, 0])
+
+
 def test_wrong_calls():
     texts, labels = reviews(20)
     whole = Corpus(batches(texts, labels))
@@ -113,6 +120,13 @@ def test_wrong_calls():
         TextCNNClassifier().fit(Corpus([(texts, ["bad"])]), None)
     with pytest.raises(ValueError, match="y has one class"):
         TextCNNClassifier().fit(Corpus([(texts, ["bad"] * 20)]), None)
+    for odd, message in (
+        (None, "is missing"),
+        (float("nan"), "is missing"),
+        (1, "mixes labels of the types int, str"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TextCNNClassifier().fit(Corpus([(["a", "b"], ["good", odd])]), None)
     model = TextCNNClassifier(n_filters=2, max_iter=1, warm_start=True).fit(whole, None)
     with pytest.raises(ValueError, match="a Corpus can only start a model"):
         model.fit(whole, None)

@@ -43,7 +43,7 @@ def plot_training(classifier: Any, path: str) -> None:
     figure = _figure(7, 5.6 if scores else 3.6)
     axes = figure.subplots(2 if scores else 1, sharex=True, squeeze=False)[:, 0]
     _curve(axes[0], classifier.loss_curve_, "training loss", BLUE)
-    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylim(0, 1.06 * max(classifier.loss_curve_) or 1)
     if scores:
         _curve(axes[1], scores, "validation accuracy", ORANGE)
         best = max(scores)
@@ -64,10 +64,10 @@ def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str)
     n = len(names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     shown = [shortened(printable(name), LONGEST_NAME).replace("$", r"\$") for name in names]  # no formulas
-    size = 10 if n <= MOST_NUMBERS else 7
     widest = max(map(display_width, shown))
     slanted = widest > 9
     side = min(max(2.2, 0.62 * n), 16)
+    size = min(10, 0.6 * 72 * side / n)  # points; never higher than a cell
     figure = _figure(side + 1.8 + 0.08 * widest, side + (1 + 0.06 * widest if slanted else 1))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

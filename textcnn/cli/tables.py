@@ -234,7 +234,7 @@ def _kind(value: Any) -> str:
 
 
 class _Columns(NamedTuple):
-    """Where text and label stand among so many fields; whether a header is still to be left out."""
+    """Where text and label stand among so many fields, and what to say to a line with others."""
 
     text: int
     label: int | None
@@ -278,7 +278,8 @@ def _header_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Col
     label = None
     if source.with_labels:
         label = _place(source, number, names, source.label_column or "label", "--label-column")
-    return _Columns(text, label, len(names), f"the header on line {number} has {_fields(len(names))}")
+    hint = "quote texts that hold commas" if source.format == "csv" else "replace tabs inside texts by spaces"
+    return _Columns(text, label, len(names), f"the header on line {number} has {_fields(len(names))}; {hint}")
 
 
 def _place(source: Table, number: int, names: list[str], name: str, option: str) -> int:
@@ -294,13 +295,13 @@ def _tsv_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Column
     if source.text_column or source.label_column or {"label", "text"} <= set(first):
         return _header_columns(source, records)
     if source.with_labels:
-        return _Columns(1, 0, 2, "a line is a label, a tab and a text")
+        hint = "for a file with a header give --text-column and --label-column"
+        return _Columns(1, 0, 2, f"a line is a label, a tab and a text; {hint}")
     # Texts to predict may come with labels or without.
     n_fields = min(2, len(first))
-    expected = (
-        "the first line has a label, a tab and a text" if n_fields == 2 else "the first line has no tab"
-    )
-    return _Columns(n_fields - 1, None, n_fields, expected)
+    found = "a label, a tab and a text" if n_fields == 2 else "no tab"
+    hint = "--format txt takes whole lines as texts"
+    return _Columns(n_fields - 1, None, n_fields, f"the first line has {found}; {hint}")
 
 
 def _batch(source: Table, columns: _Columns, records: list[tuple[int, list[str]]]) -> Batch:
@@ -313,24 +314,12 @@ def _batch(source: Table, columns: _Columns, records: list[tuple[int, list[str]]
                     continue
                 record = [""] * columns.n_fields
             else:
-                raise source.error(
-                    number, f"{_fields(len(record))}, but {columns.expected}{_tab_hint(source)}"
-                )
+                raise source.error(number, f"{_fields(len(record))}, but {columns.expected}")
         texts.append(record[columns.text])
         lines.append(number)
         if columns.label is not None:
             labels.append(_checked_label(source, number, record[columns.label]))
     return Batch(texts, labels if columns.label is not None else None, lines)
-
-
-def _tab_hint(source: Table) -> str:
-    if source.format == "csv":
-        return "; quote texts that hold commas"
-    if source.text_column or source.label_column:
-        return "; replace the tabs inside texts by spaces"
-    if not source.with_labels:
-        return "; --format txt takes whole lines as texts"
-    return "; for a file with a header give --text-column and --label-column"
 
 
 def _checked_label(source: Table, number: int, label: str) -> str:

@@ -245,8 +245,7 @@ class _Scanner:
         self._labels.append(np.array(codes, np.min_scalar_type(len(numbers))))
 
     def finished(self, folder: str | os.PathLike[str] | None) -> StoredTexts:
-        names = np.array(list(self._label_places))
-        classes, ranks = np.unique(names, return_inverse=True)
+        classes, ranks = np.unique(_checked_labels(list(self._label_places)), return_inverse=True)
         codes = np.concatenate([np.empty(0, np.uint8), *self._labels])
         targets = ranks.astype(np.intp)[codes] if len(codes) else np.empty(0, np.intp)
         return StoredTexts(
@@ -260,6 +259,16 @@ class _Scanner:
             self._cutter.lowercase,
             folder,
         )
+
+
+def _checked_labels(labels: list[Any]) -> np.ndarray:
+    """The distinct labels as an array that can be sorted."""
+    if any(label is None or label != label for label in labels):
+        raise ValueError("a label of the Corpus is missing; drop its text")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(f"the Corpus mixes labels of the types {kinds}; use one type")
+    return np.array(labels)
 
 
 def _blocks(batches: Iterable[tuple[list[str], list[Any]]]) -> Iterator[tuple[list[str], list[Any]]]:
