@@ -24,7 +24,7 @@ def test_columns_on_a_terminal(text, width):
 
 
 def test_a_table_with_wide_text():
-    assert aligned([["", "n"], ["好评", "10"], ["ab", "9"]]) == ["       n", "好评  10", "ab       9"]
+    assert aligned([["", "n"], ["好评", "10"], ["ab", "9"]]) == ["       n", "好评  10", "ab     9"]
 
 
 @pytest.mark.parametrize(

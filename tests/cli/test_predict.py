@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -131,8 +132,9 @@ def test_errors(fails, model, table, tmp_path):
 
 
 def test_each_line_is_answered_at_once(model):
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", RUN, "predict", model], cwd=_root(), **pipes) as process:
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": _root()}
+    options["env"] = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen([sys.executable, "-c", RUN, "predict", model], **options) as process:
         watchdog = threading.Timer(60, process.kill)
         watchdog.start()
         for text, label in ((b"witty\n", b"good\n"), (b"noisy\n", b"bad\n"), (b"tender\n", b"good\n")):
