@@ -50,10 +50,12 @@ def test_analyzers_and_texts_held_out(small_blocks, analyzer, lowercase):
     expected, _, _ = Vocabulary.build([TEXTS[i] for i in kept], analyzer=analyzer, lowercase=lowercase)
     vocabulary, _, _ = texts.take(np.array(kept)).build(1, None)
     assert vocabulary.id_to_token == expected.id_to_token
-    ids, offsets = texts.take(np.array(held_out)).encoded(vocabulary)
-    expected_ids, expected_offsets = expected.encode([TEXTS[i] for i in held_out])
+    ids, offsets, unknown = texts.take(np.array(held_out)).encoded(vocabulary)
+    expected_ids, expected_offsets, words = expected.encode_with_unknown([TEXTS[i] for i in held_out])
     assert_same_bits(ids, expected_ids)
     assert_same_bits(offsets, expected_offsets)
+    assert_same_bits(unknown.bytes, words.bytes)
+    assert_same_bits(unknown.offsets, words.offsets)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,8 @@ def test_analyzers_and_texts_held_out(small_blocks, analyzer, lowercase):
         {"early_stopping": True, "validation_fraction": 0.3},
         {"class_weight": {"bad": 2.0, "good": 0.5}, "min_df": 2},
         {"analyzer": "char", "max_features": 9, "n_jobs": 2},
+        {"linear": 0.5, "ngram_range": (1, 3), "char_ngram_range": (3, 4)},
+        {"linear": 0.5, "early_stopping": True, "min_df": 3, "n_members": 2},
     ],
 )
 def test_fit_gives_the_same_weights(small_blocks, params):
@@ -71,6 +75,10 @@ def test_fit_gives_the_same_weights(small_blocks, params):
     expected = TextCNNClassifier(**options).fit(texts, labels)
     model = TextCNNClassifier(**options).fit(Corpus(batches(texts, labels)), None)
     assert same_bits(model, expected)
+    if expected.predictor_.linear:
+        arrays = model.predictor_.linear.to_arrays()
+        for name, array in expected.predictor_.linear.to_arrays().items():
+            assert_same_bits(arrays[name], array)
     assert model.vocabulary_ == expected.vocabulary_
     assert model.classes_.tolist() == expected.classes_.tolist()
     assert model.classes_.dtype == expected.classes_.dtype
@@ -98,7 +106,7 @@ def test_the_temporary_file_is_in_the_folder_and_goes(tmp_path):
 
 def test_ids_are_a_read_only_map():
     _, ids, _ = stored(TEXTS).build(1, None)
-    assert isinstance(ids.base, np.memmap)
+    assert isinstance(ids, np.memmap)
     assert not ids.flags.writeable
 
 

@@ -34,8 +34,8 @@ examples:
   textcnn explain reviews.textcnn new.txt --html page.html
   echo "What a lovely surprise" | textcnn explain reviews.textcnn
 
-A network adds up what its filters found. What an n-gram adds for a label is its exact share in that label's
-score, less the mean of its shares in all labels' scores: only differences count.
+A model adds up what its filters found and what its linear part knows. What an n-gram adds for a label is its
+exact share in that label's score, less the mean of its shares in all labels' scores: only differences count.
 """
 
 # Texts on a page, unless --limit says otherwise; a browser is slow with very many.
@@ -127,7 +127,7 @@ def character_shares(text: str, explanation: Any) -> list[float]:
     """For each character the sum over the n-grams across it; each n-gram is spread over its tokens."""
     changes = [0.0] * (len(text) + 1)
     for ngram, share in zip(explanation.ngrams, shares(explanation), strict=True):
-        if ngram.span is not None:
+        if ngram.span is not None and ngram.start < ngram.end:
             begin, end = ngram.span
             changes[begin] += share / (ngram.end - ngram.start)
             changes[end] -= share / (ngram.end - ngram.start)
@@ -158,7 +158,9 @@ def shade_runs(text: str, explanation: Any, n_levels: int) -> list[tuple[str, in
 
 
 def ngram_text(text: str, ngram: Any) -> str:
-    """An n-gram as it stands in the text."""
+    """An n-gram as it stands in the text; that of the ends of an empty text is named."""
+    if ngram.start == ngram.end:
+        return "(an empty text)"
     return ngram.text if ngram.span is None else text[ngram.span[0] : ngram.span[1]]
 
 

@@ -103,7 +103,7 @@ def _header(n_texts: int) -> str:
     return (
         f"<header>\n<h1>Why {'this label' if n_texts == 1 else f'these {n_texts:,} labels'}?</h1>\n"
         f'<p class="key">against the label {key} for the label</p>\n'
-        "<p>Each n-gram that the network found adds a share to the score of each label. Figures are the "
+        "<p>Each n-gram that the model knows adds a share to the score of each label. Figures are the "
         "share of the predicted label less the mean over all labels. A character is shaded by the n-grams "
         "across it, each spread evenly over its tokens; the strongest shade is the largest of its text.</p>\n"
         "</header>\n"
@@ -150,7 +150,7 @@ def _ngram_table(text: str, explanation: Any, top: int) -> str:
             f'<td class="figure">{_signed(share)}</td></tr>\n'
         )
     if not rows:
-        return '<p class="empty">No filter found anything: the label follows from the bias alone.</p>\n'
+        return '<p class="empty">Nothing was found: the label follows from the bias alone.</p>\n'
     what = f"{len(rows)} of {counted(n_all, 'n-gram')}, those most in favour first"
     return f"<table>\n<caption>{what}</caption>\n{''.join(rows)}</table>\n"
 

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temporary-folder",
         metavar="DIR",
-        help="where --stream keeps that file, 8 bytes a token (default: TMPDIR or the system's)",
+        help="where --stream keeps such files, 8 to 20 bytes a token (default: TMPDIR or the system's)",
     )
     parser.add_argument("--plot", metavar="FILE.png", help="draw the curves of loss and validation accuracy")
     options.add_threads(parser)
@@ -152,7 +152,8 @@ def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argpa
     if args.stream:
         from textcnn.text.corpus import Corpus
 
-        classifier.fit(Corpus(reader, folder=args.temporary_folder), None, **validation)
+        with _temporary_folder(args.temporary_folder):
+            classifier.fit(Corpus(reader), None, **validation)
         return
     texts: list[str] = []
     labels: list[str] = []
@@ -160,6 +161,19 @@ def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argpa
         texts += more_texts
         labels += more_labels
     classifier.fit(texts, labels, **validation)
+
+
+@contextmanager
+def _temporary_folder(folder: str | None) -> Iterator[None]:
+    """Let all temporary files lie in a folder."""
+    import tempfile
+
+    before = tempfile.tempdir
+    tempfile.tempdir = folder or before
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager

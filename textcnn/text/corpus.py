@@ -14,7 +14,7 @@ import numpy as np
 from textcnn._kernels import _packing
 from textcnn._kernels._text import count_tokens
 from textcnn.text.inputs import Text
-from textcnn.text.vocabulary import Analyzer, Vocabulary, _selection
+from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, UnknownWords, Vocabulary, _selection
 
 # Characters that are cut into tokens at a time, and tokens that are moved at a time.
 CHARACTERS_PER_BLOCK = 1 << 23
@@ -145,10 +145,19 @@ class StoredTexts:
         final[kept] = np.arange(1, len(kept) + 1, dtype=np.int32)
         return vocabulary, *self._stored(final)
 
-    def encoded(self, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of another vocabulary (a memory map) and offsets of these texts."""
+    def encoded(self, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
+        """As `encode_with_unknown` of another vocabulary; the ids are a memory map."""
         final, _ = vocabulary._table.encode([self.tokens], "word", False, 1)
-        return self._stored(final)
+        unknown = [np.empty(0, np.int32), *(ids[final[ids] == UNKNOWN_ID] for ids, _ in self._blocks())]
+        return *self._stored(final), self._words(np.concatenate(unknown))
+
+    def _words(self, places: np.ndarray) -> UnknownWords:
+        """The words of provisional ids, in their order."""
+        words = {i: self.tokens[i].encode("utf-8", "surrogatepass") for i in np.unique(places).tolist()}
+        found = [words[i] for i in places.tolist()]
+        offsets = np.zeros(len(found) + 1, np.int64)
+        np.cumsum([len(word) for word in found], out=offsets[1:])
+        return UnknownWords(np.frombuffer(b"".join(found), np.uint8), offsets)
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Provisional ids and offsets of the texts in their order, some at a time."""
@@ -212,7 +221,7 @@ class _Store:
         if not self._length:  # an empty file cannot be mapped
             return np.empty(0, np.int32)
         self._file.flush()
-        return np.asarray(np.memmap(self._file, np.int32, "r", shape=(self._length,)))
+        return np.memmap(self._file, np.int32, "r", shape=(self._length,))
 
 
 class _Scanner:
