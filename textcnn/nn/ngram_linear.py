@@ -32,7 +32,7 @@ MAX_NGRAMS = 2_000_000
 MAX_ORDER = 20
 
 # Tokens whose n-grams are in memory at once.
-TOKENS_PER_PIECE = 1 << 22
+TOKENS_PER_PIECE = 1 << 20
 
 # Added to the counts of which the naive-Bayes ratios are made.
 SMOOTHING = 0.2
