@@ -390,8 +390,8 @@ cdef inline void minimise_on_line(
     cdef bint mirrored = 0.5 * curvature * (rest[0] - alpha[0]) + margin < 0.0
     cdef double start = rest[0] if mirrored else alpha[0]
     cdef double linear = -margin if mirrored else margin
-    cdef double z = max(start, 1e-300 * cost)  # from 0 there would be no way back
-    cdef double derivative, proposed
+    cdef double least = 1e-300 * cost  # where z / cost is 0 the logarithm has no use
+    cdef double z = max(start, least), derivative, proposed
     cdef int _
     if cost - z < 0.5 * cost:
         z *= 0.1
@@ -401,7 +401,7 @@ cdef inline void minimise_on_line(
         if fabs(derivative) < tolerance:
             break
         proposed = z - derivative / (curvature + cost / ((cost - z) * z))
-        z = proposed if proposed > 0.0 else 0.1 * z
+        z = max(proposed if proposed > 0.0 else 0.1 * z, least)
         derivative = curvature * (z - start) + linear + log(z / (cost - z))
         n_steps[0] += 1
     if mirrored:
