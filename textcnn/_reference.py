@@ -763,8 +763,8 @@ def fit_logistic(
             while size > 1e-9 and logistic_objective(rows, y, cost, u - size * step) > before:
                 size /= 2
             u = u - size * step
-            if np.abs(step).max() < 1e-13 * max(1.0, np.abs(u).max()):
-                break
+            if np.abs(step).max() < 1e-10 * max(1.0, np.abs(u).max()):
+                break  # convergence is quadratic: the next step would be below the rounding
         coef[:, k], intercept[k] = r * u[:-1], u[-1]
     return coef, intercept
 

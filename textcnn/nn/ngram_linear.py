@@ -276,6 +276,8 @@ class NGramLinear:
         cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_classes: int
     ) -> NGramLinear:
         """The classifier of `to_arrays` and `config`; raises ValueError if they do not fit together."""
+        if n_classes < 2:
+            raise ValueError(f"a linear part needs two or more classes, not {n_classes}")
         n_columns = 1 if n_classes == 2 else n_classes
         n_ngrams = len(arrays["keys"])
         expected = {
@@ -412,13 +414,15 @@ def _log_ratios(counts: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """Naive-Bayes log-count ratio of each feature for each class against the rest, float32.
 
     ``r = log((p / |p|) / (q / |q|))`` with p and q the smoothed counts of the features inside and
-    outside of the class: Wang & Manning (2012), section 2.1.
+    outside of the class: Wang & Manning (2012), section 2.1. Features that no text has, or only texts of
+    weight zero, take no part.
     """
     total = counts.sum(axis=1, dtype=np.float64)
-    ratios = np.empty((len(counts), len(positive)), np.float32)
+    seen = total > 0
+    ratios = np.zeros((len(counts), len(positive)), np.float32)
     for column, number in enumerate(positive):
-        inside = counts[:, number].astype(np.float64)
-        outside = total - inside + SMOOTHING
+        inside = counts[seen, number].astype(np.float64)
+        outside = total[seen] - inside + SMOOTHING
         inside += SMOOTHING
-        ratios[:, column] = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+        ratios[seen, column] = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
     return ratios

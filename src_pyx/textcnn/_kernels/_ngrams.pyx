@@ -7,8 +7,9 @@ Features of a text, each with the number of its occurrences as value:
 - the n-grams of characters inside each word, with marks at its ends. They depend on the word alone,
   so each word has one list of features: itself and its n-grams of characters.
 
-N-grams are known by 64-bit keys, which `NGramIndex` turns into rows. Two n-grams of one key would share
-a row: with a million n-grams the chance that any two do is 1 in 37 million.
+N-grams are known by 64-bit keys, which `NGramIndex` turns into rows. It compares the upper half of a key,
+and the lower half only by where it leads in the table, so two n-grams can share a row: of a million the
+chance that any two do is about 1 in 10,000, and a strange one is taken for one of them once in billions.
 
 Names: k columns of coefficients, one for each one-vs-rest problem.
 """
