@@ -288,6 +288,7 @@ def test_a_linear_part_that_lacks_an_array_is_refused(path, tmp_path, name):
     "change",
     [
         *[{"share": share} for share in (0.0, 1.0, -0.5, 2.0, 1, "0.5", None, [0.5], True)],
+        *[{"n_known": n_known} for n_known in (0, -1, 10**6, 2**70, 2.0, "2", None, True)],
         *[
             {name: value}
             for name in ("ngram_range", "char_ngram_range")
