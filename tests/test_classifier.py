@@ -667,7 +667,7 @@ def test_explanations_of_members_add_up():
         np.testing.assert_allclose(total, explanation.logits, rtol=1e-5, atol=1e-5)
 
 
-def test_members_cannot_be_trained_on():
+def test_members_cannot_be_trained_on(tmp_path):
     model = small(n_members=2, max_iter=1, warm_start=True).fit(X, Y)
     expected = model.predict_proba(X_NEW)
     with pytest.raises(ValueError, match="n_members is 2, but warm_start goes on with one network"):
@@ -675,6 +675,15 @@ def test_members_cannot_be_trained_on():
     with pytest.raises(ValueError, match="n_members is 2, but partial_fit goes on with one network"):
         model.partial_fit(X, Y)
     assert (model.predict_proba(X_NEW) == expected).all()
+    model.set_params(n_members=1)
+    model.save(tmp_path / "m.textcnn")
+    for either in (model, TextCNNClassifier.load(tmp_path / "m.textcnn")):
+        with pytest.raises(ValueError, match="the model has 2 networks, but partial_fit goes on with one"):
+            either.partial_fit(X, Y)
+        with pytest.raises(ValueError, match="the model has 2 networks, but warm_start goes on with one"):
+            either.fit(X, Y)
+        assert either.set_params(warm_start=False).fit(X, Y).n_members_ == 1
+        either.partial_fit(X, Y)
     with pytest.raises(ValueError, match="n_members is 2"):
         small(n_members=2).partial_fit(X, Y, classes=["bad", "good"])
 
