@@ -381,6 +381,16 @@ def test_the_seed_moves_the_path_but_not_the_optimum():
     assert_close(problem.fit(seed=1)[0], problem.fit(seed=2)[0], 1e-5)
 
 
+def test_one_text_alone_is_solved_at_once():
+    # Along its only variable the first pass finds the minimum, if the squared norm is right.
+    rng = np.random.default_rng(0)
+    problem = training(features_of([9], 5, 6, rng), 2, rng, costs=[1.0])
+    problem.scales *= np.float32(0.1)
+    coef, _, passes = problem.fit(0.02, 50)
+    assert passes.tolist() == [2]
+    assert_close(coef, problem.optimum()[0].astype(np.float32), 0.02)
+
+
 @pytest.mark.parametrize("max_iter", [0, 1, 4])
 def test_solver_stops_after_max_iter_passes(max_iter):
     rng = np.random.default_rng(0)
