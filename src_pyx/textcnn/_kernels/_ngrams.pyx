@@ -401,7 +401,7 @@ cdef inline void minimise_on_line(
     for _ in range(100):
         if fabs(derivative) < tolerance:
             break
-        proposed = z - derivative / (curvature + cost / ((cost - z) * z))
+        proposed = z - derivative / (curvature + 1.0 / z + 1.0 / (cost - z))
         z = max(proposed if proposed > 0.0 else 0.1 * z, least)
         derivative = curvature * (z - start) + linear + log(z / (cost - z))
         n_steps[0] += 1
