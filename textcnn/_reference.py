@@ -594,12 +594,13 @@ def ngrams(sequence: Sequence[Any], n: int) -> list[Sequence[Any]]:
 
 
 def gram_keys(
-    ids: IntArray, offsets: IntArray, lowest: int, highest: int
+    ids: IntArray, offsets: IntArray, lowest: int, highest: int, symbols: IntArray | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
-    """Keys of the n-grams of words of each text, order by order.
+    """Keys of the n-grams of words of each text: those of the ids order by order, then those of the symbols.
 
-    The symbols of a text are 0, then 2 more than each id, then 1. A key begins as the order times
-    0x9E3779B97F4A7C15, and takes in the symbols of the n-gram with `mixed` and `finished`.
+    The codes of a text are 0, then 2 more than each id, then 1; the symbol -1 - s has the code 2**32 + s.
+    A key begins as the order times 0x9E3779B97F4A7C15, with 2**16 more than the order for symbols, and
+    takes in the codes of the n-gram with `mixed` and `finished`.
 
     Parameters
     ----------
@@ -607,6 +608,7 @@ def gram_keys(
     offsets : intp array of shape (n + 1,)
     lowest, highest : int
         Orders, from 2.
+    symbols : int32 array of shape (t,), optional
 
     Returns
     -------
@@ -616,13 +618,15 @@ def gram_keys(
     keys: list[int] = []
     key_offsets = [0]
     for i in range(len(offsets) - 1):
-        symbols = [0, *(int(x) + 2 for x in ids[offsets[i] : offsets[i + 1]]), 1]
-        for order in range(lowest, highest + 1):
-            for gram in ngrams(symbols, order):
-                key = order * 0x9E3779B97F4A7C15 % 2**64
-                for symbol in gram:
-                    key = mixed(key, symbol)
-                keys.append(finished(key))
+        for family, sequence in enumerate([ids] if symbols is None else [ids, symbols]):
+            text = [int(x) for x in sequence[offsets[i] : offsets[i + 1]]]
+            codes = [0, *(x + 2 if x >= 0 else 2**32 - 1 - x for x in text), 1]
+            for order in range(lowest, highest + 1):
+                for gram in ngrams(codes, order):
+                    key = (order + 2**16 * family) * 0x9E3779B97F4A7C15 % 2**64
+                    for code in gram:
+                        key = mixed(key, code)
+                    keys.append(finished(key))
         key_offsets.append(len(keys))
     return np.array(keys, np.uint64), np.array(key_offsets, np.intp)
 
@@ -800,12 +804,13 @@ def text_scores(
     highest: int,
     index: IntArray,
     coef: FloatArray,
+    symbols: IntArray | None = None,
 ) -> FloatArray:
     """Sum of the scores of the words and of the n-grams of words of each text: float64 (n, k).
 
     An unknown word, of id 0, has row 0 of `word_scores` and the next row of `unknown`.
     """
-    keys, key_offsets = gram_keys(ids, offsets, lowest, highest)
+    keys, key_offsets = gram_keys(ids, offsets, lowest, highest, symbols)
     rows = index_rows(index, keys)
     out = np.zeros((len(offsets) - 1, coef.shape[1]))
     next_unknown = 0

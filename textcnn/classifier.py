@@ -34,7 +34,7 @@ from textcnn.predictor import TOKENS_PER_PIECE, Explanation, Predictor, read_mod
 from textcnn.text.corpus import Corpus, StoredTexts, Texts
 from textcnn.text.inputs import as_texts
 from textcnn.text.vectors import lookup
-from textcnn.text.vocabulary import UnknownWords, Vocabulary
+from textcnn.text.vocabulary import EncodedTexts, Vocabulary
 
 # Random embeddings are uniform in +-this. Far smaller than Kim's 0.25: with Adam, words that were
 # seldom seen then stay small beside frequent ones, which measures better on every set tried.
@@ -130,6 +130,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         of the text. If there are more than 2 million n-grams, the most frequent ones are kept.
     char_ngram_range : (int, int) or None, default=(3, 5)
         The same for n-grams of characters inside a token, with marks at its ends; None for none.
+    shape_ngrams : bool, default=True
+        Count n-grams of tokens once more with the shape of each token that has fewer than 30 uses in the
+        training texts in its place: plain, capitalised, in capitals, mixed, a number or a sign.
     linear_C : float, default=1.0
         Inverse strength of the l2 penalty on the linear part, as `C` of scikit-learn's
         `LogisticRegression`.
@@ -211,6 +214,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         "linear": [Interval(Real, 0, 1, closed="left")],
         "ngram_range": [tuple, list],
         "char_ngram_range": [tuple, list, None],
+        "shape_ngrams": ["boolean"],
         "linear_C": [Interval(Real, 0, None, closed="neither")],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -252,6 +256,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         linear: float = 0.5,
         ngram_range: tuple[int, int] = (1, 3),
         char_ngram_range: tuple[int, int] | None = (3, 5),
+        shape_ngrams: bool = True,
         linear_C: float = 1.0,
         n_members: int = 1,
         class_weight: dict | str | None = None,
@@ -289,6 +294,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.linear = linear
         self.ngram_range = ngram_range
         self.char_ngram_range = char_ngram_range
+        self.shape_ngrams = shape_ngrams
         self.linear_C = linear_C
         self.n_members = n_members
         self.class_weight = class_weight
@@ -495,7 +501,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _started(self, texts: Texts, classes: np.ndarray, rng: np.random.RandomState) -> _Model:
         """A new vocabulary and network, and the texts encoded."""
-        vocabulary, ids, offsets = _build(
+        vocabulary, ids, offsets, shapes = _build(
             texts,
             analyzer=self.analyzer,
             lowercase=self.lowercase,
@@ -503,7 +509,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             max_features=self.max_features,
             n_threads=effective_n_threads(self.n_jobs),
         )
-        return _Model(vocabulary, self._new_network(vocabulary, len(classes), rng), ids, offsets)
+        return _Model(vocabulary, self._new_network(vocabulary, len(classes), rng), ids, offsets, shapes)
 
     def _new_network(self, vocabulary: Vocabulary, n_classes: int, rng: np.random.RandomState) -> SentenceCNN:
         mode = self._resolved_mode()
@@ -532,7 +538,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             mode = self._resolved_mode() if self.embeddings is not None else "random"
             rows = self._embedding_rows(new_tokens, mode, rng, n_dims=network.embedding.shape[1])
             network.add_rows(rows)
-        return _Model(vocabulary, network, *vocabulary.encode(texts, n_threads))
+        encoded = vocabulary.encode_fully(texts, n_threads)
+        return _Model(vocabulary, network, encoded.ids, encoded.offsets, encoded.shapes)
 
     def _embedding_rows(
         self, tokens: list[str], mode: str, rng: np.random.RandomState, n_dims: int | None = None
@@ -581,12 +588,14 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             share=float(self.linear),
             ngram_range=checked_range(self.ngram_range, "ngram_range"),
             char_ngram_range=None if lengths is None else checked_range(lengths, "char_ngram_range"),
+            shape_ngrams=bool(self.shape_ngrams),
             C=float(self.linear_C),
         )
         linear = NGramLinear.fit(
             model.vocabulary,
             model.ids,
             model.offsets,
+            model.shapes,
             examples.targets,
             examples.sample_weight,
             n_classes,
@@ -900,6 +909,7 @@ class _Model:
     network: SentenceCNN
     ids: np.ndarray
     offsets: np.ndarray
+    shapes: np.ndarray
     linear: NGramLinear | None = None
 
 
@@ -972,20 +982,20 @@ def _take(texts: Texts, index: np.ndarray) -> Texts:
     return texts.take(index) if isinstance(texts, StoredTexts) else [texts[i] for i in index]
 
 
-def _build(texts: Texts, **options: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
-    """Vocabulary, ids and offsets of texts."""
+def _build(texts: Texts, **options: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray, np.ndarray]:
+    """Vocabulary, ids, offsets and shapes of texts."""
     if isinstance(texts, StoredTexts):
         return texts.build(options["min_df"], options["max_features"])
-    return Vocabulary.build(texts, **options)
+    analyzed = Vocabulary(analyzer=options["analyzer"]).analyzed(texts)
+    vocabulary, ids, offsets = Vocabulary.build(analyzed, **options)
+    return vocabulary, ids, offsets, vocabulary.shapes(analyzed, options["n_threads"])
 
 
-def _encoded(
-    vocabulary: Vocabulary, texts: Texts, n_threads: int
-) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
-    """Ids and offsets of texts, and their unknown words."""
+def _encoded(vocabulary: Vocabulary, texts: Texts, n_threads: int) -> EncodedTexts:
+    """Texts by the ids of a vocabulary."""
     if isinstance(texts, StoredTexts):
         return texts.encoded(vocabulary)
-    return vocabulary.encode_with_unknown(texts, n_threads)
+    return vocabulary.encode_fully(texts, n_threads)
 
 
 @dataclass
@@ -998,9 +1008,9 @@ class _Validation:
 
     @classmethod
     def of(cls, model: _Model, texts: Texts, targets: np.ndarray, n_threads: int) -> _Validation:
-        ids, offsets, unknown = _encoded(model.vocabulary, texts, n_threads)
-        scores = model.linear.scores(ids, offsets, unknown, n_threads) if model.linear else np.empty(0)
-        return cls(pieces(ids, offsets, TOKENS_PER_PIECE), scores, targets)
+        encoded = _encoded(model.vocabulary, texts, n_threads)
+        scores = model.linear.scores(encoded, n_threads) if model.linear else np.empty(0)
+        return cls(pieces(encoded.ids, encoded.offsets, TOKENS_PER_PIECE), scores, targets)
 
     def accuracy(self, model: _Model, n_threads: int) -> float:
         """Share of texts whose highest logit is that of their class."""

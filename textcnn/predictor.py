@@ -19,7 +19,7 @@ from textcnn.nn.ngram_linear import NGramLinear
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
 from textcnn.text.inputs import Text, as_texts
-from textcnn.text.vocabulary import Analyzer, UnknownWords, Vocabulary
+from textcnn.text.vocabulary import Analyzer, EncodedTexts, UnknownWords, Vocabulary
 
 # Tokens of one piece of work: its features stay in cache, and memory is bounded for any number of texts.
 TOKENS_PER_PIECE = 32768
@@ -226,21 +226,21 @@ class Predictor:
 
     def _logits(self, X: Any) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
-        ids, offsets, unknown = self._encode(as_texts(X), n_threads)
+        texts = self._encode(as_texts(X), n_threads)
         parts = [
             self._inference.logits(self._inference.pooled(*piece, n_threads)[0], n_threads)
-            for piece in pieces(ids, offsets, TOKENS_PER_PIECE)
+            for piece in pieces(texts.ids, texts.offsets, TOKENS_PER_PIECE)
         ]
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self.linear is not None:
-            self.linear.mix_into(logits, self.linear.scores(ids, offsets, unknown, n_threads))
+            self.linear.mix_into(logits, self.linear.scores(texts, n_threads))
         return logits
 
-    def _encode(self, texts: list[Text], n_threads: int) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
-        """Texts as ids; the unknown words only if the linear part looks at them."""
+    def _encode(self, texts: list[Text], n_threads: int) -> EncodedTexts:
+        """Texts as ids; shapes and unknown words only if the linear part looks at them."""
         if self.linear is not None:
-            return self.vocabulary.encode_with_unknown(texts, n_threads)
-        return *self.vocabulary.encode(texts, n_threads), NO_WORDS
+            return self.vocabulary.encode_fully(texts, n_threads)
+        return EncodedTexts(*self.vocabulary.encode(texts, n_threads), np.empty(0, np.int32), NO_WORDS)
 
     def _pooled(self, texts: list[Text]) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
@@ -250,8 +250,9 @@ class Predictor:
         )
 
     def _explain(self, text: Text) -> Explanation:
-        ids, offsets, unknown = self._encode([text], 1)
-        pooled, argmax = self._inference.pooled(ids, offsets, 1)
+        encoded = self._encode([text], 1)
+        ids = encoded.ids
+        pooled, argmax = self._inference.pooled(ids, encoded.offsets, 1)
         logits = self._inference.logits(pooled, 1)[0].astype(np.float64)
         bias = self.network.bias.astype(np.float64)
         shares = pooled[0].astype(np.float64) * self.network.weights  # (n_classes, n_features)
@@ -264,9 +265,9 @@ class Predictor:
             window = max(0, start), min(len(ids), start + int(widths[feature]))
             windows[window][0] += (1 - share) * shares[:, feature]
         if self.linear is not None:
-            for term in self.linear.terms(ids, unknown):
+            for term in self.linear.terms(encoded):
                 windows[term.start, term.end][1] += share * term.scores
-            logits = (1 - share) * logits + share * self.linear.scores(ids, offsets, unknown, 1)[0]
+            logits = (1 - share) * logits + share * self.linear.scores(encoded, 1)[0]
             bias = (1 - share) * bias + share * self.linear.bias()
         best = int(logits.argmax())
         tokens = self.vocabulary.tokens(text)

@@ -4,7 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 def gram_keys(
-    ids: NDArray[np.int32], offsets: NDArray[np.intp], lowest: int, highest: int
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.intp],
+    lowest: int,
+    highest: int,
+    symbols: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.uint64], NDArray[np.intp]]: ...
 def subword_keys(
     token_bytes: NDArray[np.uint8], offsets: NDArray[np.int64], shortest: int, longest: int
@@ -66,4 +70,5 @@ def text_scores(
     coef: NDArray[np.float32],
     out: NDArray[np.float64],
     n_threads: int,
+    symbols: NDArray[np.int32] | None = None,
 ) -> None: ...

@@ -8,7 +8,8 @@ trained by dual coordinate descent (Yu, Huang & Lin 2011).
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from textcnn._kernels._ngrams import (
     text_scores,
 )
 from textcnn.nn.packed import pieces
-from textcnn.text.vocabulary import UnknownWords, Vocabulary
+from textcnn.text.vocabulary import EncodedTexts, UnknownWords, Vocabulary
 
 # N-grams kept of either kind at most, the most frequent ones: what fastText has buckets for.
 MAX_NGRAMS = 2_000_000
@@ -33,6 +34,9 @@ MAX_ORDER = 20
 
 # Tokens whose n-grams are in memory at once.
 TOKENS_PER_PIECE = 1 << 20
+
+# Words with fewer uses in training are shapes in the n-grams with shapes.
+FREQUENT_USES = 30
 
 # Added to the counts of which the naive-Bayes ratios are made.
 SMOOTHING = 0.2
@@ -45,6 +49,7 @@ class LinearOptions:
     share: float
     ngram_range: tuple[int, int]
     char_ngram_range: tuple[int, int] | None
+    shape_ngrams: bool
     C: float
     tol: float = 0.1
     max_iter: int = 20
@@ -70,6 +75,9 @@ class NGramLinear:
     ----------
     word_scores : float32 ndarray of shape (n_ids, n_columns)
         Sum of the coefficients of each word and of its n-grams of characters.
+    frequent : bool ndarray of shape (n_ids,) or (0,)
+        The words that stand for themselves in n-grams with shapes; others are replaced by their shape.
+        Of no length if there are no such n-grams.
     keys : uint64 ndarray of shape (n_ngrams,)
         Keys of the n-grams of words and of characters.
     coef : float32 ndarray of shape (n_ngrams, n_columns)
@@ -85,6 +93,7 @@ class NGramLinear:
     """
 
     word_scores: np.ndarray
+    frequent: np.ndarray
     keys: np.ndarray
     coef: np.ndarray
     intercept: np.ndarray
@@ -94,7 +103,7 @@ class NGramLinear:
     n_known: int
     _index: NGramIndex = field(init=False, repr=False)
 
-    ARRAYS: ClassVar[tuple[str, ...]] = ("word_scores", "keys", "coef", "intercept")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("word_scores", "frequent", "keys", "coef", "intercept")
 
     def __post_init__(self) -> None:
         self._index = NGramIndex(self.keys)
@@ -105,6 +114,7 @@ class NGramLinear:
         vocabulary: Vocabulary,
         ids: np.ndarray,
         offsets: np.ndarray,
+        shapes: np.ndarray,
         targets: np.ndarray,
         sample_weight: np.ndarray,
         n_classes: int,
@@ -118,6 +128,7 @@ class NGramLinear:
         vocabulary : Vocabulary
         ids : int32 ndarray of shape (n_tokens,)
         offsets : intp ndarray of shape (n_texts + 1,)
+        shapes : int32 ndarray of shape (n_tokens,)
         targets : intp ndarray of shape (n_texts,)
         sample_weight : ndarray of shape (n_texts,)
         n_classes : int
@@ -129,14 +140,16 @@ class NGramLinear:
         NGramLinear
         """
         orders = max(2, options.ngram_range[0]), options.ngram_range[1]
-        grams = _frequent_grams(ids, offsets, orders)
+        frequent = _frequent_words(ids, len(vocabulary)) if options.shape_ngrams else np.empty(0, bool)
+        texts = _Texts(ids, offsets, shapes, frequent)
+        grams = _frequent_grams(texts, orders)
         subwords, word_subwords, subword_offsets = _subwords(vocabulary, options.char_ngram_range)
         n_ids = len(vocabulary)
         features = NGramFeatures(
             ids,
             offsets,
             *_word_features(n_ids, n_ids + len(grams), word_subwords, subword_offsets),
-            *_gram_features(ids, offsets, orders, grams, n_ids, n_threads),
+            *_gram_features(texts, orders, grams, n_ids, n_threads),
             n_ids + len(grams) + len(subwords),
         )
         weight = np.ascontiguousarray(sample_weight, np.float64)
@@ -153,6 +166,7 @@ class NGramLinear:
         )  # fmt: skip
         linear = cls(
             word_scores=coef[:n_ids].copy(),
+            frequent=frequent,
             keys=np.concatenate([grams, subwords]),
             coef=coef[n_ids:].copy(),
             intercept=intercept,
@@ -171,13 +185,11 @@ class NGramLinear:
         first = words.offsets[n_known - 1]
         new = UnknownWords(words.bytes[first:], words.offsets[n_known - 1 :] - first)
         scores = self.word_scores[0] + self._subword_scores(new, 1)
-        return NGramLinear(
+        late = np.zeros(len(new) if len(self.frequent) else 0, bool)
+        return replace(
+            self,
             word_scores=np.concatenate([self.word_scores, scores.astype(np.float32)]),
-            **{name: getattr(self, name) for name in self.ARRAYS if name != "word_scores"},
-            ngram_range=self.ngram_range,
-            char_ngram_range=self.char_ngram_range,
-            share=self.share,
-            n_known=self.n_known,
+            frequent=np.concatenate([self.frequent, late]),
         )
 
     @property
@@ -185,24 +197,20 @@ class NGramLinear:
         """Orders of the n-grams of two words and more."""
         return max(2, self.ngram_range[0]), self.ngram_range[1]
 
-    def scores(
-        self, ids: np.ndarray, offsets: np.ndarray, unknown: UnknownWords, n_threads: int
-    ) -> np.ndarray:
+    def scores(self, texts: EncodedTexts, n_threads: int) -> np.ndarray:
         """Scores of each class, float64 ndarray of shape (n_texts, n_classes).
 
         Parameters
         ----------
-        ids : int32 ndarray of shape (n_tokens,)
-        offsets : intp ndarray of shape (n_texts + 1,)
-        unknown : UnknownWords
-            The words whose id is 0, in their order.
+        texts : EncodedTexts
         n_threads : int
         """
-        out = np.empty((len(offsets) - 1, self.coef.shape[1]))
-        ids, unknown_scores = self._as_in_training(ids, self._subword_scores(unknown, n_threads))
+        out = np.empty((len(texts.offsets) - 1, self.coef.shape[1]))
+        subword_scores = self._subword_scores(texts.unknown, n_threads)
+        ids, unknown_scores = self._as_in_training(texts.ids, subword_scores)
         text_scores(
-            ids, offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef, out,
-            n_threads,
+            ids, texts.offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef, out,
+            n_threads, _symbols(ids, texts.shapes, self.frequent),
         )  # fmt: skip
         return self._by_class(out + self.intercept)
 
@@ -210,31 +218,32 @@ class NGramLinear:
         """Score of each class of a text without features, float64 ndarray of shape (n_classes,)."""
         return self._by_class(self.intercept[np.newaxis])[0]
 
-    def terms(self, ids: np.ndarray, unknown: UnknownWords) -> list[Term]:
+    def terms(self, text: EncodedTexts) -> list[Term]:
         """The words and n-grams of one text, with their scores.
 
         Parameters
         ----------
-        ids : int32 ndarray of shape (n_tokens,)
-        unknown : UnknownWords
+        text : EncodedTexts
+            A batch of one text.
 
         Returns
         -------
         list of Term
             N-grams with the mark before or behind the text are cut to the tokens.
         """
-        ids, unknown_scores = self._as_in_training(ids, self._subword_scores(unknown, 1))
+        ids, unknown_scores = self._as_in_training(text.ids, self._subword_scores(text.unknown, 1))
         scores = self.word_scores[ids].astype(np.float64)
         scores[ids == 0] += unknown_scores
         n = len(ids)
         terms = [Term(place, place + 1, row) for place, row in enumerate(self._by_class(scores))]
-        keys, _ = gram_keys(ids, np.array([0, n], np.intp), *self.orders)
+        symbols = _symbols(ids, text.shapes, self.frequent)
+        keys, _ = gram_keys(ids, text.offsets, *self.orders, symbols)
         rows = self._index.rows(keys, 1)
         places = [
             (max(0, start - 1), min(n, start - 1 + order))
             for order in range(self.orders[0], self.orders[1] + 1)
             for start in range(n + 3 - order)
-        ]
+        ] * (1 if symbols is None else 2)
         known = np.flatnonzero(rows >= 0)
         by_class = self._by_class(self.coef[rows[known]].astype(np.float64))
         return terms + [Term(*places[i], row) for i, row in zip(known, by_class, strict=True)]
@@ -301,6 +310,7 @@ class NGramLinear:
         n_ngrams = len(arrays["keys"])
         expected = {
             "word_scores": (np.float32, (n_ids, n_columns)),
+            "frequent": (np.bool_, (n_ids if len(arrays["frequent"]) else 0,)),
             "keys": (np.int64, (n_ngrams,)),
             "coef": (np.float32, (n_ngrams, n_columns)),
             "intercept": (np.float64, (n_columns,)),
@@ -350,7 +360,50 @@ def _words(vocabulary: Vocabulary) -> UnknownWords:
     return UnknownWords(arrays["bytes"], arrays["offsets"])
 
 
-def _frequent_grams(ids: np.ndarray, offsets: np.ndarray, orders: tuple[int, int]) -> np.ndarray:
+def _frequent_words(ids: np.ndarray, n_ids: int) -> np.ndarray:
+    """Which words have FREQUENT_USES in the texts or more; never the unknown one."""
+    counts = np.zeros(n_ids, np.int64)
+    for first in range(0, len(ids), TOKENS_PER_PIECE):
+        counts += np.bincount(ids[first : first + TOKENS_PER_PIECE], minlength=n_ids)
+    counts[0] = 0
+    return counts >= FREQUENT_USES
+
+
+def _symbols(ids: np.ndarray, shapes: np.ndarray, frequent: np.ndarray) -> np.ndarray | None:
+    """The ids of frequent words, and -1 - shape of others; None without n-grams with shapes."""
+    if len(frequent) == 0:
+        return None
+    return np.where(frequent[ids], ids, -1 - shapes).astype(np.int32, copy=False)
+
+
+@dataclass
+class _Texts:
+    """Encoded training texts, whose n-grams are looked at piece by piece."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    shapes: np.ndarray
+    frequent: np.ndarray
+
+    def gram_keys(self, orders: tuple[int, int]) -> Iterator[np.ndarray]:
+        """Keys of the n-grams of words, of some texts at a time."""
+        done = 0
+        for ids, offsets in pieces(self.ids, self.offsets, TOKENS_PER_PIECE):
+            shapes = self.shapes[done : done + len(ids)]
+            done += len(ids)
+            yield gram_keys(ids, offsets, *orders, _symbols(ids, shapes, self.frequent))[0]
+
+    def gram_offsets(self, orders: tuple[int, int]) -> np.ndarray:
+        """Where the n-grams of each text begin and end."""
+        lengths = np.diff(self.offsets)
+        sizes = np.zeros_like(lengths)
+        for order in range(orders[0], orders[1] + 1):
+            sizes += np.maximum(0, lengths + 3 - order)  # with a mark at each end
+        n_families = 2 if len(self.frequent) else 1
+        return np.concatenate([[0], np.cumsum(n_families * sizes)]).astype(np.intp)
+
+
+def _frequent_grams(texts: _Texts, orders: tuple[int, int]) -> np.ndarray:
     """Keys of the n-grams of words in rising order, the MAX_NGRAMS most frequent ones if there are more.
 
     Memory is bounded: whenever there are too many, the rare ones are forgotten.
@@ -358,8 +411,8 @@ def _frequent_grams(ids: np.ndarray, offsets: np.ndarray, orders: tuple[int, int
     keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
     if orders[0] > orders[1]:
         return keys
-    for piece in pieces(ids, offsets, TOKENS_PER_PIECE):
-        new, new_counts = np.unique(gram_keys(*piece, *orders)[0], return_counts=True)
+    for piece in texts.gram_keys(orders):
+        new, new_counts = np.unique(piece, return_counts=True)
         keys, places = np.unique(np.concatenate([keys, new]), return_inverse=True)
         counts = np.bincount(places, np.concatenate([counts, new_counts]), len(keys)).astype(np.int64)
         if len(keys) > MAX_NGRAMS:
@@ -403,26 +456,17 @@ def _word_features(
 
 
 def _gram_features(
-    ids: np.ndarray,
-    offsets: np.ndarray,
-    orders: tuple[int, int],
-    grams: np.ndarray,
-    first: int,
-    n_threads: int,
+    texts: _Texts, orders: tuple[int, int], grams: np.ndarray, first: int, n_threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features of the n-grams of words of each text, from `first`, and their offsets; -1 for none."""
-    lengths = np.diff(offsets)
-    sizes = np.zeros_like(lengths)
-    for order in range(orders[0], orders[1] + 1):
-        sizes += np.maximum(0, lengths + 3 - order)  # with a mark at each end
-    gram_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
-    features = _array_beside(ids, int(gram_offsets[-1]))
+    offsets = texts.gram_offsets(orders)
+    features = _array_beside(texts.ids, int(offsets[-1]))
     index, done = NGramIndex(grams), 0
-    for piece in pieces(ids, offsets, TOKENS_PER_PIECE) if len(features) else ():
-        rows = index.rows(gram_keys(*piece, *orders)[0], n_threads)
+    for keys in texts.gram_keys(orders) if len(features) else ():
+        rows = index.rows(keys, n_threads)
         features[done : done + len(rows)] = np.where(rows >= 0, rows + np.int32(first), -1)
         done += len(rows)
-    return features, gram_offsets
+    return features, offsets
 
 
 def _array_beside(ids: np.ndarray, size: int) -> np.ndarray:

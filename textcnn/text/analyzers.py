@@ -30,6 +30,9 @@ their point (``3 . 14``), contractions are not (``isn't``).
 
 The char analyzer makes a token of every code point; a run of SPACE is one ``" "``.
 
+Each token has a shape, of the text as written, which says what it looks like when its letters are of no
+use: see `shape`.
+
 Lower-casing maps one code point to one (the simple mapping of Unicode), whatever stands beside it:
 ``"İ"`` becomes ``"i"``, and every ``"Σ"`` becomes ``"σ"``. Classes are those of the text as written.
 """
@@ -40,7 +43,10 @@ from typing import ClassVar
 
 from textcnn._kernels._text import UNICODE_VERSION, char_class, simple_lower
 
-__all__ = ["UNICODE_VERSION", "CharAnalyzer", "WordAnalyzer"]
+__all__ = ["SHAPES", "UNICODE_VERSION", "CharAnalyzer", "WordAnalyzer", "shape"]
+
+SHAPES = ("plain", "capitalized", "capitals", "mixed", "number", "sign")
+"""Names of the shapes, in the order of their codes."""
 
 CLASS_LETTERS = "WMASFZ"  # WORD, MARK, APOSTROPHE, SINGLE, FORMAT, SPACE
 
@@ -57,6 +63,49 @@ def _classes(text: str) -> str:
 
 def _lower(text: str) -> str:
     return "".join(chr(simple_lower(ord(char))) for char in text)
+
+
+def shape(token: str) -> str:
+    """What a token looks like: one of `SHAPES`.
+
+    "sign" is punctuation, a symbol or white space; "number" begins with one of the digits 0 to 9 and has
+    no capital letter; then capital letters count: none ("plain", Chinese characters too), the first
+    character alone ("capitalized"), two or more beside no other letters ("capitals"), or else ("mixed").
+
+    Parameters
+    ----------
+    token : str
+        As written, not in lower case.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from textcnn.text.analyzers import shape
+    >>> [shape(token) for token in ["word", "Word", "NATO", "iPhone", "3rd", "?"]]
+    ['plain', 'capitalized', 'capitals', 'mixed', 'number', 'sign']
+    """
+    classes = _classes(token)
+    if not token or (classes[0] not in "WM" and not (classes[0] == "S" and _is_ideograph(token[0]))):
+        return "sign"
+    capitals = [_lower(char) != char for char in token]
+    others = [
+        not capital and letter == "W" and char not in "0123456789"
+        for char, letter, capital in zip(token, classes, capitals, strict=True)
+    ]
+    if not any(capitals):
+        return "number" if token[0] in "0123456789" else "plain"
+    if sum(capitals) == 1 and capitals[0]:
+        return "capitalized"
+    return "mixed" if any(others) else "capitals"
+
+
+def _is_ideograph(char: str) -> bool:
+    """Whether a SINGLE character is rather a letter than a sign: what lies beyond the CJK radicals, but for
+    CJK punctuation and the full-width forms."""
+    return char >= "\u2e80" and not "\u3000" <= char < "\u3040" and not "\uff00" <= char < "\ufff0"
 
 
 class _Analyzer:

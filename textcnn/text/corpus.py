@@ -14,11 +14,15 @@ import numpy as np
 from textcnn._kernels import _packing
 from textcnn._kernels._text import count_tokens
 from textcnn.text.inputs import Text
-from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, UnknownWords, Vocabulary, _selection
+from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, EncodedTexts, UnknownWords, Vocabulary, _selection
 
 # Characters that are cut into tokens at a time, and tokens that are moved at a time.
 CHARACTERS_PER_BLOCK = 1 << 23
 TOKENS_PER_BLOCK = 1 << 20
+
+# A token on disk is an int32 with its shape in the lowest bits.
+SHAPE_BITS = 3
+MAX_TOKENS = 1 << (31 - SHAPE_BITS)
 
 
 class Corpus:
@@ -89,8 +93,8 @@ class StoredTexts:
     ----------
     tokens : list of str
         The token of the provisional id 0, 1, ...
-    ids : int32 ndarray of shape (n_tokens,)
-        A memory map of all texts, those left out too.
+    codes : int32 ndarray of shape (n_tokens,)
+        A memory map of all texts, those left out too: ``provisional id << SHAPE_BITS | shape``.
     offsets : intp ndarray
     rows : intp ndarray of shape (n_texts,) or None
         The texts selected, in their order; None for all.
@@ -100,7 +104,7 @@ class StoredTexts:
     """
 
     tokens: list[str]
-    ids: np.ndarray
+    codes: np.ndarray
     offsets: np.ndarray
     rows: np.ndarray | None
     classes: np.ndarray
@@ -117,7 +121,7 @@ class StoredTexts:
         rows = index if self.rows is None else self.rows[index]
         return StoredTexts(
             self.tokens,
-            self.ids,
+            self.codes,
             self.offsets,
             np.ascontiguousarray(rows, dtype=np.intp),
             self.classes,
@@ -129,8 +133,8 @@ class StoredTexts:
 
     def build(
         self, min_df: int | float, max_features: int | None
-    ) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
-        """As `Vocabulary.build`: vocabulary, ids (a memory map) and offsets of these texts."""
+    ) -> tuple[Vocabulary, np.ndarray, np.ndarray, np.ndarray]:
+        """As `Vocabulary.build`: vocabulary, ids and offsets, and the shapes; the arrays are memory maps."""
         counts, text_counts = self._counts(
             by_text=not (isinstance(min_df, (int, np.integer)) and min_df == 1)
         )
@@ -145,11 +149,12 @@ class StoredTexts:
         final[kept] = np.arange(1, len(kept) + 1, dtype=np.int32)
         return vocabulary, *self._stored(final)
 
-    def encoded(self, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
-        """As `encode_with_unknown` of another vocabulary; the ids are a memory map."""
+    def encoded(self, vocabulary: Vocabulary) -> EncodedTexts:
+        """As `encode_fully` of another vocabulary; ids and shapes are memory maps."""
         final, _ = vocabulary._table.encode([self.tokens], "word", False, 1)
-        unknown = [np.empty(0, np.int32), *(ids[final[ids] == UNKNOWN_ID] for ids, _ in self._blocks())]
-        return *self._stored(final), self._words(np.concatenate(unknown))
+        unknown = [np.empty(0, np.int32), *(ids[final[ids] == UNKNOWN_ID] for ids, _, _ in self._blocks())]
+        ids, offsets, shapes = self._stored(final)
+        return EncodedTexts(ids, offsets, shapes, self._words(np.concatenate(unknown)))
 
     def _words(self, places: np.ndarray) -> UnknownWords:
         """The words of provisional ids, in their order."""
@@ -159,8 +164,8 @@ class StoredTexts:
         np.cumsum([len(word) for word in found], out=offsets[1:])
         return UnknownWords(np.frombuffer(b"".join(found), np.uint8), offsets)
 
-    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Provisional ids and offsets of the texts in their order, some at a time."""
+    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Provisional ids, offsets and shapes of the texts in their order, some at a time."""
         rows = np.arange(len(self), dtype=np.intp) if self.rows is None else self.rows
         ends = np.cumsum(self.offsets[rows + 1] - self.offsets[rows])
         n_tokens = int(ends[-1]) if len(ends) else 0
@@ -169,15 +174,15 @@ class StoredTexts:
         for first, last in pairwise(edges):
             index = rows[first:last]
             offsets = np.zeros(len(index) + 1, np.intp)
-            ids = np.empty(int((self.offsets[index + 1] - self.offsets[index]).sum()), np.int32)
-            _packing.take_texts(self.ids, self.offsets, index, ids, offsets)
-            yield ids, offsets
+            codes = np.empty(int((self.offsets[index + 1] - self.offsets[index]).sum()), np.int32)
+            _packing.take_texts(self.codes, self.offsets, index, codes, offsets)
+            yield codes >> SHAPE_BITS, offsets, codes & ((1 << SHAPE_BITS) - 1)
 
     def _counts(self, by_text: bool) -> tuple[np.ndarray, np.ndarray]:
         """How often each provisional id is used, and in how many texts (or 1 for any, which is faster)."""
         counts = np.zeros(len(self.tokens), np.int64)
         text_counts = np.zeros(len(self.tokens), np.int64)
-        for ids, offsets in self._blocks():
+        for ids, offsets, _ in self._blocks():
             counts += np.bincount(ids, minlength=len(counts))
             if by_text:
                 texts = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -185,14 +190,19 @@ class StoredTexts:
                 text_counts += np.bincount(pairs % len(counts), minlength=len(counts))
         return counts, text_counts if by_text else np.minimum(counts, 1)
 
-    def _stored(self, final: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The texts with the ids ``final[provisional id]``, in a memory map, and their offsets."""
+    def _stored(self, final: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The texts with the ids ``final[provisional id]``, their offsets, and their shapes."""
         lengths = [np.zeros(1, np.intp)]
-        with _Store(self.folder) as store:
-            for ids, offsets in self._blocks():
-                store.append(final[ids])
+        with _Store(self.folder) as id_store, _Store(self.folder) as shape_store:
+            for ids, offsets, shapes in self._blocks():
+                id_store.append(final[ids])
+                shape_store.append(shapes)
                 lengths.append(np.diff(offsets))
-            return store.mapped(), np.cumsum(np.concatenate(lengths), dtype=np.intp)
+            return (
+                id_store.mapped(),
+                np.cumsum(np.concatenate(lengths), dtype=np.intp),
+                shape_store.mapped(),
+            )
 
 
 # Texts as the estimator passes them on: in memory or on disk.
@@ -239,15 +249,19 @@ class _Scanner:
     def add(self, texts: list[str], labels: list[Any]) -> None:
         if len(texts) != len(labels):
             raise ValueError(f"a batch has {len(texts)} texts, but {len(labels)} labels; give one for each")
+        analyzed = self._cutter.analyzed(texts)
         token_bytes, token_offsets, _, _, ids, offsets = count_tokens(
-            *self._cutter._prepared(texts), self._n_threads
+            *self._cutter._prepared(analyzed), self._n_threads
         )
+        shapes = self._cutter.shapes(analyzed, self._n_threads)
         tokens = Vocabulary.from_arrays(
             token_bytes, token_offsets, analyzer="word", lowercase=False
         ).id_to_token[1:]
         places = self._places
         provisional = [places.setdefault(token, len(places)) for token in tokens]
-        self._store.append(np.array([-1, *provisional], np.int32)[ids])
+        if len(places) > MAX_TOKENS:
+            raise OverflowError(f"a Corpus can have at most {MAX_TOKENS} distinct tokens; give fewer texts")
+        self._store.append(np.array([-1, *provisional], np.int32)[ids] << SHAPE_BITS | shapes)
         self._lengths.append(np.diff(offsets))
         numbers = self._label_places
         codes = [numbers.setdefault(label, len(numbers)) for label in labels]

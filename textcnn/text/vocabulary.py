@@ -8,9 +8,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from textcnn._kernels._text import ANALYZERS, TokenTable, count_tokens, split_tokens, token_spans
+from textcnn._kernels._text import (
+    ANALYZERS,
+    TokenTable,
+    count_tokens,
+    split_tokens,
+    token_shapes,
+    token_spans,
+)
 
-__all__ = ["UNKNOWN_ID", "UNKNOWN_TOKEN", "Analyzer", "Text", "UnknownWords", "Vocabulary"]
+__all__ = ["UNKNOWN_ID", "UNKNOWN_TOKEN", "Analyzer", "EncodedTexts", "Text", "UnknownWords", "Vocabulary"]
 
 Analyzer: TypeAlias = str | Callable[[str], Iterable[str]]
 Text: TypeAlias = str | Sequence[str]
@@ -36,6 +43,26 @@ class UnknownWords:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Texts as a packed batch, with what their ids do not tell.
+
+    Attributes
+    ----------
+    ids : int32 ndarray of shape (n_tokens,)
+    offsets : intp ndarray of shape (n_texts + 1,)
+    shapes : int32 ndarray of shape (n_tokens,)
+        As from `Vocabulary.shapes`.
+    unknown : UnknownWords
+        The words whose id is 0, in their order.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.intp]
+    shapes: NDArray[np.int32]
+    unknown: UnknownWords
 
 
 class Vocabulary:
@@ -257,6 +284,57 @@ class Vocabulary:
             *self._prepared(texts), _checked_count(n_threads, "n_threads")
         )
         return ids, offsets, UnknownWords(unknown_bytes, unknown_offsets)
+
+    def encode_fully(self, texts: Sequence[Text], n_threads: int = 1) -> EncodedTexts:
+        """`encode_with_unknown` and `shapes`, with one call of a callable analyzer for each text.
+
+        Parameters
+        ----------
+        texts : list of str or of list of str
+        n_threads : int, default=1
+
+        Returns
+        -------
+        EncodedTexts
+        """
+        texts = self.analyzed(texts)
+        ids, offsets, unknown = self.encode_with_unknown(texts, n_threads)
+        return EncodedTexts(ids, offsets, self.shapes(texts, n_threads), unknown)
+
+    def shapes(self, texts: Iterable[Text], n_threads: int = 1) -> NDArray[np.int32]:
+        """Shape of each token of texts, as written: see `textcnn.text.analyzers.shape`.
+
+        Parameters
+        ----------
+        texts : iterable of str or of list of str
+        n_threads : int, default=1
+
+        Returns
+        -------
+        int32 array of shape (n_tokens,)
+            Places in `textcnn.text.analyzers.SHAPES`.
+
+        Examples
+        --------
+        >>> from textcnn.text.vocabulary import Vocabulary
+        >>> Vocabulary().shapes(["NASA, in Houston"]).tolist()
+        [2, 5, 0, 1]
+        """
+        prepared, analyzer, _ = self._prepared(texts)
+        return token_shapes(prepared, analyzer, _checked_count(n_threads, "n_threads"))
+
+    def analyzed(self, texts: Sequence[Text]) -> Sequence[Text]:
+        """The texts, a callable analyzer already applied: calls with these do not call it again.
+
+        Parameters
+        ----------
+        texts : list of str or of list of str
+
+        Returns
+        -------
+        list of str or of list of str
+        """
+        return texts if isinstance(self.analyzer, str) else list(self._prepared(texts)[0])
 
     def tokens(self, text: Text) -> list[str]:
         """Tokens of one text.

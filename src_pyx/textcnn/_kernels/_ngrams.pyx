@@ -4,6 +4,8 @@ Features of a text, each with the number of its occurrences as value:
 
 - the words, by id;
 - the n-grams of words of the orders 2 and up, over the ids with a mark before and one behind;
+- the same over symbols, where a rare word stands for its shape: the id of a frequent word, and
+  -1 - shape for another;
 - the n-grams of characters inside each word, with marks at its ends. They depend on the word alone,
   so each word has one list of features: itself and its n-grams of characters.
 
@@ -23,7 +25,7 @@ from libc.string cimport memset
 import numpy as np
 
 cdef enum:
-    BEGIN = 0                   # symbols of the marked sequence; id i is FIRST_ID + i
+    BEGIN = 0                   # codes in the marked sequence; that of id i is FIRST_ID + i
     END = 1
     FIRST_ID = 2
     BEGIN_BYTE = 0xFE           # marks at the ends of a word: bytes that UTF-8 never has
@@ -47,19 +49,27 @@ cdef inline uint64_t finished(uint64_t key) noexcept nogil:
     return key ^ (key >> 33)
 
 
-cdef inline uint64_t symbol_at(const int32_t* ids, Py_ssize_t n, Py_ssize_t place) noexcept nogil:
-    """Symbol `place` of BEGIN, the n ids, END."""
+cdef inline uint64_t code_at(const int32_t* symbols, Py_ssize_t n, Py_ssize_t place) noexcept nogil:
+    """Code `place` of BEGIN, the n symbols, END. Shapes have codes that no id reaches."""
+    cdef int64_t symbol
     if place == 0:
         return BEGIN
-    return END if place > n else <uint64_t> ids[place - 1] + FIRST_ID
+    if place > n:
+        return END
+    symbol = symbols[place - 1]
+    if symbol < 0:
+        return (<uint64_t> 1 << 32) + <uint64_t> (-1 - symbol)
+    return FIRST_ID + <uint64_t> symbol
 
 
-cdef inline uint64_t gram_key(const int32_t* ids, Py_ssize_t n, Py_ssize_t start, int order) noexcept nogil:
-    """Key of the n-gram of `order` symbols at `start` of the marked sequence."""
-    cdef uint64_t key = <uint64_t> order * <uint64_t> 0x9E3779B97F4A7C15
+cdef inline uint64_t gram_key(
+    const int32_t* symbols, Py_ssize_t n, Py_ssize_t start, int order, int family
+) noexcept nogil:
+    """Key of the n-gram of `order` codes at `start` of the marked sequence; family 0: ids, 1: symbols."""
+    cdef uint64_t key = <uint64_t> (order + (family << 16)) * <uint64_t> 0x9E3779B97F4A7C15
     cdef int j
     for j in range(order):
-        key = mixed(key, symbol_at(ids, n, start + j))
+        key = mixed(key, code_at(symbols, n, start + j))
     return finished(key)
 
 
@@ -73,21 +83,26 @@ def gram_keys(
     const Py_ssize_t[::1] offsets,       # IN   (n + 1,)
     int lowest,                          # IN   orders lowest to highest, at least 2
     int highest,                         # IN
+    const int32_t[::1] symbols=None,     # IN   (t,)
 ):
-    """Keys of the n-grams of words of each text, order by order: uint64 (g,) and offsets intp (n + 1,)."""
+    """Keys of the n-grams of words of each text: uint64 (g,) and offsets intp (n + 1,).
+
+    In each text first those of the ids, order by order, then those of the symbols if there are any.
+    """
     cdef Py_ssize_t i, s, n, place = 0, n_texts = offsets.shape[0] - 1
-    cdef int order
+    cdef int order, family, n_families = 1 if symbols is None else 2
     cdef const int32_t* first
     cdef Py_ssize_t[::1] key_offsets
     cdef uint64_t[::1] keys
     check_batch(ids, offsets)
     check_lowest(lowest)
+    check_symbols(ids, symbols)
     columns = np.zeros(n_texts + 1, np.intp)
     key_offsets = columns
     for i in range(n_texts):
         n = offsets[i + 1] - offsets[i]
         for order in range(lowest, highest + 1):
-            place += n_grams(n, order)
+            place += n_families * n_grams(n, order)
         key_offsets[i + 1] = place
     result = np.empty(place, np.uint64)
     keys = result
@@ -95,12 +110,19 @@ def gram_keys(
     with nogil:
         for i in range(n_texts):
             n = offsets[i + 1] - offsets[i]
-            first = &ids[0] + offsets[i] if n else NULL
-            for order in range(lowest, highest + 1):
-                for s in range(n_grams(n, order)):
-                    keys[place] = gram_key(first, n, s, order)
-                    place += 1
+            for family in range(n_families):
+                first = (&symbols[0] if family else &ids[0]) + offsets[i] if n else NULL
+                for order in range(lowest, highest + 1):
+                    for s in range(n_grams(n, order)):
+                        keys[place] = gram_key(first, n, s, order, family)
+                        place += 1
     return result, columns
+
+
+cdef int check_symbols(const int32_t[::1] ids, const int32_t[::1] symbols) except -1:
+    if symbols is not None and symbols.shape[0] != ids.shape[0]:
+        raise ValueError(f"{ids.shape[0]} tokens need as many symbols, not {symbols.shape[0]}")
+    return 0
 
 
 cdef int check_lowest(int lowest) except -1:
@@ -755,12 +777,14 @@ def text_scores(
     const float[:, ::1] coef,            # IN   (f, k)
     double[:, ::1] out,                  # OUT  (n, k)
     int n_threads,                       # IN
+    const int32_t[::1] symbols=None,     # IN   (t,)
 ):
-    """Sum of the scores of the words and n-grams of each text."""
+    """Sum of the scores of the words and n-grams of each text, those of the symbols included if given."""
     cdef Py_ssize_t i, t, n_unknown = 0, n_texts = offsets.shape[0] - 1
     cdef Py_ssize_t[::1] first_unknown
     check_batch(ids, offsets)
     check_lowest(lowest)
+    check_symbols(ids, symbols)
     check_coef(index, coef, out, n_texts)
     check_range(ids, 0, word_scores.shape[0], "id")
     if word_scores.shape[1] != coef.shape[1] or unknown.shape[1] != coef.shape[1]:
@@ -775,12 +799,16 @@ def text_scores(
     if n_threads > 1 and ids.shape[0] > TOKENS_PER_TEAM:
         for i in prange(n_texts, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=16):
             score_words(ids, offsets, i, word_scores, unknown, first_unknown[i], out)
-            score_grams(ids, offsets, i, lowest, highest, index, coef, out)
+            score_grams(ids, offsets, i, lowest, highest, 0, index, coef, out)
+            if symbols is not None:
+                score_grams(symbols, offsets, i, lowest, highest, 1, index, coef, out)
     else:
         with nogil:
             for i in range(n_texts):
                 score_words(ids, offsets, i, word_scores, unknown, first_unknown[i], out)
-                score_grams(ids, offsets, i, lowest, highest, index, coef, out)
+                score_grams(ids, offsets, i, lowest, highest, 0, index, coef, out)
+                if symbols is not None:
+                    score_grams(symbols, offsets, i, lowest, highest, 1, index, coef, out)
 
 
 cdef inline void score_words(
@@ -806,11 +834,12 @@ cdef inline void score_words(
 
 
 cdef inline void score_grams(
-    const int32_t[::1] ids,
+    const int32_t[::1] symbols,
     const Py_ssize_t[::1] offsets,
     Py_ssize_t i,
     int lowest,
     int highest,
+    int family,
     NGramIndex index,
     const float[:, ::1] coef,
     double[:, ::1] out,
@@ -818,14 +847,14 @@ cdef inline void score_grams(
     """Add the coefficients of the n-grams of words of text i to its scores."""
     cdef int32_t[BLOCK] rows
     cdef Py_ssize_t n = offsets[i + 1] - offsets[i], start, stop, s, c, k = out.shape[1]
-    cdef const int32_t* first = &ids[0] + offsets[i] if n else NULL
+    cdef const int32_t* first = &symbols[0] + offsets[i] if n else NULL
     cdef int order
     for order in range(lowest, highest + 1):
         start = 0
         while start < n_grams(n, order):
             stop = min(start + BLOCK, n_grams(n, order))
             for s in range(start, stop):
-                rows[s - start] = index.find(gram_key(first, n, s, order))
+                rows[s - start] = index.find(gram_key(first, n, s, order, family))
             for s in range(stop - start):
                 if rows[s] >= 0:
                     for c in range(k):

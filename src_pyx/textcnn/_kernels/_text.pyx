@@ -196,6 +196,7 @@ cdef inline Py_ssize_t next_char(
 cdef struct Rules:
     bint chars                  # the char analyzer, else the word analyzer
     bint lowercase
+    bint shapes                 # give the shape of each token in place of its id
 
 
 cdef inline Py_ssize_t next_token(
@@ -208,6 +209,46 @@ cdef inline Py_ssize_t next_token(
     if rules.chars:
         return next_char(text, n, pos, start)
     return next_word(text, n, pos, start)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Shapes: what a token looks like, whatever its letters are.
+
+cdef enum:
+    PLAIN = 0                   # no capital letter
+    CAPITALIZED = 1             # the first letter only
+    CAPITALS = 2                # two capital letters or more, and no others
+    MIXED = 3
+    NUMBER = 4                  # begins with a digit, without capital letters
+    SIGN = 5                    # punctuation, symbols and white space
+
+
+cdef inline bint is_ideograph(uint32_t code) noexcept nogil:
+    """Whether a SINGLE code point is rather a letter than a sign: what lies beyond the CJK radicals,
+    but for CJK punctuation and the full-width forms."""
+    return code >= 0x2E80 and not (0x3000 <= code < 0x3040) and not (0xFF00 <= code < 0xFFF0)
+
+
+cdef inline int32_t shape_of(const char_t* text, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    cdef Py_ssize_t i, n_capitals = 0, n_others = 0
+    cdef bint digit
+    cdef int cls
+    if start == stop:
+        return SIGN
+    cls = class_of(text[start])
+    if cls > TEXTCNN_MARK and not (cls == TEXTCNN_SINGLE and is_ideograph(text[start])):
+        return SIGN
+    for i in range(start, stop):
+        digit = 48 <= text[i] <= 57
+        if lower_of(text[i]) != text[i]:
+            n_capitals += 1
+        elif not digit and class_of(text[i]) == TEXTCNN_WORD:
+            n_others += 1
+    if n_capitals == 0:
+        return NUMBER if 48 <= text[start] <= 57 else PLAIN
+    if n_capitals == 1 and lower_of(text[start]) != text[start]:
+        return CAPITALIZED
+    return MIXED if n_others else CAPITALS
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -809,10 +850,13 @@ cdef inline int take(
     const Table* table,         # IN   not used when counting
     Py_ssize_t number,          # IN   which text this is
 ) noexcept nogil:
-    """Append the id of one token to the piece."""
+    """Append the id, or the shape, of one token to the piece."""
     cdef Key key
     cdef int32_t token
-    cdef Py_ssize_t length = write_token(text, start, stop, rules.lowercase, rules.chars, &piece.scratch)
+    cdef Py_ssize_t length
+    if rules.shapes:
+        return push(piece, shape_of(text, start, stop))
+    length = write_token(text, start, stop, rules.lowercase, rules.chars, &piece.scratch)
     if length < 0:
         return NO_MEMORY
     set_key(&key, piece.scratch.bytes, length)
@@ -983,6 +1027,7 @@ cdef Rules make_rules(object analyzer, bint lowercase) except *:
         raise ValueError(f"analyzer must be 'word' or 'char' here, but is {analyzer!r}")
     rules.chars = analyzer == "char"
     rules.lowercase = lowercase
+    rules.shapes = False
     return rules
 
 
@@ -1199,7 +1244,7 @@ cdef class TokenTable:
         if not isinstance(token, str):
             raise TypeError(f"a token must be a str, but is {found(token)}")
         set_source(&source, token)
-        length = write_span(&source, 0, source.length, Rules(False, False), &scratch)
+        length = write_span(&source, 0, source.length, Rules(False, False, False), &scratch)
         try:
             if length < 0:
                 raise MemoryError
@@ -1320,6 +1365,20 @@ def token_spans(text, analyzer):
         if stop < 0:
             return spans
         spans.append((start, stop))
+
+
+def token_shapes(
+    texts,                      # IN   str to analyse, or lists of tokens
+    analyzer,                   # IN   "word" or "char"
+    int n_threads,              # IN
+):
+    """Shape of each token of `texts`: int32 (n_ids,), codes as in `textcnn.text.analyzers.SHAPES`."""
+    cdef Rules rules = make_rules(analyzer, False)
+    cdef Texts sources = Texts(texts)
+    cdef Pieces pieces = Pieces(sources, ENCODE_PIECE, False)
+    rules.shapes = True
+    run_pieces(sources, pieces, rules, NULL, n_threads)
+    return join_ids(pieces, NULL)
 
 
 def split_tokens(text, analyzer, bint lowercase):
