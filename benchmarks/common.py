@@ -33,17 +33,17 @@ def _measured(function: Callable[..., dict], args: tuple) -> dict:
 
 
 def peak_mb() -> float:
-    """Most memory that this process had resident so far, in MB of 2**20 bytes.
+    """Most memory that this process had resident so far, in MB of a million bytes.
 
     Linux carries the peak of the parent over into `ru_maxrss` of a new process, so the kernel's figure
     for this program alone is used where there is one.
     """
     try:
         status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     except (OSError, IndexError):
-        unit = 2**20 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def best_and_median(times: list[float]) -> dict[str, float]:
