@@ -52,8 +52,8 @@ def best_and_median(times: list[float]) -> dict[str, float]:
 
 
 def report(rows: list[dict], json_path: str | None) -> None:
-    """Print rows as a table and write them as JSON."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    """Print rows as a table, without columns that are lists, and write all as JSON."""
+    names = list(dict.fromkeys(name for row in rows for name in row if not isinstance(row[name], list)))
     table = [names] + [[_shown(row.get(name, "")) for name in names] for row in rows]
     widths = [max(len(line[i]) for line in table) for i in range(len(names))]
     for line in table:
@@ -63,4 +63,6 @@ def report(rows: list[dict], json_path: str | None) -> None:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
