@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
-from peers.base import Peer
+from peers.base import FailedByChance, Peer, Settings
 
 # name -> module and class; a module is imported in the process that measures, not before
 PEERS = {
@@ -17,7 +18,7 @@ PEERS = {
     "nbsvm": ("peers.sklearn_peers", "NBSVM"),
 }
 
-# what a peer needs beyond textcnn's own dependencies: module -> name in the message
+# what a peer needs beyond textcnn's own dependencies: first part of its name -> module and its name
 OPTIONAL = {"pytorch": ("torch", "PyTorch"), "fasttext": ("fasttext", "fastText")}
 
 # the same network with the same training can only be asked of those that have such a network
@@ -30,4 +31,10 @@ def peer_class(name: str) -> type[Peer]:
     return getattr(import_module(module), cls)
 
 
-__all__ = ["MATCHED", "OPTIONAL", "PEERS", "Peer", "peer_class"]
+def what_is_missing(name: str) -> str | None:
+    """The library without which a peer cannot run here."""
+    module, library = OPTIONAL.get(name.split("-")[0], ("", ""))
+    return library if module and find_spec(module) is None else None
+
+
+__all__ = ["MATCHED", "PEERS", "FailedByChance", "Peer", "Settings", "peer_class", "what_is_missing"]

@@ -33,6 +33,10 @@ class Settings:
     chinese: bool
 
 
+class FailedByChance(RuntimeError):
+    """Training broke off in a way that another try may not."""
+
+
 class Peer:
     """A text classifier: raw strings in, labels out.
 
@@ -42,12 +46,15 @@ class Peer:
         The peer in tables and plots.
     ready : str or None
         What `prepare` gives, if the peer can start from something readier than raw text.
+    seeded : bool
+        Another seed gives another model.
     epoch_seconds : list of float
         Wall time of each epoch of the last `fit`, if the peer has epochs that can be timed.
     """
 
     label: ClassVar[str]
     ready: ClassVar[str | None] = None
+    seeded: ClassVar[bool] = True
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -64,6 +71,10 @@ class Peer:
     def predict_one(self, text: str) -> str:
         """The label of one raw text, by the peer's fastest call for it."""
         return self.predict([text])[0]
+
+    def use_threads(self, n_threads: int) -> bool:
+        """Predict on so many threads from now on; False if the peer cannot."""
+        return n_threads == 1
 
     def prepare(self, texts: list[str]) -> Any:
         """What `predict_prepared` starts from."""

@@ -31,6 +31,7 @@ MATCHED_PARAMS = {
     "word_dropout": 0.0,
     "max_norm": None,
     "early_stopping": False,
+    "linear": 0,
 }
 
 
@@ -43,7 +44,9 @@ class TextCNNPeer(Peer):
         super().__init__(settings)
         self.model = TextCNNClassifier(random_state=settings.seed, n_jobs=settings.threads)
         if settings.mode == "matched":
-            self.model.set_params(**MATCHED_PARAMS, max_iter=settings.epochs)
+            known = self.model.get_params()
+            matched = {name: value for name, value in MATCHED_PARAMS.items() if name in known}
+            self.model.set_params(**matched, max_iter=settings.epochs)
 
     def fit(self, texts: list[str], labels: list[str]) -> None:
         # the estimator has no callback, so its trainer's epochs are timed from outside
@@ -60,6 +63,10 @@ class TextCNNPeer(Peer):
             self.model.fit(texts, labels)
         finally:
             Trainer._epoch = train_epoch
+
+    def use_threads(self, n_threads: int) -> bool:
+        self.model.set_params(n_jobs=n_threads)
+        return True
 
     def predict(self, texts: list[str]) -> list[str]:
         return self.model.predict(texts).tolist()

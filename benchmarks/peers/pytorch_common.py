@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import TOKEN
-from torch import Tensor, nn
+from torch import Tensor
 
 from peers.base import BATCH_SIZE, Peer, Settings
 
@@ -89,6 +89,10 @@ class PyTorchPeer(Peer):
             self.network.step(*batches[i])
         self.epoch_seconds.append(time.perf_counter() - start)
 
+    def use_threads(self, n_threads: int) -> bool:
+        torch.set_num_threads(n_threads)
+        return True
+
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Ids of known words; 1 for others."""
         get = self.vocabulary.get
@@ -127,4 +131,4 @@ def fused_adam(parameters: Any, rate: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=rate, fused=True)
 
 
-__all__ = ["PyTorchPeer", "fused_adam", "nn", "padded_batches"]
+__all__ = ["PyTorchPeer", "fused_adam", "padded_batches"]

@@ -16,6 +16,8 @@ from peers.base import Peer, Settings
 class SklearnPeer(Peer):
     """A pipeline; characters instead of words for Chinese."""
 
+    seeded = False
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         analyzer = "char" if settings.chinese else "word"
