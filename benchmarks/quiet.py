@@ -1,8 +1,8 @@
 """Is anyone else at work on this machine?
 
-With two threads that wait for each other in a loop, as OpenMP's do, one busy neighbour can make a run thirty
-times as slow, and it does not hit all peers alike. So runs start when the machine is idle, and know how much of it
-others took meanwhile. Where the system does not tell (no /proc/stat), nothing is known and nothing waits.
+Two threads that wait for each other in a loop, as OpenMP's do, can be thirty times as slow beside one busy
+neighbour, and it does not hit all peers alike. So runs start when the machine is idle, and know how much of
+it others took meanwhile. Where the system does not tell (no /proc/stat), nothing is known and nothing waits.
 """
 
 from __future__ import annotations
