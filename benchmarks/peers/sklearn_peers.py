@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -56,7 +57,7 @@ class NBSVM(SklearnPeer):
         return make_pipeline(CountVectorizer(binary=True, dtype=np.float32, **options), NBSVMClassifier())
 
 
-class NBSVMClassifier:
+class NBSVMClassifier(ClassifierMixin, BaseEstimator):
     """Linear SVMs on binary features times their log-count ratios, one class against the rest.
 
     The ratio is ``r = log((p / |p|_1) / (q / |q|_1))`` with ``p`` and ``q`` the smoothed counts of the
