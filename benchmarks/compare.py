@@ -86,7 +86,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--wait", type=float, default=60, help="seconds at most for the machine to be idle")
     parser.add_argument("--repeats", type=int, default=2, help="of a run that other processes disturbed")
     parser.add_argument("--json", help="file for the results, written after each run")
-    parser.add_argument("--add", action="store_true", help="keep what the file has; further rounds")
+    parser.add_argument("--add", action="store_true", help="go on with that file: only the runs it has not")
     parser.add_argument("--show", metavar="FILE", help="print results; nothing is run")
     parser.add_argument("--markdown", action="store_true", help="tables for a document")
     return parser
@@ -126,7 +126,7 @@ def new_results(args: argparse.Namespace) -> dict:
 
 
 def settings_of(args: argparse.Namespace) -> dict:
-    """What rounds that are added must have in common with those before."""
+    """What runs that are added must have in common with those before."""
     names = ("epochs", "threads", "folds", "passes", "pass_texts", "singles", "attempts")
     return {name: getattr(args, name) for name in names}
 
@@ -168,26 +168,38 @@ def problems_of(found: dict) -> list[str]:
 
 
 def compare(found: dict, args: argparse.Namespace) -> None:
-    """Add rounds to the results."""
+    """Add to the results the runs that they do not have."""
     if found["settings"] != settings_of(args):
         raise SystemExit(f"{args.json} has other settings: {found['settings']}")
     for name in THREAD_VARIABLES:
         os.environ[name] = str(args.threads)
-    peers = [peer for peer in args.peers if peer not in found["missing"]]
-    first = 1 + max((each["round"] for each in found["runs"]), default=-1)
-    for number in range(first, first + args.rounds):
+    for number in range(args.rounds):
         for data in args.sets:
-            split = read_split(args.data, data, number, args.folds)
-            note_set(found, split, args)
-            test_tokens = count_tokens(split.X_test)
-            for mode in args.modes:
-                for peer in peers:
-                    if mode == "matched" and peer not in MATCHED:
-                        continue
+            left = [each for each in systems(args, found) if not is_done(found, data, number, *each)]
+            if left:
+                split = read_split(args.data, data, number, args.folds)
+                note_set(found, split, args)
+                for mode, peer in left:
                     each = undisturbed_run(peer, mode, number, split, args)
-                    found["runs"].append(each | {"test_tokens": test_tokens})
+                    found["runs"].append(each | {"test_tokens": count_tokens(split.X_test)})
                     if args.json:
                         results.save(found, args.json)
+
+
+def systems(args: argparse.Namespace, found: dict) -> list[tuple[str, str]]:
+    """Modes and peers that can be run here."""
+    return [
+        (mode, peer)
+        for mode in args.modes
+        for peer in args.peers
+        if peer not in found["missing"] and (mode != "matched" or peer in MATCHED)
+    ]
+
+
+def is_done(found: dict, data: str, number: int, mode: str, peer: str) -> bool:
+    """The results have this run already."""
+    this = (data, number, mode, peer)
+    return any((each["set"], each["round"], each["mode"], each["peer"]) == this for each in found["runs"])
 
 
 def note_set(found: dict, split: Split, args: argparse.Namespace) -> None:
