@@ -71,27 +71,32 @@ def read_split(data: str | Path, name: str, round_number: int, n_folds: int = N_
     """
     folder = Path(data) / "sentences"
     if name in CROSS_VALIDATED:
-        X, y = read_labelled(folder / CROSS_VALIDATED[name])
-        train, test = _fold(y, round_number % n_folds)
-        X_train, y_train = [X[i] for i in train], [y[i] for i in train]
-        X_test, y_test = [X[i] for i in test], [y[i] for i in test]
-    else:
-        train_file, test_file = GIVEN_SPLITS[name]
-        X_train, y_train = read_labelled(folder / train_file)
-        X_test, y_test = read_labelled(folder / test_file)
-    order = list(range(len(X_train)))
-    random.Random(0).shuffle(order)
-    X_train, y_train = [X_train[i] for i in order], [y_train[i] for i in order]
-    return Split(name, X_train, y_train, X_test, y_test, name in CHINESE)
+        return _fold_as_split(name, *read_labelled(folder / CROSS_VALIDATED[name]), round_number % n_folds)
+    train_file, test_file = GIVEN_SPLITS[name]
+    train = _shuffled(*read_labelled(folder / train_file))
+    return Split(name, *train, *read_labelled(folder / test_file), name in CHINESE)
 
 
-def _fold(labels: list[str], number: int) -> tuple[list[int], list[int]]:
+def development_split(data: str | Path, name: str, fold: int, n_folds: int) -> Split:
+    """A stratified fold of the training part, for choosing parameters without looking at the test part."""
+    path = Path(data) / "sentences" / GIVEN_SPLITS[name][0]
+    return _fold_as_split(name, *read_labelled(path), fold, n_folds)
+
+
+def _fold_as_split(name: str, X: list[str], y: list[str], number: int, n_folds: int = N_FOLDS) -> Split:
     # imported here, since measured processes read this module and must not carry scikit-learn along
     from sklearn.model_selection import StratifiedKFold
 
-    folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(labels, labels)
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=0).split(y, y)
     train, test = list(folds)[number]
-    return train.tolist(), test.tolist()
+    parts = _shuffled([X[i] for i in train], [y[i] for i in train])
+    return Split(name, *parts, [X[i] for i in test], [y[i] for i in test], name in CHINESE)
+
+
+def _shuffled(X: list[str], y: list[str]) -> tuple[list[str], list[str]]:
+    order = list(range(len(X)))
+    random.Random(0).shuffle(order)
+    return [X[i] for i in order], [y[i] for i in order]
 
 
 def count_tokens(texts: list[str]) -> int:

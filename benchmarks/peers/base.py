@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 # The network of the mode "matched" (Kim 2014), the same for textcnn and PyTorch.
@@ -24,6 +24,8 @@ class Settings:
     seed : int
     chinese : bool
         Characters are the tokens.
+    params : dict
+        Of textcnn's estimator, beside its defaults, in the mode "default".
     """
 
     mode: str
@@ -31,6 +33,7 @@ class Settings:
     threads: int
     seed: int
     chinese: bool
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 class FailedByChance(RuntimeError):

@@ -43,7 +43,9 @@ class TextCNNPeer(Peer):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.model = TextCNNClassifier(random_state=settings.seed, n_jobs=settings.threads)
-        if settings.mode == "matched":
+        if settings.mode == "default":
+            self.model.set_params(**settings.params)
+        else:
             known = self.model.get_params()
             matched = {name: value for name, value in MATCHED_PARAMS.items() if name in known}
             self.model.set_params(**matched, max_iter=settings.epochs)
