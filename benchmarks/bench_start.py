@@ -1,7 +1,7 @@
 """How long does a new process take to its first label, and a loaded model for one text?
 
-- Seconds of a new process that imports textcnn, loads a model file and predicts a label, beside one that imports
-  NumPy alone. The process checks that scikit-learn was not imported.
+- Seconds of a new process that imports textcnn, loads a model file and predicts a label, beside one that
+  imports NumPy alone. The process checks that scikit-learn was not imported.
 - Microseconds of one text by the predictor of `textcnn.load`, which has none of the estimator's checks.
 
 The model is trained on MR with default parameters, for one epoch. `compare.py` has the other times.

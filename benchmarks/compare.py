@@ -12,11 +12,11 @@ took part of it meanwhile. Columns:
 - s/epoch: one pass over the training texts. PyTorch's ids, padded batches and (best form) distinct tokens of
   each batch are made before, outside this time; textcnn's ids too.
 - fit s: all of training from raw text. In the mode "default": seconds to the accuracy in the last column.
-- raw text: million tokens a second from raw text to label; tokens are counted the same way for all. The model
+- raw M tok/s: million tokens a second from raw text to label, tokens counted the same way for all. The model
   has seen the texts once before, as in a service. fastText's prediction holds Python's lock, so that with
   more than one thread forked processes share the texts.
-- ready input: from padded batches of ids (PyTorch) or normalised lines (fastText) made outside the time.
-- one text: microseconds from raw text to label, median and 99th percentile.
+- ready M tok/s: from padded batches of ids (PyTorch) or normalised lines (fastText) made outside the time.
+- one text, 99 %: microseconds from raw text to label, median and 99th percentile.
 - peak MB: most resident memory of the process, in MB of a million bytes; libraries and texts included.
 
 Figures are medians over all runs, with the smallest and largest in brackets. Peers that are not installed

@@ -166,10 +166,10 @@ def about(results: dict) -> str:
     """One sentence on when, where and with what."""
     machine, versions = results["machine"], results["versions"]
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
-    threads = results["settings"]["threads"]
+    threads = counted(results["settings"]["threads"])
     return (
-        f"{results['date']}; {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {threads} "
-        f"threads; {libraries}."
+        f"{results['date']}; {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {threads}; "
+        f"{libraries}."
     )
 
 
@@ -182,18 +182,24 @@ def row(each: Summary, n_threads: int) -> dict[str, Any]:
     name = LABELS[each.peer]
     if not each.runs:
         return {"": f"{name} (failed)"}
+    most = f", {counted(n_threads)}"
+    speeds = {"raw M tok/s, 1 thread": each.raw.get(1), f"raw M tok/s{most}": each.raw.get(n_threads)}
+    speeds[f"ready M tok/s{most}"] = each.ready.get(n_threads)
     return {
         "": name,
         "s/epoch": shown(each.epoch_s),
         "fit s": shown(each.fit_s),
-        "raw text, 1 thread": shown(each.raw.get(1), 1e-6),
-        f"{n_threads} threads": shown(each.raw.get(n_threads), 1e-6),
-        f"ready input, {n_threads} threads": shown(each.ready.get(n_threads), 1e-6),
-        "one text": shown(each.one_text),
-        "99 %": shown(each.one_text_p99),
+        **{column: shown(spread, 1e-6) for column, spread in speeds.items()},
+        "one text µs": shown(each.one_text),
+        "99 % µs": shown(each.one_text_p99),
         "peak MB": f"{each.peak_mb.high:.0f}",
-        "accuracy": f"{100 * each.accuracy.median:.1f}",
+        "accuracy %": shown(each.accuracy, 100),
     }
+
+
+def counted(n_threads: int) -> str:
+    """A number of threads in words."""
+    return "1 thread" if n_threads == 1 else f"{n_threads} threads"
 
 
 def shown(spread: Spread | None, unit: float = 1.0) -> str:
@@ -233,7 +239,7 @@ def ratio_lines(results: dict, data: str, markdown: bool) -> list[str]:
             for threads, speed in default[peer].raw.items():
                 ratio = ours.raw[threads].median / speed.median
                 lines.append(
-                    f"prediction from raw text, {threads} thread(s) each: {ratio:.1f} times {LABELS[peer]} "
+                    f"prediction from raw text, {counted(threads)} each: {ratio:.1f} times {LABELS[peer]} "
                     "(aim: 1)"
                 )
     bullet = "- " if markdown else "  "
