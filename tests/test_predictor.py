@@ -250,7 +250,7 @@ def test_batches_are_cut_between_texts():
     lengths = np.array([3, 0, TOKENS_PER_PIECE + 5, 1, TOKENS_PER_PIECE // 2, TOKENS_PER_PIECE // 2, 7, 0])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
     ids = np.arange(offsets[-1], dtype=np.int32)
-    parts = pieces(ids, offsets)
+    parts = pieces(ids, offsets, TOKENS_PER_PIECE)
     assert len(parts) > 1
     assert np.concatenate([np.diff(part[1]) for part in parts]).tolist() == lengths.tolist()
     assert (np.concatenate([part[0] for part in parts]) == ids).all()

@@ -25,10 +25,12 @@ from tqdm import tqdm
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes
 from textcnn.nn.layers import PADDINGS, ConvLayout
+from textcnn.nn.ngram_linear import LinearOptions, NGramLinear, checked_range
 from textcnn.nn.optimizers import DEFAULT_RATES, SOLVERS
-from textcnn.nn.sentence_cnn import SentenceCNN
-from textcnn.nn.training import SCHEDULES, Examples, History, Trainer, TrainingOptions
-from textcnn.predictor import Explanation, Predictor, pieces, read_model
+from textcnn.nn.packed import pieces
+from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
+from textcnn.nn.training import SCHEDULES, Examples, History, Trainer, TrainingOptions, mean_history
+from textcnn.predictor import TOKENS_PER_PIECE, Explanation, Predictor, read_model
 from textcnn.text.inputs import Text, as_texts
 from textcnn.text.vectors import lookup
 from textcnn.text.vocabulary import Vocabulary
@@ -47,14 +49,18 @@ KIND = "TextCNNClassifier"
 
 
 class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
-    """Convolutional network for sentence classification (Kim 2014).
+    """Convolutional network for sentence classification (Kim 2014), with a linear part beside it.
 
-    Embeddings of the tokens, filters of several widths over them, ReLU, the maximum over time,
-    dropout, and a softmax layer; trained by minimising the weighted mean cross-entropy
+    The network: embeddings of the tokens, filters of several widths over them, ReLU, the maximum over
+    time, dropout, and a softmax layer; trained by minimising the weighted mean cross-entropy
 
     ``- sum_i w_i log p(y_i | x_i) / sum_i w_i  +  alpha / (2 * n_texts) * ||weights||^2``
 
-    over mini-batches. With one `random_state` the result has the same bits for any `n_jobs`.
+    over mini-batches. The linear part: logistic regression, each class against the rest, over n-grams
+    of words and of characters inside words, scaled by their naive-Bayes log-count ratios (Wang &
+    Manning 2012). The two are trained apart, and their logits are averaged.
+
+    With one `random_state` the result has the same bits for any `n_jobs`.
 
     Parameters
     ----------
@@ -115,10 +121,24 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     n_iter_no_change : int, default=10
         Without early stopping it is the training loss that must fall.
     tol : float, default=1e-4
+    linear : float, default=0.5
+        Share of the linear part in the logits, from 0 (the network alone, and no linear part is
+        trained) to below 1.
+    ngram_range : (int, int), default=(1, 3)
+        Shortest and longest n-grams of tokens in the linear part, with marks for the begin and the end
+        of the text. If there are more than 2 million n-grams, the most frequent ones are kept.
+    char_ngram_range : (int, int) or None, default=(3, 5)
+        The same for n-grams of characters inside a token, with marks at its ends; None for none.
+    linear_C : float, default=1.0
+        Inverse strength of the l2 penalty on the linear part, as `C` of scikit-learn's
+        `LogisticRegression`.
+    n_members : int, default=1
+        Networks trained one after another from different random weights; their logits are averaged.
     class_weight : dict or "balanced", default=None
         Weights of the classes, as in scikit-learn.
     warm_start : bool, default=False
-        `fit` goes on from the weights of the last `fit` and adds words that are new.
+        `fit` goes on from the weights of the last `fit` and adds words that are new. The linear part,
+        whose solution does not depend on where it starts, is fitted anew.
     random_state : int, RandomState or None, default=None
     n_jobs : int, default=None
         Threads in `fit` and prediction; None for what OpenMP may use here, -1 for all processors.
@@ -133,13 +153,16 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     vocabulary_ : dict of str to int
         Row of each token in `embedding_`; row 0 is the unknown token.
     embedding_ : float32 ndarray of shape (n_tokens + 1, n_dims)
+        With several members their embeddings stand side by side.
     n_iter_ : int
-        Epochs of the last fit.
+        Epochs of the last fit, the most of any member.
     loss_ : float
-        Mean training loss of the last epoch.
+        Mean training loss of the network in the last epoch.
     loss_curve_ : list of float
+        The same after each epoch; a mean over the members.
     validation_scores_ : list of float or None
-        Accuracy after each epoch, if there were validation texts.
+        Accuracy after each epoch, with the linear part, if there were validation texts; a mean over the
+        members.
     best_validation_score_ : float or None
     predictor_ : Predictor
         The fitted network with its text side.
@@ -182,6 +205,11 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "linear": [Interval(Real, 0, 1, closed="left")],
+        "ngram_range": [tuple, list],
+        "char_ngram_range": [tuple, list, None],
+        "linear_C": [Interval(Real, 0, None, closed="neither")],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -218,6 +246,11 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        linear: float = 0.5,
+        ngram_range: tuple[int, int] = (1, 3),
+        char_ngram_range: tuple[int, int] | None = (3, 5),
+        linear_C: float = 1.0,
+        n_members: int = 1,
         class_weight: dict | str | None = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -250,6 +283,11 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.linear = linear
+        self.ngram_range = ngram_range
+        self.char_ngram_range = char_ngram_range
+        self.linear_C = linear_C
+        self.n_members = n_members
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.random_state = random_state
@@ -293,6 +331,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"y has one class, {classes.tolist()}, but a classifier needs texts of two or more classes"
             )
         continues = self.warm_start and hasattr(self, "predictor_")
+        if continues:
+            self._check_one_member("warm_start")
         if continues and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start needs the classes of the last fit, {self.classes_.tolist()}, but y has "
@@ -305,11 +345,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         early_stopping = validation is not None and self.early_stopping is not False
 
         model = self._continued(texts, rng) if continues else self._started(texts, classes, rng)
-        trainer = Trainer(
-            model.network, SOLVERS[self.solver](), self._options(self.max_iter, early_stopping), rng
-        )
         weight = self._text_weights(classes[targets], sample_weight)
-        history = self._train(model, trainer, Examples(model.ids, model.offsets, targets, weight), validation)
+        examples = Examples(model.ids, model.offsets, targets, weight)
+        model.linear = self._fitted_linear(model, examples, len(classes))
+        history = self._train_members(model, examples, validation, early_stopping, rng)
         self._partial_trainer: Trainer | None = None
         self._set_fitted(model, classes, history)
         if history.interrupted:
@@ -325,10 +364,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> TextCNNClassifier:
-        """Train for one pass over some texts; words that are new are added.
+        """Train the network for one pass over some texts; words that are new are added.
 
         The learning rate stays at `learning_rate_init` with the "linear" schedule, which needs to know
-        how long training will take. `early_stopping` and `max_iter` are not used.
+        how long training will take. `early_stopping` and `max_iter` are not used. A linear part can be
+        fitted to all texts at once only: that of an earlier `fit` stays as it is, and there is none if
+        training began with `partial_fit`.
 
         Parameters
         ----------
@@ -340,6 +381,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         -------
         self : TextCNNClassifier
         """
+        self._check_one_member("partial_fit")
         first_call = not hasattr(self, "predictor_")
         if first_call and classes is None:
             raise ValueError(
@@ -367,6 +409,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 options = replace(options, learning_rate="constant")
             trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
         weight = self._text_weights(all_classes[targets], sample_weight)
+        if not first_call and self.predictor_.linear is not None:
+            model.linear = self.predictor_.linear.extended(model.vocabulary)
         history = self._train(model, trainer, Examples(model.ids, model.offsets, targets, weight), None)
         self._partial_trainer = trainer
         self._set_fitted(model, all_classes, history)
@@ -377,6 +421,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     ) -> tuple[list[Text], np.ndarray, np.ndarray, np.ndarray]:
         """Texts, classes of y, the class number of each text, and its weight, all checked."""
         _check_kernel_sizes(self.kernel_sizes)
+        checked_range(self.ngram_range, "ngram_range")
+        if self.char_ngram_range is not None:
+            checked_range(self.char_ngram_range, "char_ngram_range")
         self._resolved_mode()
         texts = as_texts(X)
         if not texts:
@@ -386,6 +433,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"X has {len(texts)} texts, but y has {len(labels)} labels; give one for each")
         classes, targets = np.unique(labels, return_inverse=True)
         return texts, classes, targets.astype(np.intp), _check_sample_weight(sample_weight, len(texts))
+
+    def _check_one_member(self, what: str) -> None:
+        if self.n_members > 1:
+            raise ValueError(
+                f"n_members is {self.n_members}, but {what} goes on with one network; set n_members=1"
+            )
 
     def _resolved_mode(self) -> str:
         """`embedding_mode` without "auto"; raises if it does not go with `embeddings`."""
@@ -437,16 +490,18 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             max_features=self.max_features,
             n_threads=effective_n_threads(self.n_jobs),
         )
+        return _Model(vocabulary, self._new_network(vocabulary, len(classes), rng), ids, offsets)
+
+    def _new_network(self, vocabulary: Vocabulary, n_classes: int, rng: np.random.RandomState) -> SentenceCNN:
         mode = self._resolved_mode()
         rows = self._embedding_rows(vocabulary.id_to_token, mode, rng)
-        network = SentenceCNN.initialized(
+        return SentenceCNN.initialized(
             rng,
             rows,
             ConvLayout(tuple(int(size) for size in self.kernel_sizes), int(self.n_filters), self.padding),
-            len(classes),
+            n_classes,
             n_frozen={"static": rows.shape[1], "multichannel": rows.shape[1] // 2}.get(mode, 0),
         )
-        return _Model(vocabulary, network, ids, offsets)
 
     def _continued(self, texts: list[Text], rng: np.random.RandomState) -> _Model:
         """Copies of the vocabulary and the network, grown by the new words, and the texts encoded."""
@@ -502,6 +557,56 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             n_threads=effective_n_threads(self.n_jobs),
         )
 
+    def _fitted_linear(self, model: _Model, examples: Examples, n_classes: int) -> NGramLinear | None:
+        """The linear part, if it has a share."""
+        if self.linear == 0:
+            return None
+        lengths = self.char_ngram_range
+        options = LinearOptions(
+            share=float(self.linear),
+            ngram_range=checked_range(self.ngram_range, "ngram_range"),
+            char_ngram_range=None if lengths is None else checked_range(lengths, "char_ngram_range"),
+            C=float(self.linear_C),
+        )
+        linear = NGramLinear.fit(
+            model.vocabulary,
+            model.ids,
+            model.offsets,
+            examples.targets,
+            examples.sample_weight,
+            n_classes,
+            options,
+            effective_n_threads(self.n_jobs),
+        )
+        if not linear.is_finite():
+            raise ValueError(
+                "training the linear part gave coefficients that are not finite numbers; lower linear_C "
+                f"(now {self.linear_C:g}) or the largest sample_weight"
+            )
+        return linear
+
+    def _train_members(
+        self,
+        model: _Model,
+        examples: Examples,
+        validation: tuple[list[Text], np.ndarray] | None,
+        early_stopping: bool,
+        rng: np.random.RandomState,
+    ) -> History:
+        """Train `n_members` networks, the first of which is the model's; make them the model's network."""
+        options = self._options(self.max_iter, early_stopping)
+        networks, histories = [model.network], []
+        for member in range(self.n_members):
+            if member:
+                model.network = self._new_network(model.vocabulary, len(model.network.bias), rng)
+                networks.append(model.network)
+            trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
+            histories.append(self._train(model, trainer, examples, validation))
+            if histories[-1].interrupted:
+                break
+        model.network = side_by_side(networks)
+        return mean_history(histories)
+
     def _train(
         self,
         model: _Model,
@@ -513,8 +618,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         n_threads = trainer.options.n_threads
         validate = None
         if validation is not None:
-            ids, offsets = model.vocabulary.encode(validation[0], n_threads)
-            validate = partial(_accuracy, model.network, pieces(ids, offsets), validation[1], n_threads)
+            validate = partial(_Validation.of(model, *validation, n_threads).accuracy, model, n_threads)
         total = trainer.options.max_iter * len(examples.ids)
         with tqdm(total=total, unit=" tokens", unit_scale=True, disable=not self.verbose) as bar:
 
@@ -534,7 +638,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return history
 
     def _set_fitted(self, model: _Model, classes: np.ndarray, history: History) -> None:
-        self.predictor_ = Predictor(model.vocabulary, model.network, classes, self.n_jobs, self.cache_size)
+        self.predictor_ = Predictor(
+            model.vocabulary, model.network, classes, self.n_jobs, self.cache_size, model.linear
+        )
         self.n_iter_ = history.n_epochs
         self.loss_curve_ = history.loss_curve
         self.validation_scores_ = history.validation_scores or None
@@ -710,7 +816,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
             ) from error
         classifier.predictor_ = Predictor(
-            model.vocabulary, model.network, model.classes, classifier.n_jobs, classifier.cache_size
+            model.vocabulary,
+            model.network,
+            model.classes,
+            classifier.n_jobs,
+            classifier.cache_size,
+            model.linear,
         )
         return classifier
 
@@ -765,12 +876,13 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
 @dataclass
 class _Model:
-    """What training works on: the text side, the network and the encoded texts."""
+    """What training works on: the text side, the network, the encoded texts, and the linear part."""
 
     vocabulary: Vocabulary
     network: SentenceCNN
     ids: np.ndarray
     offsets: np.ndarray
+    linear: NGramLinear | None = None
 
 
 def _check_kernel_sizes(kernel_sizes: Any) -> None:
@@ -839,12 +951,27 @@ def _check_validation_data(
     return texts, _class_numbers(labels, classes, "y_val")
 
 
-def _accuracy(
-    network: SentenceCNN, batches: list[tuple[np.ndarray, np.ndarray]], targets: np.ndarray, n_threads: int
-) -> float:
-    """Share of texts whose highest logit is that of their class."""
-    predicted = [network.logits(ids, offsets, n_threads).argmax(axis=1) for ids, offsets in batches]
-    return float(np.mean(np.concatenate(predicted) == targets))
+@dataclass
+class _Validation:
+    """Validation texts, encoded, with their scores by the linear part."""
+
+    batches: list[tuple[np.ndarray, np.ndarray]]
+    scores: np.ndarray
+    targets: np.ndarray
+
+    @classmethod
+    def of(cls, model: _Model, texts: list[Text], targets: np.ndarray, n_threads: int) -> _Validation:
+        ids, offsets, unknown = model.vocabulary.encode_with_unknown(texts, n_threads)
+        scores = model.linear.scores(ids, offsets, unknown, n_threads) if model.linear else np.empty(0)
+        return cls(pieces(ids, offsets, TOKENS_PER_PIECE), scores, targets)
+
+    def accuracy(self, model: _Model, n_threads: int) -> float:
+        """Share of texts whose highest logit is that of their class."""
+        parts = [model.network.logits(ids, offsets, n_threads).copy() for ids, offsets in self.batches]
+        logits = np.concatenate(parts)
+        if model.linear:
+            model.linear.mix_into(logits, self.scores)
+        return float(np.mean(logits.argmax(axis=1) == self.targets))
 
 
 def _params_to_json(classifier: TextCNNClassifier) -> dict[str, Any]:
@@ -863,13 +990,18 @@ def _params_to_json(classifier: TextCNNClassifier) -> dict[str, Any]:
         weights = [float(weight) for weight in params["class_weight"].values()]
         params["class_weight"] = {"labels": encode_classes(labels), "weights": weights}
     params["kernel_sizes"] = [int(size) for size in params["kernel_sizes"]]
+    for name in ("ngram_range", "char_ngram_range"):
+        if params[name] is not None:
+            params[name] = [int(length) for length in params[name]]
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
 
 
 def _params_from_json(params: dict[str, Any]) -> dict[str, Any]:
     """The inverse of `_params_to_json`."""
     params = dict(params)
-    params["kernel_sizes"] = tuple(params["kernel_sizes"])
+    for name in ("kernel_sizes", "ngram_range", "char_ngram_range"):
+        if isinstance(params.get(name), list):
+            params[name] = tuple(params[name])
     if isinstance(params["class_weight"], dict):
         labels = decode_classes(params["class_weight"]["labels"])
         params["class_weight"] = dict(zip(labels.tolist(), params["class_weight"]["weights"], strict=True))

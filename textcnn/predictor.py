@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,21 @@ from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes, load_arrays, save_arrays
 from textcnn.nn.inference import Inference
 from textcnn.nn.layers import PADDINGS, ConvLayout
+from textcnn.nn.ngram_linear import NGramLinear
+from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
 from textcnn.text.inputs import Text, as_texts
-from textcnn.text.vocabulary import Analyzer, Vocabulary
+from textcnn.text.vocabulary import Analyzer, UnknownWords, Vocabulary
 
 # Tokens of one piece of work: its features stay in cache, and memory is bounded for any number of texts.
 TOKENS_PER_PIECE = 32768
 
+NO_WORDS = UnknownWords(np.empty(0, np.uint8), np.zeros(1, np.int64))
+
 
 @dataclass(frozen=True)
 class NGram:
-    """An n-gram that at least one filter chose, and what it adds to each class's logit.
+    """An n-gram that a filter chose or the linear part knows, and what it adds to each class's logit.
 
     Attributes
     ----------
@@ -36,7 +40,10 @@ class NGram:
     span : (int, int) or None
         First character and the one after the last; None if the text was given as tokens.
     contributions : float64 ndarray of shape (n_classes,)
-        Sum over its filters of activation x weight.
+        Sum over its filters of activation x weight, and the coefficients of the linear part, each with
+        its share in the logits.
+    linear : float64 ndarray of shape (n_classes,)
+        How much of `contributions` comes from the linear part.
     """
 
     text: str
@@ -44,6 +51,7 @@ class NGram:
     end: int
     span: tuple[int, int] | None
     contributions: np.ndarray
+    linear: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,8 @@ class Predictor:
         Threads; None for what OpenMP may use here.
     cache_size : float, default=200
         Megabytes for projected tokens, which make repeated words fast. Never saved or pickled.
+    linear : NGramLinear, default=None
+        The linear part, if there is one: ``logits = (1 - share) * network + share * linear``.
 
     Examples
     --------
@@ -105,9 +115,11 @@ class Predictor:
         classes: np.ndarray,
         n_jobs: int | None = None,
         cache_size: float = 200,
+        linear: NGramLinear | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.network = network
+        self.linear = linear
         self.classes_ = classes
         self.n_jobs = n_jobs
         self.cache_size = cache_size
@@ -152,7 +164,8 @@ class Predictor:
         """The n-grams that decided, with their exact share in each class's logit.
 
         A filter that is switched on contributes activation x weight, on account of the n-gram at
-        which it was largest. Filters that chose the same n-gram are added up.
+        which it was largest. The linear part contributes a coefficient for each n-gram of words and for
+        each word, its n-grams of characters included. What falls on the same tokens is added up.
 
         Parameters
         ----------
@@ -179,6 +192,8 @@ class Predictor:
             )
         arrays = {name: getattr(network, name) for name in SentenceCNN.ARRAYS}
         arrays |= {f"vocabulary.{name}": array for name, array in vocabulary.to_arrays().items()}
+        if self.linear is not None:
+            arrays |= {f"linear.{name}": array for name, array in self.linear.to_arrays().items()}
         config = {
             "kind": kind,
             "params": params,
@@ -189,6 +204,7 @@ class Predictor:
             "n_filters": network.layout.n_filters,
             "padding": network.layout.padding,
             "n_frozen": network.n_frozen,
+            "linear": None if self.linear is None else self.linear.config(),
         }
         save_arrays(path, arrays, config)
 
@@ -209,61 +225,71 @@ class Predictor:
         )
 
     def _logits(self, X: Any) -> np.ndarray:
-        texts = as_texts(X)
         n_threads = effective_n_threads(self.n_jobs)
-        ids, offsets = self.vocabulary.encode(texts, n_threads)
-        logits = [
+        ids, offsets, unknown = self._encode(as_texts(X), n_threads)
+        parts = [
             self._inference.logits(self._inference.pooled(*piece, n_threads)[0], n_threads)
-            for piece in pieces(ids, offsets)
+            for piece in pieces(ids, offsets, TOKENS_PER_PIECE)
         ]
-        return logits[0] if len(logits) == 1 else np.concatenate(logits)
+        logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.linear is not None:
+            self.linear.mix_into(logits, self.linear.scores(ids, offsets, unknown, n_threads))
+        return logits
+
+    def _encode(self, texts: list[Text], n_threads: int) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
+        """Texts as ids; the unknown words only if the linear part looks at them."""
+        if self.linear is not None:
+            return self.vocabulary.encode_with_unknown(texts, n_threads)
+        return *self.vocabulary.encode(texts, n_threads), NO_WORDS
 
     def _pooled(self, texts: list[Text]) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
         ids, offsets = self.vocabulary.encode(texts, n_threads)
         return np.concatenate(
-            [self._inference.pooled(*piece, n_threads)[0] for piece in pieces(ids, offsets)]
+            [self._inference.pooled(*piece, n_threads)[0] for piece in pieces(ids, offsets, TOKENS_PER_PIECE)]
         )
 
     def _explain(self, text: Text) -> Explanation:
-        ids, offsets = self.vocabulary.encode([text], 1)
+        ids, offsets, unknown = self._encode([text], 1)
         pooled, argmax = self._inference.pooled(ids, offsets, 1)
         logits = self._inference.logits(pooled, 1)[0].astype(np.float64)
-        tokens = self.vocabulary.tokens(text)
-        spans = self.vocabulary.spans(text) if isinstance(text, str) else None
+        bias = self.network.bias.astype(np.float64)
         shares = pooled[0].astype(np.float64) * self.network.weights  # (n_classes, n_features)
         widths = np.repeat(self.network.layout.kernel_sizes, self.network.layout.n_filters)
-        by_window: dict[tuple[int, int], np.ndarray] = {}
+        share = 0.0 if self.linear is None else self.linear.share
+        # What falls on the tokens start to end - 1: from the network, and from the linear part.
+        windows: dict[tuple[int, int], np.ndarray] = defaultdict(lambda: np.zeros((2, len(bias))))
         for feature in np.flatnonzero(argmax[0] != NO_WINDOW):
-            first = int(argmax[0, feature])
-            window = max(0, first), min(len(tokens), first + int(widths[feature]))
-            by_window[window] = by_window.get(window, 0.0) + shares[:, feature]
+            start = int(argmax[0, feature])
+            window = max(0, start), min(len(ids), start + int(widths[feature]))
+            windows[window][0] += (1 - share) * shares[:, feature]
+        if self.linear is not None:
+            for term in self.linear.terms(ids, unknown):
+                windows[term.start, term.end][1] += share * term.scores
+            logits = (1 - share) * logits + share * self.linear.scores(ids, offsets, unknown, 1)[0]
+            bias = (1 - share) * bias + share * self.linear.bias()
         best = int(logits.argmax())
+        tokens = self.vocabulary.tokens(text)
+        spans = self.vocabulary.spans(text) if isinstance(text, str) else None
         ngrams = [
             NGram(
                 " ".join(tokens[start:end]),
                 start,
                 end,
-                (spans[start][0], spans[end - 1][1]) if spans else None,
-                contributions,
+                _characters(spans, start, end) if spans is not None else None,
+                parts.sum(axis=0),
+                parts[1],
             )
-            for (start, end), contributions in by_window.items()
+            for (start, end), parts in windows.items()
         ]
         ngrams.sort(key=lambda ngram: -ngram.contributions[best] + ngram.contributions.mean())
         label = self.classes_[best : best + 1].tolist()[0]  # a plain Python value
-        return Explanation(label, logits, self.network.bias.astype(np.float64), ngrams, tokens)
+        return Explanation(label, logits, bias, ngrams, tokens)
 
 
-def pieces(ids: np.ndarray, offsets: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut a packed batch between texts into packed batches of about TOKENS_PER_PIECE tokens."""
-    if len(ids) <= TOKENS_PER_PIECE:
-        return [(ids, offsets)]
-    cuts = np.searchsorted(offsets, np.arange(TOKENS_PER_PIECE, len(ids), TOKENS_PER_PIECE))
-    edges = np.unique([0, *cuts, len(offsets) - 1])
-    return [
-        (ids[offsets[first] : offsets[last]], offsets[first : last + 1] - offsets[first])
-        for first, last in pairwise(edges)
-    ]
+def _characters(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+    """Characters of the tokens ``start`` to ``end - 1``; none if there are none, as in an empty text."""
+    return (spans[start][0], spans[end - 1][1]) if start < end else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -272,6 +298,7 @@ class ModelFile:
 
     vocabulary: Vocabulary
     network: SentenceCNN
+    linear: NGramLinear | None
     classes: np.ndarray
     kind: str
     params: dict[str, Any]
@@ -318,7 +345,15 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
     if type(n_frozen) is not int or not 0 <= n_frozen <= n_dims or not len(classes):
         raise ValueError(f"{n_frozen} frozen columns of {n_dims}, {len(classes)} classes")
     network = SentenceCNN(**{name: arrays[name] for name in shapes}, layout=layout, n_frozen=n_frozen)
-    return ModelFile(vocabulary, network, classes, str(config["kind"]), dict(config["params"]))
+    linear = None
+    if config.get("linear") is not None:
+        linear = NGramLinear.from_arrays(
+            {name: arrays[f"linear.{name}"] for name in NGramLinear.ARRAYS},
+            config["linear"],
+            len(vocabulary),
+            len(classes),
+        )
+    return ModelFile(vocabulary, network, linear, classes, str(config["kind"]), dict(config["params"]))
 
 
 def load(path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool = False) -> Predictor:
@@ -351,7 +386,7 @@ def load(path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool 
     """
     model = read_model(path, mmap=mmap)
     cache_size = model.params.get("cache_size", 200)
-    return Predictor(model.vocabulary, model.network, model.classes, n_jobs, cache_size)
+    return Predictor(model.vocabulary, model.network, model.classes, n_jobs, cache_size, model.linear)
 
 
 __all__ = ["Analyzer", "Explanation", "NGram", "Predictor", "load"]

@@ -38,3 +38,10 @@ class TokenTable:
         lowercase: bool,
         n_threads: int,
     ) -> tuple[NDArray[np.int32], NDArray[np.intp]]: ...
+    def encode_with_unknown(
+        self,
+        texts: Iterable[str | Sequence[str]],
+        analyzer: str,
+        lowercase: bool,
+        n_threads: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.intp], NDArray[np.uint8], NDArray[np.int64]]: ...

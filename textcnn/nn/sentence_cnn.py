@@ -181,3 +181,50 @@ class SentenceCNN:
     def is_finite(self) -> bool:
         """True if no array holds NaN or infinity."""
         return all(np.isfinite(getattr(self, name)).all() for name in self.ARRAYS)
+
+
+def side_by_side(networks: list[SentenceCNN]) -> SentenceCNN:
+    """One network whose logits are the mean of those of several networks of the same layout.
+
+    The embeddings stand side by side, each filter is zero where the embeddings of the other networks
+    are, and the output weights are divided by the number of networks.
+
+    Parameters
+    ----------
+    networks : list of SentenceCNN
+        If there is one only, it is returned itself.
+
+    Returns
+    -------
+    SentenceCNN
+        All of its columns count as trained.
+    """
+    if len(networks) == 1:
+        return networks[0]
+    layout, n = networks[0].layout, len(networks)
+    n_dims, n_widths = networks[0].embedding.shape[1], len(layout.kernel_sizes)
+    filters = []
+    for k, network in enumerate(networks):
+        padded = np.zeros((layout.n_rows, n * n_dims), np.float32)
+        padded[:, k * n_dims : (k + 1) * n_dims] = network.filters
+        filters.append(padded)
+    return SentenceCNN(
+        embedding=np.concatenate([network.embedding for network in networks], axis=1),
+        filters=_by_block(filters, sum(layout.kernel_sizes)),
+        filter_bias=_by_block([network.filter_bias for network in networks], n_widths),
+        weights=np.ascontiguousarray(
+            _by_block([network.weights.T for network in networks], n_widths).T / np.float32(n)
+        ),
+        bias=np.stack([network.bias for network in networks]).mean(axis=0),
+        layout=ConvLayout(layout.kernel_sizes, n * layout.n_filters, layout.padding),
+    )
+
+
+def _by_block(arrays: list[np.ndarray], n_blocks: int) -> np.ndarray:
+    """Rows of the first block of each array, then those of the second blocks, and so on.
+
+    Blocks are the taps of a width in `filters`, and the widths in arrays with a row for each filter.
+    """
+    tail = arrays[0].shape[1:]
+    blocks = [array.reshape(n_blocks, -1, *tail) for array in arrays]
+    return np.concatenate(blocks, axis=1).reshape(-1, *tail)

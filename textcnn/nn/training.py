@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 
@@ -84,6 +85,24 @@ class History:
     n_epochs: int = 0
     interrupted: bool = False
     converged: bool = False
+
+
+def mean_history(histories: list[History]) -> History:
+    """The history of networks trained one after another: means over those that reached each epoch."""
+    if len(histories) == 1:
+        return histories[0]
+
+    def means(curves: list[list[float]]) -> list[float]:
+        epochs = zip_longest(*curves)
+        return [float(np.mean([x for x in epoch if x is not None])) for epoch in epochs]
+
+    return History(
+        loss_curve=means([history.loss_curve for history in histories]),
+        validation_scores=means([history.validation_scores for history in histories]),
+        n_epochs=max(history.n_epochs for history in histories),
+        interrupted=histories[-1].interrupted,
+        converged=all(history.converged for history in histories),
+    )
 
 
 class Trainer:

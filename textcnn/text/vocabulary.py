@@ -1,6 +1,7 @@
 """Vocabulary: from texts to ids and back."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from textcnn._kernels._text import ANALYZERS, TokenTable, count_tokens, split_tokens, token_spans
 
-__all__ = ["UNKNOWN_ID", "UNKNOWN_TOKEN", "Analyzer", "Text", "Vocabulary"]
+__all__ = ["UNKNOWN_ID", "UNKNOWN_TOKEN", "Analyzer", "Text", "UnknownWords", "Vocabulary"]
 
 Analyzer: TypeAlias = str | Callable[[str], Iterable[str]]
 Text: TypeAlias = str | Sequence[str]
@@ -17,6 +18,24 @@ Text: TypeAlias = str | Sequence[str]
 UNKNOWN_ID = 0
 UNKNOWN_TOKEN = "<unk>"  # how id 0 is shown; no token of a text is equal to it
 PICKLE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class UnknownWords:
+    """The words of some texts that a vocabulary does not have, in their order.
+
+    Attributes
+    ----------
+    bytes : uint8 ndarray of shape (n_bytes,)
+        In UTF-8 ("surrogatepass"), end to end.
+    offsets : int64 ndarray of shape (n_words + 1,)
+    """
+
+    bytes: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
 
 class Vocabulary:
@@ -210,6 +229,34 @@ class Vocabulary:
         [2, 0, 2]
         """
         return self._table.encode(*self._prepared(texts), _checked_count(n_threads, "n_threads"))
+
+    def encode_with_unknown(
+        self, texts: Iterable[Text], n_threads: int = 1
+    ) -> tuple[NDArray[np.int32], NDArray[np.intp], UnknownWords]:
+        """`encode`, and the words whose id is 0.
+
+        Parameters
+        ----------
+        texts : iterable of str or of list of str, n_texts items
+        n_threads : int, default=1
+
+        Returns
+        -------
+        ids : int32 array of shape (n_tokens,)
+        offsets : intp array of shape (n_texts + 1,)
+        unknown : UnknownWords
+
+        Examples
+        --------
+        >>> from textcnn.text.vocabulary import Vocabulary
+        >>> ids, offsets, unknown = Vocabulary(["good"]).encode_with_unknown(["Bad or good"])
+        >>> ids.tolist(), unknown.bytes.tobytes(), unknown.offsets.tolist()
+        ([0, 0, 1], b'bador', [0, 3, 5])
+        """
+        ids, offsets, unknown_bytes, unknown_offsets = self._table.encode_with_unknown(
+            *self._prepared(texts), _checked_count(n_threads, "n_threads")
+        )
+        return ids, offsets, UnknownWords(unknown_bytes, unknown_offsets)
 
     def tokens(self, text: Text) -> list[str]:
         """Tokens of one text.

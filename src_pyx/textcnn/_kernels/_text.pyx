@@ -605,6 +605,11 @@ cdef struct Piece:
     Py_ssize_t n_ids
     Py_ssize_t capacity
     Scratch scratch
+    bint keeps_unknown          # note the unknown tokens too
+    Scratch unknown             # they, end to end
+    int64_t* unknown_stops      # where each ends in `unknown`
+    Py_ssize_t n_unknown
+    Py_ssize_t unknown_capacity
     Counter* counter            # NULL when ids are looked up
     int32_t* new_ids            # id in the merged table of each id of `counter`
     int status
@@ -737,6 +742,8 @@ cdef class Pieces:
         for p in range(self.n_pieces):
             free(self.items[p].ids)
             free(self.items[p].scratch.bytes)
+            free(self.items[p].unknown.bytes)
+            free(self.items[p].unknown_stops)
             free(self.items[p].new_ids)
             if self.items[p].counter != NULL:
                 close_counter(self.items[p].counter)
@@ -774,6 +781,25 @@ cdef inline int push(Piece* piece, int32_t token) noexcept nogil:
     return OK
 
 
+cdef int push_unknown(Piece* piece, const Key* key) noexcept nogil:
+    cdef int64_t used = piece.unknown_stops[piece.n_unknown - 1] if piece.n_unknown else 0
+    cdef Py_ssize_t capacity
+    cdef void* grown
+    if piece.n_unknown == piece.unknown_capacity:
+        capacity = piece.unknown_capacity * 2 + 32
+        grown = realloc(piece.unknown_stops, capacity * sizeof(int64_t))
+        if grown == NULL:
+            return NO_MEMORY
+        piece.unknown_stops = <int64_t*> grown
+        piece.unknown_capacity = capacity
+    if reserve(&piece.unknown, used + key.length + 1) != OK:
+        return NO_MEMORY
+    memcpy(piece.unknown.bytes + used, key.bytes, key.length)
+    piece.unknown_stops[piece.n_unknown] = used + key.length
+    piece.n_unknown += 1
+    return OK
+
+
 cdef inline int take(
     Piece* piece,               # IN/OUT
     const char_t* text,         # IN
@@ -792,6 +818,8 @@ cdef inline int take(
     set_key(&key, piece.scratch.bytes, length)
     if piece.counter == NULL:
         token = find(table, &key)
+        if token == 0 and piece.keeps_unknown and push_unknown(piece, &key) != OK:
+            return NO_MEMORY
     else:
         token = count_one(piece.counter, &key, number)
         if token < 0:
@@ -919,6 +947,33 @@ cdef object join_ids(Pieces pieces, const int32_t* ranks):
                 for i in range(piece.n_ids):
                     out[i] = ranks[piece.new_ids[piece.ids[i]]]
             out += piece.n_ids
+    return result
+
+
+cdef object join_unknown(Pieces pieces):
+    """Unknown tokens of all pieces: uint8 (n_bytes,) and int64 (n_unknown + 1,)."""
+    cdef Py_ssize_t p, i, n = 0
+    cdef int64_t used = 0
+    cdef Piece* piece
+    cdef uint8_t[::1] token_bytes
+    cdef int64_t[::1] offsets
+    for p in range(pieces.n_pieces):
+        piece = &pieces.items[p]
+        n += piece.n_unknown
+        used += piece.unknown_stops[piece.n_unknown - 1] if piece.n_unknown else 0
+    result = np.empty(used, dtype=np.uint8), np.empty(n + 1, dtype=np.int64)
+    token_bytes, offsets = result
+    offsets[0] = n = used = 0
+    for p in range(pieces.n_pieces):
+        piece = &pieces.items[p]
+        if piece.n_unknown == 0:
+            continue
+        if piece.unknown_stops[piece.n_unknown - 1]:
+            memcpy(&token_bytes[used], piece.unknown.bytes, piece.unknown_stops[piece.n_unknown - 1])
+        for i in range(piece.n_unknown):
+            offsets[n + i + 1] = used + piece.unknown_stops[i]
+        n += piece.n_unknown
+        used = offsets[n]
     return result
 
 
@@ -1187,6 +1242,29 @@ cdef class TokenTable:
         cdef Pieces pieces = Pieces(sources, ENCODE_PIECE, False)
         offsets = run_pieces(sources, pieces, rules, &self.table, n_threads)
         return join_ids(pieces, NULL), offsets
+
+    def encode_with_unknown(
+        self,
+        texts,                              # IN   str to analyse, or lists of tokens
+        analyzer,                           # IN   "word" or "char"
+        bint lowercase,                     # IN
+        int n_threads,                      # IN
+    ):
+        """`encode`, and the unknown tokens in the order of their zeros.
+
+        Returns
+        -------
+        tuple (ids, offsets, unknown_bytes, unknown_offsets)
+            The unknown tokens are in UTF-8, end to end: uint8 (n_bytes,) and int64 (n_unknown + 1,).
+        """
+        cdef Rules rules = make_rules(analyzer, lowercase)
+        cdef Texts sources = Texts(texts)
+        cdef Pieces pieces = Pieces(sources, ENCODE_PIECE, False)
+        cdef Py_ssize_t p
+        for p in range(pieces.n_pieces):
+            pieces.items[p].keeps_unknown = True
+        offsets = run_pieces(sources, pieces, rules, &self.table, n_threads)
+        return (join_ids(pieces, NULL), offsets, *join_unknown(pieces))
 
 
 cdef Py_ssize_t next_span(

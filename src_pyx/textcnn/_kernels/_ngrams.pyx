@@ -1,0 +1,819 @@
+"""The linear classifier over n-grams of words and of characters: features, training, scores.
+
+Features of a text, each with the number of its occurrences as value:
+
+- the words, by id;
+- the n-grams of words of the orders 2 and up, over the ids with a mark before and one behind;
+- the n-grams of characters inside each word, with marks at its ends. They depend on the word alone,
+  so each word has one list of features: itself and its n-grams of characters.
+
+N-grams are known by 64-bit keys, which `NGramIndex` turns into rows. Two n-grams of one key would share
+a row: with a million n-grams the chance that any two do is 1 in 37 million.
+
+Names: k columns of coefficients, one for each one-vs-rest problem.
+"""
+
+from cython.parallel cimport prange
+from libc.math cimport fabs, log
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
+
+import numpy as np
+
+cdef enum:
+    BEGIN = 0                   # symbols of the marked sequence; id i is FIRST_ID + i
+    END = 1
+    FIRST_ID = 2
+    BEGIN_BYTE = 0xFE           # marks at the ends of a word: bytes that UTF-8 never has
+    END_BYTE = 0xFF
+    TOKENS_PER_TEAM = 2048      # texts of fewer tokens do not repay a second thread
+    BLOCK = 64                  # n-grams looked up together, so that their slots arrive from memory together
+
+
+# ---------------------------------------------------------------------------------------------------
+# Keys. They are written to model files, so they must be the same on every machine.
+
+cdef inline uint64_t mixed(uint64_t key, uint64_t symbol) noexcept nogil:
+    key = (key ^ symbol) * <uint64_t> 0xD6E8FEB86659FD93
+    return key ^ (key >> 32)
+
+
+cdef inline uint64_t finished(uint64_t key) noexcept nogil:
+    """The last mix of MurmurHash3."""
+    key = (key ^ (key >> 33)) * <uint64_t> 0xFF51AFD7ED558CCD
+    key = (key ^ (key >> 33)) * <uint64_t> 0xC4CEB9FE1A85EC53
+    return key ^ (key >> 33)
+
+
+cdef inline uint64_t symbol_at(const int32_t* ids, Py_ssize_t n, Py_ssize_t place) noexcept nogil:
+    """Symbol `place` of BEGIN, the n ids, END."""
+    if place == 0:
+        return BEGIN
+    return END if place > n else <uint64_t> ids[place - 1] + FIRST_ID
+
+
+cdef inline uint64_t gram_key(const int32_t* ids, Py_ssize_t n, Py_ssize_t start, int order) noexcept nogil:
+    """Key of the n-gram of `order` symbols at `start` of the marked sequence."""
+    cdef uint64_t key = <uint64_t> order * <uint64_t> 0x9E3779B97F4A7C15
+    cdef int j
+    for j in range(order):
+        key = mixed(key, symbol_at(ids, n, start + j))
+    return finished(key)
+
+
+cdef inline Py_ssize_t n_grams(Py_ssize_t n, int order) noexcept nogil:
+    """How many n-grams of `order` a text of n tokens has, marks included."""
+    return max(0, n + 3 - order)
+
+
+def gram_keys(
+    const int32_t[::1] ids,              # IN   (t,)
+    const Py_ssize_t[::1] offsets,       # IN   (n + 1,)
+    int lowest,                          # IN   orders lowest to highest, at least 2
+    int highest,                         # IN
+):
+    """Keys of the n-grams of words of each text, order by order: uint64 (g,) and offsets intp (n + 1,)."""
+    cdef Py_ssize_t i, s, n, place = 0, n_texts = offsets.shape[0] - 1
+    cdef int order
+    cdef const int32_t* first
+    cdef Py_ssize_t[::1] key_offsets
+    cdef uint64_t[::1] keys
+    check_batch(ids, offsets)
+    if lowest < 2:
+        raise ValueError(f"n-grams of words have an order of at least 2, not {lowest}")
+    columns = np.zeros(n_texts + 1, np.intp)
+    key_offsets = columns
+    for i in range(n_texts):
+        n = offsets[i + 1] - offsets[i]
+        for order in range(lowest, highest + 1):
+            place += n_grams(n, order)
+        key_offsets[i + 1] = place
+    result = np.empty(place, np.uint64)
+    keys = result
+    place = 0
+    with nogil:
+        for i in range(n_texts):
+            n = offsets[i + 1] - offsets[i]
+            first = &ids[0] + offsets[i] if n else NULL
+            for order in range(lowest, highest + 1):
+                for s in range(n_grams(n, order)):
+                    keys[place] = gram_key(first, n, s, order)
+                    place += 1
+    return result, columns
+
+
+cdef int check_batch(const int32_t[::1] ids, const Py_ssize_t[::1] offsets) except -1:
+    cdef Py_ssize_t i, n_texts = offsets.shape[0] - 1
+    if n_texts < 0 or offsets[0] != 0 or offsets[n_texts] != ids.shape[0]:
+        raise ValueError(
+            f"the offsets of a batch must rise from 0 to the number of its tokens, {ids.shape[0]}"
+        )
+    for i in range(n_texts):
+        if offsets[i] > offsets[i + 1]:
+            raise ValueError(f"the offsets of a batch must never fall, but text {i} ends before it begins")
+    return 0
+
+
+cdef struct Word:
+    const uint8_t* bytes        # UTF-8
+    Py_ssize_t n_bytes
+    Py_ssize_t n_chars
+
+
+cdef inline Word word_at(const uint8_t* bytes, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    cdef Word word = Word(bytes + start, stop - start, 0)
+    cdef Py_ssize_t i
+    for i in range(word.n_bytes):
+        word.n_chars += word.bytes[i] & 0xC0 != 0x80
+    return word
+
+
+cdef inline Py_ssize_t n_subwords(const Word* word, int shortest, int longest) noexcept nogil:
+    """How many n-grams of characters a word has: none if it is one character, and never all of it."""
+    cdef Py_ssize_t total = 0
+    cdef int length
+    if word.n_chars < 2:
+        return 0
+    for length in range(shortest, min(longest, word.n_chars + 1) + 1):
+        total += word.n_chars + 3 - length
+    return total
+
+
+cdef inline uint8_t marked_byte(const Word* word, Py_ssize_t place) noexcept nogil:
+    """Byte `place` of the word between its marks."""
+    if place == 0:
+        return BEGIN_BYTE
+    return END_BYTE if place > word.n_bytes else word.bytes[place - 1]
+
+
+cdef inline Py_ssize_t next_char(const Word* word, Py_ssize_t place) noexcept nogil:
+    """Where the character after that at `place` of the marked word begins."""
+    place += 1
+    while place <= word.n_bytes and marked_byte(word, place) & 0xC0 == 0x80:
+        place += 1
+    return place
+
+
+cdef Py_ssize_t put_subwords(const Word* word, int shortest, int longest, uint64_t* keys) noexcept nogil:
+    """Write the keys of the n-grams of characters of a word; return their number, `n_subwords`."""
+    cdef Py_ssize_t start = 0, stop, i, n_chars, total = 0, n_marked = word.n_bytes + 2
+    cdef uint64_t key
+    if word.n_chars < 2:
+        return 0
+    while start < n_marked:
+        key = <uint64_t> 0xA0761D6478BD642F
+        stop, n_chars = start, 0
+        while stop < n_marked and n_chars < min(longest, word.n_chars + 1):
+            i, stop = stop, next_char(word, stop)
+            while i < stop:
+                key = mixed(key, marked_byte(word, i))
+                i += 1
+            n_chars += 1
+            if n_chars >= shortest:
+                keys[total] = finished(key)
+                total += 1
+        start = next_char(word, start)
+    return total
+
+
+def subword_keys(
+    const uint8_t[::1] token_bytes,      # IN   words in UTF-8, end to end
+    const int64_t[::1] offsets,          # IN   (w + 1,)
+    int shortest,                        # IN   characters, marks included
+    int longest,                         # IN
+):
+    """Keys of the n-grams of characters of each word: uint64 (s,) and offsets intp (w + 1,)."""
+    cdef Py_ssize_t i, place = 0, n_words = offsets.shape[0] - 1
+    cdef Word word
+    cdef Py_ssize_t[::1] key_offsets
+    cdef uint64_t[::1] keys
+    check_words(token_bytes, offsets)
+    columns = np.zeros(n_words + 1, np.intp)
+    key_offsets = columns
+    for i in range(n_words):
+        word = word_at(&token_bytes[0] if token_bytes.shape[0] else NULL, offsets[i], offsets[i + 1])
+        place += n_subwords(&word, shortest, longest)
+        key_offsets[i + 1] = place
+    result = np.empty(place, np.uint64)
+    keys = result
+    for i in range(n_words):
+        if key_offsets[i] < key_offsets[i + 1]:
+            word = word_at(&token_bytes[0], offsets[i], offsets[i + 1])
+            put_subwords(&word, shortest, longest, &keys[key_offsets[i]])
+    return result, columns
+
+
+cdef int check_words(const uint8_t[::1] token_bytes, const int64_t[::1] offsets) except -1:
+    cdef Py_ssize_t i, n_words = offsets.shape[0] - 1
+    if n_words < 0 or offsets[0] != 0 or offsets[n_words] != token_bytes.shape[0]:
+        raise ValueError(
+            f"the offsets of words must rise from 0 to the number of their bytes, {token_bytes.shape[0]}"
+        )
+    for i in range(n_words):
+        if offsets[i] > offsets[i + 1]:
+            raise ValueError(f"the offsets of words must never fall, but word {i} ends before it begins")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------
+# From keys to rows: open addressing, linear probing, at most half full.
+
+cdef struct Slot:
+    uint32_t tag                # the upper half of the key; the lower half tells the place
+    uint32_t row                # row + 1; 0: free
+
+
+cdef class NGramIndex:
+    """Rows of n-grams by their keys; immutable, so that threads can share it.
+
+    Parameters
+    ----------
+    keys : uint64 array of shape (f,)
+        Key of each row. Of equal keys the first one counts.
+    """
+
+    cdef Slot* slots
+    cdef uint64_t mask
+    cdef readonly Py_ssize_t n_rows
+
+    def __cinit__(self, const uint64_t[::1] keys):
+        cdef uint64_t n_slots = 16, place
+        cdef Py_ssize_t row
+        self.n_rows = keys.shape[0]
+        if self.n_rows >= 2**31 - 1:
+            raise OverflowError(f"an index can have at most {2**31 - 2} n-grams, not {self.n_rows}")
+        while n_slots < 2 * <uint64_t> self.n_rows:
+            n_slots *= 2
+        self.slots = <Slot*> calloc(n_slots, sizeof(Slot))
+        if self.slots == NULL:
+            raise MemoryError
+        self.mask = n_slots - 1
+        for row in range(self.n_rows):
+            if self.find(keys[row]) >= 0:
+                continue
+            place = keys[row] & self.mask
+            while self.slots[place].row:
+                place = (place + 1) & self.mask
+            self.slots[place] = Slot(<uint32_t> (keys[row] >> 32), <uint32_t> (row + 1))
+
+    def __dealloc__(self):
+        free(self.slots)
+
+    cdef inline int32_t find(self, uint64_t key) noexcept nogil:
+        """Row of a key, or -1."""
+        cdef uint64_t place = key & self.mask
+        cdef uint32_t tag = <uint32_t> (key >> 32)
+        while self.slots[place].row:
+            if self.slots[place].tag == tag:
+                return <int32_t> (self.slots[place].row - 1)
+            place = (place + 1) & self.mask
+        return -1
+
+    def rows(self, const uint64_t[::1] keys, int n_threads):
+        """Row of each key, -1 where there is none: int32 (n,)."""
+        cdef Py_ssize_t i, n = keys.shape[0]
+        cdef int32_t[::1] out
+        result = np.empty(n, np.int32)
+        out = result
+        if n_threads > 1 and n > TOKENS_PER_TEAM:
+            for i in prange(n, nogil=True, num_threads=n_threads, schedule="static"):
+                out[i] = self.find(keys[i])
+        else:
+            for i in range(n):
+                out[i] = self.find(keys[i])
+        return result
+
+
+# ---------------------------------------------------------------------------------------------------
+# Training.
+
+cdef struct Weight:
+    # Side by side, because each step needs both of a feature.
+    double value                # w
+    double scale                # r^2
+
+
+cdef struct Texts:
+    const int32_t* ids          # (t,)
+    const Py_ssize_t* offsets
+    const int32_t* grams        # (g,) features of the n-grams of words; -1: not among the features
+    const Py_ssize_t* gram_offsets
+    const int32_t* features     # features of each word
+    const Py_ssize_t* feature_offsets
+
+
+cdef inline double dot(const Texts* texts, Py_ssize_t i, const Weight* weights) noexcept nogil:
+    """Sum of the weights of the features of text i."""
+    cdef double total = 0.0
+    cdef Py_ssize_t t, j
+    for t in range(texts.offsets[i], texts.offsets[i + 1]):
+        for j in range(texts.feature_offsets[texts.ids[t]], texts.feature_offsets[texts.ids[t] + 1]):
+            total += weights[texts.features[j]].value
+    for j in range(texts.gram_offsets[i], texts.gram_offsets[i + 1]):
+        if texts.grams[j] >= 0:
+            total += weights[texts.grams[j]].value
+    return total
+
+
+cdef inline void add(const Texts* texts, Py_ssize_t i, double step, Weight* weights) noexcept nogil:
+    """w += step * r^2 * x_i."""
+    cdef Py_ssize_t t, j
+    cdef Weight* weight
+    for t in range(texts.offsets[i], texts.offsets[i + 1]):
+        for j in range(texts.feature_offsets[texts.ids[t]], texts.feature_offsets[texts.ids[t] + 1]):
+            weight = &weights[texts.features[j]]
+            weight.value += step * weight.scale
+    for j in range(texts.gram_offsets[i], texts.gram_offsets[i + 1]):
+        if texts.grams[j] >= 0:
+            weight = &weights[texts.grams[j]]
+            weight.value += step * weight.scale
+
+
+cdef inline double squared_norm(const Texts* texts, Py_ssize_t i, Weight* weights) noexcept nogil:
+    """Sum of (r x)^2 over the features of text i; all values of `weights` are 0 before and after."""
+    cdef double total = 0.0
+    cdef Py_ssize_t t, j
+    add(texts, i, 1.0, weights)  # x r^2 for each feature
+    total = dot(texts, i, weights)  # each of its x occurrences adds x r^2
+    for t in range(texts.offsets[i], texts.offsets[i + 1]):
+        for j in range(texts.feature_offsets[texts.ids[t]], texts.feature_offsets[texts.ids[t] + 1]):
+            weights[texts.features[j]].value = 0.0
+    for j in range(texts.gram_offsets[i], texts.gram_offsets[i + 1]):
+        if texts.grams[j] >= 0:
+            weights[texts.grams[j]].value = 0.0
+    return total
+
+
+cdef inline uint64_t next_random(uint64_t* state) noexcept nogil:
+    """Marsaglia's xorshift64*."""
+    state[0] ^= state[0] >> 12
+    state[0] ^= state[0] << 25
+    state[0] ^= state[0] >> 27
+    return (state[0] * <uint64_t> 2685821657736338717) >> 32
+
+
+cdef inline void shuffle(int32_t* order, Py_ssize_t n, uint64_t* state) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(n - 1, 0, -1):
+        j = <Py_ssize_t> ((next_random(state) * <uint64_t> (i + 1)) >> 32)
+        order[i], order[j] = order[j], order[i]
+
+
+cdef inline double minimum_on_line(
+    double alpha,               # IN   the variable as it is, in (0, cost)
+    double cost,                # IN
+    double curvature,           # IN   squared norm of the text
+    double margin,              # IN   y w'x
+    double tolerance,           # IN
+    double* slope,              # OUT  absolute derivative at the start
+    Py_ssize_t* n_steps,        # OUT  increased by the number of Newton steps
+) noexcept nogil:
+    """The alpha at which the dual, as a function of this variable alone, is smallest.
+
+    Newton's method on the derivative ``a (z - alpha) +- margin + log(z / (cost - z))``, for z = alpha or
+    z = cost - alpha, whichever leads towards 0: Yu, Huang & Lin (2011), algorithm 4.
+    """
+    cdef bint mirrored = 0.5 * curvature * (cost - 2.0 * alpha) + margin < 0.0
+    cdef double start = cost - alpha if mirrored else alpha
+    cdef double linear = -margin if mirrored else margin
+    cdef double z = start, derivative, proposed
+    cdef int _
+    if cost - z < 0.5 * cost:
+        z *= 0.1
+    derivative = curvature * (z - start) + linear + log(z / (cost - z))
+    slope[0] = fabs(derivative)
+    for _ in range(100):
+        if fabs(derivative) < tolerance:
+            break
+        proposed = z - derivative / (curvature + cost / ((cost - z) * z))
+        z = proposed if proposed > 0.0 else 0.1 * z
+        derivative = curvature * (z - start) + linear + log(z / (cost - z))
+        n_steps[0] += 1
+    return cost - z if mirrored else z
+
+
+cdef struct Problem:
+    # One text class against the rest.
+    Py_ssize_t n_texts
+    const double* cost          # (n,)
+    const Py_ssize_t* targets   # (n,)
+    Py_ssize_t positive         # the class with y = 1
+    Py_ssize_t n_features
+    double tolerance
+    int max_iter
+    uint64_t seed
+
+
+cdef struct Work:
+    Weight* weights             # (n_features,)
+    double* alpha               # (n,)
+    double* norms               # (n,)
+    int32_t* order              # (n,)
+
+
+cdef bint take_memory(Work* work, Py_ssize_t n_features, Py_ssize_t n_texts) noexcept nogil:
+    work.weights = <Weight*> calloc(n_features + 1, sizeof(Weight))
+    work.alpha = <double*> malloc((n_texts + 1) * sizeof(double))
+    work.norms = <double*> malloc((n_texts + 1) * sizeof(double))
+    work.order = <int32_t*> malloc((n_texts + 1) * sizeof(int32_t))
+    return not (work.weights == NULL or work.alpha == NULL or work.norms == NULL or work.order == NULL)
+
+
+cdef void give_back(Work* work) noexcept nogil:
+    free(work.weights)
+    free(work.alpha)
+    free(work.norms)
+    free(work.order)
+
+
+cdef int descend(const Texts* texts, const Problem* problem, Work* work, double* intercept) noexcept nogil:
+    """Dual coordinate descent (Yu, Huang & Lin 2011, algorithm 5); returns the number of passes.
+
+    `weights[:].scale` is filled before; `weights[:].value` and `intercept` are the result.
+    """
+    cdef Py_ssize_t i, k, n_steps, n = 0
+    cdef uint64_t state = problem.seed | 1
+    cdef double cost, y, alpha, moved, slope = 0.0, steepest
+    cdef double tolerance = 0.01
+    cdef int n_passes = 0
+    intercept[0] = 0.0
+    for i in range(problem.n_texts):
+        if problem.cost[i] > 0.0:
+            work.order[n] = <int32_t> i
+            n += 1
+            work.norms[i] = 1.0 + squared_norm(texts, i, work.weights)
+    for k in range(n):
+        i = work.order[k]
+        y = 1.0 if problem.targets[i] == problem.positive else -1.0
+        # Small beside the solution of a text that is well on its side, as in the paper.
+        work.alpha[i] = min(0.001 * problem.cost[i], 1e-8)
+        add(texts, i, y * work.alpha[i], work.weights)
+        intercept[0] += y * work.alpha[i]
+    while n_passes < problem.max_iter:
+        n_passes += 1
+        steepest = 0.0
+        n_steps = 0
+        shuffle(work.order, n, &state)
+        for k in range(n):
+            i = work.order[k]
+            cost = problem.cost[i]
+            y = 1.0 if problem.targets[i] == problem.positive else -1.0
+            alpha = minimum_on_line(
+                work.alpha[i], cost, work.norms[i],
+                y * (dot(texts, i, work.weights) + intercept[0]), tolerance, &slope, &n_steps,
+            )
+            steepest = max(steepest, slope)
+            moved = alpha - work.alpha[i]
+            if moved != 0.0:
+                work.alpha[i] = alpha
+                add(texts, i, y * moved, work.weights)
+                intercept[0] += y * moved
+        if steepest < problem.tolerance:
+            break
+        if n_steps <= n // 10:  # most texts are where the tolerance wants them
+            tolerance = max(min(0.1 * problem.tolerance, 1e-8), 0.1 * tolerance)
+    return n_passes
+
+
+cdef class NGramFeatures:
+    """The features of the texts of a packed batch, for training.
+
+    Parameters
+    ----------
+    ids : int32 array of shape (t,)
+    offsets : intp array of shape (n + 1,)
+    features : int32 array of shape (s,)
+        Features of each word: those of id w are ``features[feature_offsets[w]:feature_offsets[w + 1]]``.
+    feature_offsets : intp array of shape (n_ids + 1,)
+    grams : int32 array of shape (g,)
+        Features of the n-grams of words of each text; -1 for those that are none.
+    gram_offsets : intp array of shape (n + 1,)
+    n_features : int
+    """
+
+    cdef const int32_t[::1] ids, features, grams
+    cdef const Py_ssize_t[::1] offsets, feature_offsets, gram_offsets
+    cdef readonly Py_ssize_t n_texts, n_features
+
+    def __init__(self, ids, offsets, features, feature_offsets, grams, gram_offsets, n_features):
+        self.ids, self.offsets = ids, offsets
+        self.features, self.feature_offsets = features, feature_offsets
+        self.grams, self.gram_offsets = grams, gram_offsets
+        self.n_texts, self.n_features = self.offsets.shape[0] - 1, n_features
+        check_batch(self.ids, self.offsets)
+        check_batch(self.features, self.feature_offsets)
+        check_batch(self.grams, self.gram_offsets)
+        if self.gram_offsets.shape[0] != self.offsets.shape[0]:
+            raise ValueError(
+                f"{self.n_texts} texts need as many lists of n-grams, not {self.gram_offsets.shape[0] - 1}"
+            )
+        check_range(self.ids, 0, self.feature_offsets.shape[0] - 1, "id")
+        check_range(self.features, 0, n_features, "feature of a word")
+        check_range(self.grams, -1, n_features, "feature of an n-gram")
+
+    cdef Texts pointers(self):
+        cdef Texts texts
+        texts.ids = &self.ids[0] if self.ids.shape[0] else NULL
+        texts.offsets = &self.offsets[0]
+        texts.grams = &self.grams[0] if self.grams.shape[0] else NULL
+        texts.gram_offsets = &self.gram_offsets[0]
+        texts.features = &self.features[0] if self.features.shape[0] else NULL
+        texts.feature_offsets = &self.feature_offsets[0]
+        return texts
+
+    def count_by_class(
+        self,
+        const Py_ssize_t[::1] targets,       # IN      (n,)
+        const double[::1] weights,           # IN      (n,)
+        float[:, ::1] counts,                # IN/OUT  (n_features, c)
+    ):
+        """Add the weighted number of occurrences of each feature in the texts of each class."""
+        cdef Texts texts = self.pointers()
+        cdef Py_ssize_t i, t, j, target
+        cdef float weight
+        check_targets(self.n_texts, targets, weights, counts.shape[1])
+        if counts.shape[0] != self.n_features:
+            raise ValueError(f"{self.n_features} features need as many rows of counts, not {counts.shape[0]}")
+        with nogil:
+            for i in range(self.n_texts):
+                target, weight = targets[i], <float> weights[i]
+                for t in range(texts.offsets[i], texts.offsets[i + 1]):
+                    for j in range(
+                        texts.feature_offsets[texts.ids[t]], texts.feature_offsets[texts.ids[t] + 1]
+                    ):
+                        counts[texts.features[j], target] += weight
+                for j in range(texts.gram_offsets[i], texts.gram_offsets[i + 1]):
+                    if texts.grams[j] >= 0:
+                        counts[texts.grams[j], target] += weight
+
+    def fit_logistic(
+        self,
+        const Py_ssize_t[::1] targets,       # IN   (n,)
+        const double[::1] cost,              # IN   (n,) C of each text; texts of cost 0 are left out
+        const Py_ssize_t[::1] positive,      # IN   (k,) the class against the rest, of each problem
+        const float[:, ::1] scales,          # IN   (n_features, k) r
+        double tolerance,                    # IN
+        int max_iter,                        # IN   passes over the texts at most
+        uint64_t seed,                       # IN   of the order of the texts
+        float[:, ::1] coef,                  # OUT  (n_features, k) w
+        double[::1] intercept,               # OUT  (k,)
+        int n_threads,                       # IN   problems worked on at once
+    ):
+        """Minimise ``|u|^2 / 2 + sum_i C_i log(1 + exp(-y_i (b + w'x_i)))`` with ``w = r u`` and b in u.
+
+        Returns the passes of each problem: int32 (k,). The result does not depend on `n_threads`.
+        """
+        cdef Texts texts = self.pointers()
+        cdef Py_ssize_t p, n_problems = positive.shape[0]
+        cdef int32_t[::1] n_passes
+        check_targets(self.n_texts, targets, cost, 2**31)
+        for matrix, name in ((scales, "scales"), (coef, "coef")):
+            if matrix.shape[0] != self.n_features or matrix.shape[1] != n_problems:
+                raise ValueError(
+                    f"{name} is {matrix.shape[0]} x {matrix.shape[1]}, not {self.n_features} x {n_problems}"
+                )
+        if intercept.shape[0] != n_problems:
+            raise ValueError(f"{n_problems} problems need as many intercepts, not {intercept.shape[0]}")
+        result = np.zeros(n_problems, np.int32)
+        n_passes = result
+        if n_threads > 1 and n_problems > 1:
+            for p in prange(n_problems, nogil=True, num_threads=n_threads, schedule="dynamic"):
+                n_passes[p] = self.fit_problem(
+                    &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef, intercept
+                )
+        else:
+            with nogil:
+                for p in range(n_problems):
+                    n_passes[p] = self.fit_problem(
+                        &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef,
+                        intercept,
+                    )
+        if np.any(result < 0):
+            raise MemoryError
+        return result
+
+    cdef int fit_problem(
+        self,
+        const Texts* texts,
+        const Py_ssize_t[::1] targets,
+        const double[::1] cost,
+        Py_ssize_t positive,
+        const float[:, ::1] scales,
+        double tolerance,
+        int max_iter,
+        uint64_t seed,
+        Py_ssize_t column,
+        float[:, ::1] coef,
+        double[::1] intercept,
+    ) noexcept nogil:
+        """Fit one column; returns the passes, or -1 without memory."""
+        cdef Work work
+        cdef Problem problem
+        cdef Py_ssize_t f
+        cdef int n_passes = -1
+        memset(&work, 0, sizeof(Work))
+        if take_memory(&work, self.n_features, self.n_texts):
+            for f in range(self.n_features):
+                work.weights[f].scale = <double> scales[f, column] * scales[f, column]
+            problem.n_texts, problem.n_features = self.n_texts, self.n_features
+            problem.cost = &cost[0] if self.n_texts else NULL
+            problem.targets = &targets[0] if self.n_texts else NULL
+            problem.positive, problem.seed = positive, seed
+            problem.tolerance, problem.max_iter = tolerance, max_iter
+            n_passes = descend(texts, &problem, &work, &intercept[column])
+            for f in range(self.n_features):
+                coef[f, column] = <float> work.weights[f].value
+        give_back(&work)
+        return n_passes
+
+
+cdef int check_range(const int32_t[::1] values, Py_ssize_t low, Py_ssize_t high, str name) except -1:
+    cdef Py_ssize_t i
+    for i in range(values.shape[0]):
+        if not low <= values[i] < high:
+            raise ValueError(f"{name} {values[i]} lies outside {low} to {high - 1}")
+    return 0
+
+
+cdef int check_targets(
+    Py_ssize_t n_texts, const Py_ssize_t[::1] targets, const double[::1] weights, Py_ssize_t n_classes
+) except -1:
+    cdef Py_ssize_t i
+    if targets.shape[0] != n_texts or weights.shape[0] != n_texts:
+        raise ValueError(
+            f"{n_texts} texts need as many classes and weights, not {targets.shape[0]} and {weights.shape[0]}"
+        )
+    for i in range(n_texts):
+        if not 0 <= targets[i] < n_classes:
+            raise ValueError(f"class {targets[i]} lies outside 0 to {n_classes - 1}")
+        if not 0 <= weights[i] < np.inf:
+            raise ValueError(f"the weight of text {i} is {weights[i]}, but must be finite and not negative")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------
+# Prediction.
+
+def subword_scores(
+    const uint8_t[::1] token_bytes,      # IN   words in UTF-8, end to end
+    const int64_t[::1] offsets,          # IN   (w + 1,)
+    int shortest,                        # IN   characters, marks included
+    int longest,                         # IN
+    NGramIndex index,                    # IN
+    const float[:, ::1] coef,            # IN   (f, k)
+    double[:, ::1] out,                  # OUT  (w, k)
+    int n_threads,                       # IN
+):
+    """Sum of the coefficients of the n-grams of characters of each word."""
+    cdef Py_ssize_t i, n_words = offsets.shape[0] - 1
+    cdef uint8_t enough = 1
+    check_words(token_bytes, offsets)
+    check_coef(index, coef, out, n_words)
+    if n_threads > 1 and n_words > TOKENS_PER_TEAM:
+        for i in prange(n_words, nogil=True, num_threads=n_threads, schedule="static"):
+            if not score_word(
+                &token_bytes[0] if token_bytes.shape[0] else NULL,
+                offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i],
+            ):
+                enough = 0
+    else:
+        for i in range(n_words):
+            if not score_word(
+                &token_bytes[0] if token_bytes.shape[0] else NULL,
+                offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i],
+            ):
+                enough = 0
+    if not enough:
+        raise MemoryError
+
+
+cdef bint score_word(
+    const uint8_t* token_bytes,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    int shortest,
+    int longest,
+    NGramIndex index,
+    const float[:, ::1] coef,
+    double[::1] out,
+) noexcept nogil:
+    """`subword_scores` of one word; false if there is no memory for its keys."""
+    cdef uint64_t[256] room
+    cdef Word word = word_at(token_bytes, start, stop)
+    cdef Py_ssize_t i, c, n = n_subwords(&word, shortest, longest)
+    cdef uint64_t* keys = &room[0]
+    cdef int32_t row
+    if n > 256:
+        keys = <uint64_t*> malloc(n * sizeof(uint64_t))
+    if keys == NULL:
+        return False
+    put_subwords(&word, shortest, longest, keys)
+    for c in range(out.shape[0]):
+        out[c] = 0.0
+    for i in range(n):
+        row = index.find(keys[i])
+        if row >= 0:
+            for c in range(out.shape[0]):
+                out[c] += coef[row, c]
+    if n > 256:
+        free(keys)
+    return True
+
+
+def text_scores(
+    const int32_t[::1] ids,              # IN   (t,) 0 for unknown words
+    const Py_ssize_t[::1] offsets,       # IN   (n + 1,)
+    const float[:, ::1] word_scores,     # IN   (n_ids, k)
+    const double[:, ::1] unknown,        # IN   (u, k) scores of the unknown words, in their order
+    int lowest,                          # IN   orders of the n-grams of words, lowest to highest
+    int highest,                         # IN
+    NGramIndex index,                    # IN
+    const float[:, ::1] coef,            # IN   (f, k)
+    double[:, ::1] out,                  # OUT  (n, k)
+    int n_threads,                       # IN
+):
+    """Sum of the scores of the words and n-grams of each text."""
+    cdef Py_ssize_t i, t, n_unknown = 0, n_texts = offsets.shape[0] - 1
+    cdef Py_ssize_t[::1] first_unknown
+    check_batch(ids, offsets)
+    check_coef(index, coef, out, n_texts)
+    check_range(ids, 0, word_scores.shape[0], "id")
+    if word_scores.shape[1] != coef.shape[1] or unknown.shape[1] != coef.shape[1]:
+        raise ValueError(f"all scores need {coef.shape[1]} columns")
+    first_unknown = np.empty(n_texts + 1, np.intp)
+    for i in range(n_texts):
+        first_unknown[i] = n_unknown
+        for t in range(offsets[i], offsets[i + 1]):
+            n_unknown += ids[t] == 0
+    if n_unknown != unknown.shape[0]:
+        raise ValueError(f"{n_unknown} unknown words need as many rows of scores, not {unknown.shape[0]}")
+    if n_threads > 1 and ids.shape[0] > TOKENS_PER_TEAM:
+        for i in prange(n_texts, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=16):
+            score_words(ids, offsets, i, word_scores, unknown, first_unknown[i], out)
+            score_grams(ids, offsets, i, lowest, highest, index, coef, out)
+    else:
+        with nogil:
+            for i in range(n_texts):
+                score_words(ids, offsets, i, word_scores, unknown, first_unknown[i], out)
+                score_grams(ids, offsets, i, lowest, highest, index, coef, out)
+
+
+cdef inline void score_words(
+    const int32_t[::1] ids,
+    const Py_ssize_t[::1] offsets,
+    Py_ssize_t i,
+    const float[:, ::1] word_scores,
+    const double[:, ::1] unknown,
+    Py_ssize_t next_unknown,
+    double[:, ::1] out,
+) noexcept nogil:
+    """Set the scores of text i to the sum of those of its words."""
+    cdef Py_ssize_t t, c, k = out.shape[1]
+    for c in range(k):
+        out[i, c] = 0.0
+    for t in range(offsets[i], offsets[i + 1]):
+        for c in range(k):
+            out[i, c] += word_scores[ids[t], c]
+        if ids[t] == 0:
+            for c in range(k):
+                out[i, c] += unknown[next_unknown, c]
+            next_unknown += 1
+
+
+cdef inline void score_grams(
+    const int32_t[::1] ids,
+    const Py_ssize_t[::1] offsets,
+    Py_ssize_t i,
+    int lowest,
+    int highest,
+    NGramIndex index,
+    const float[:, ::1] coef,
+    double[:, ::1] out,
+) noexcept nogil:
+    """Add the coefficients of the n-grams of words of text i to its scores."""
+    cdef int32_t[BLOCK] rows
+    cdef Py_ssize_t n = offsets[i + 1] - offsets[i], start, stop, s, c, k = out.shape[1]
+    cdef const int32_t* first = &ids[0] + offsets[i] if n else NULL
+    cdef int order
+    for order in range(lowest, highest + 1):
+        start = 0
+        while start < n_grams(n, order):
+            stop = min(start + BLOCK, n_grams(n, order))
+            for s in range(start, stop):
+                rows[s - start] = index.find(gram_key(first, n, s, order))
+            for s in range(stop - start):
+                if rows[s] >= 0:
+                    for c in range(k):
+                        out[i, c] += coef[rows[s], c]
+            start = stop
+
+
+cdef int check_coef(NGramIndex index, const float[:, ::1] coef, double[:, ::1] out, Py_ssize_t n) except -1:
+    if coef.shape[0] != index.n_rows:
+        raise ValueError(
+            f"an index of {index.n_rows} n-grams needs as many rows of coef, not {coef.shape[0]}"
+        )
+    if out.shape[0] != n or out.shape[1] != coef.shape[1]:
+        raise ValueError(f"out is {out.shape[0]} x {out.shape[1]}, not {n} x {coef.shape[1]}")
+    return 0

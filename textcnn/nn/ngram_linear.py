@@ -1,0 +1,424 @@
+"""A linear classifier over n-grams of words and characters, to stand beside the network.
+
+Logistic regression, each class against the rest, on features scaled by their naive-Bayes log-count ratio
+(Wang & Manning 2012, "Baselines and bigrams", section 2.3, with the logistic loss in place of the SVM's),
+trained by dual coordinate descent (Yu, Huang & Lin 2011).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+
+from textcnn._kernels._ngrams import (
+    NGramFeatures,
+    NGramIndex,
+    gram_keys,
+    subword_keys,
+    subword_scores,
+    text_scores,
+)
+from textcnn.nn.packed import pieces
+from textcnn.text.vocabulary import UnknownWords, Vocabulary
+
+# N-grams kept of either kind at most, the most frequent ones: what fastText has buckets for.
+MAX_NGRAMS = 2_000_000
+
+# Words or characters of an n-gram at most; longer ones would be as rare as whole texts.
+MAX_ORDER = 20
+
+# Tokens whose n-grams are in memory at once.
+TOKENS_PER_PIECE = 1 << 22
+
+# Added to the counts of which the naive-Bayes ratios are made.
+SMOOTHING = 0.2
+
+
+@dataclass(frozen=True)
+class LinearOptions:
+    """Settings of the linear part; their meaning stands in `TextCNNClassifier`."""
+
+    share: float
+    ngram_range: tuple[int, int]
+    char_ngram_range: tuple[int, int] | None
+    C: float
+    tol: float = 0.1
+    max_iter: int = 20
+
+
+@dataclass
+class Term:
+    """What the tokens ``start`` to ``end - 1`` of a text add to the score of each class."""
+
+    start: int
+    end: int
+    scores: np.ndarray
+
+
+@dataclass
+class NGramLinear:
+    """A fitted linear classifier over n-grams.
+
+    With two classes there is one column of coefficients, for the second class; the first has the
+    same with the sign turned.
+
+    Parameters
+    ----------
+    word_scores : float32 ndarray of shape (n_ids, n_columns)
+        Sum of the coefficients of each word and of its n-grams of characters.
+    keys : uint64 ndarray of shape (n_ngrams,)
+        Keys of the n-grams of words and of characters.
+    coef : float32 ndarray of shape (n_ngrams, n_columns)
+    intercept : float64 ndarray of shape (n_columns,)
+    ngram_range : (int, int)
+        Orders of the n-grams of words.
+    char_ngram_range : (int, int) or None
+        Lengths of the n-grams of characters.
+    share : float
+        Weight of the scores in the logits; the network has the rest of 1.
+    """
+
+    word_scores: np.ndarray
+    keys: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+    ngram_range: tuple[int, int]
+    char_ngram_range: tuple[int, int] | None
+    share: float
+    _index: NGramIndex = field(init=False, repr=False)
+
+    ARRAYS: ClassVar[tuple[str, ...]] = ("word_scores", "keys", "coef", "intercept")
+
+    def __post_init__(self) -> None:
+        self._index = NGramIndex(self.keys)
+
+    @classmethod
+    def fit(
+        cls,
+        vocabulary: Vocabulary,
+        ids: np.ndarray,
+        offsets: np.ndarray,
+        targets: np.ndarray,
+        sample_weight: np.ndarray,
+        n_classes: int,
+        options: LinearOptions,
+        n_threads: int,
+    ) -> NGramLinear:
+        """Fit to encoded texts; the result does not depend on `n_threads`.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+        ids : int32 ndarray of shape (n_tokens,)
+        offsets : intp ndarray of shape (n_texts + 1,)
+        targets : intp ndarray of shape (n_texts,)
+        sample_weight : ndarray of shape (n_texts,)
+        n_classes : int
+        options : LinearOptions
+        n_threads : int
+
+        Returns
+        -------
+        NGramLinear
+        """
+        orders = max(2, options.ngram_range[0]), options.ngram_range[1]
+        grams = _frequent_grams(ids, offsets, orders)
+        subwords, word_subwords, subword_offsets = _subwords(vocabulary, options.char_ngram_range)
+        n_ids = len(vocabulary)
+        features = NGramFeatures(
+            ids,
+            offsets,
+            *_word_features(n_ids, n_ids + len(grams), word_subwords, subword_offsets),
+            *_gram_features(ids, offsets, orders, grams, n_ids, n_threads),
+            n_ids + len(grams) + len(subwords),
+        )
+        weight = np.ascontiguousarray(sample_weight, np.float64)
+        positive = np.arange(n_classes, dtype=np.intp) if n_classes > 2 else np.array([1], np.intp)
+        counts = np.zeros((features.n_features, n_classes), np.float32)
+        features.count_by_class(targets, weight, counts)
+        ratios = _log_ratios(counts, positive)
+        if options.ngram_range[0] > 1:
+            ratios[:n_ids] = 0
+        coef, intercept = np.empty_like(ratios), np.empty(len(positive))
+        features.fit_logistic(
+            targets, options.C * weight, positive, ratios, options.tol, options.max_iter, 1, coef, intercept,
+            n_threads,
+        )  # fmt: skip
+        linear = cls(
+            word_scores=coef[:n_ids].copy(),
+            keys=np.concatenate([grams, subwords]),
+            coef=coef[n_ids:].copy(),
+            intercept=intercept,
+            ngram_range=options.ngram_range,
+            char_ngram_range=options.char_ngram_range,
+            share=options.share,
+        )
+        linear.word_scores[1:] += linear._subword_scores(_words(vocabulary), n_threads)
+        return linear
+
+    def extended(self, vocabulary: Vocabulary) -> NGramLinear:
+        """The same classifier for a vocabulary with more words, which score as they did when unknown."""
+        n_known = len(self.word_scores)
+        words = _words(vocabulary)
+        first = words.offsets[n_known - 1]
+        new = UnknownWords(words.bytes[first:], words.offsets[n_known - 1 :] - first)
+        scores = self.word_scores[0] + self._subword_scores(new, 1)
+        return NGramLinear(
+            word_scores=np.concatenate([self.word_scores, scores.astype(np.float32)]),
+            **{name: getattr(self, name) for name in self.ARRAYS if name != "word_scores"},
+            ngram_range=self.ngram_range,
+            char_ngram_range=self.char_ngram_range,
+            share=self.share,
+        )
+
+    @property
+    def orders(self) -> tuple[int, int]:
+        """Orders of the n-grams of two words and more."""
+        return max(2, self.ngram_range[0]), self.ngram_range[1]
+
+    def scores(
+        self, ids: np.ndarray, offsets: np.ndarray, unknown: UnknownWords, n_threads: int
+    ) -> np.ndarray:
+        """Scores of each class, float64 ndarray of shape (n_texts, n_classes).
+
+        Parameters
+        ----------
+        ids : int32 ndarray of shape (n_tokens,)
+        offsets : intp ndarray of shape (n_texts + 1,)
+        unknown : UnknownWords
+            The words whose id is 0, in their order.
+        n_threads : int
+        """
+        out = np.empty((len(offsets) - 1, self.coef.shape[1]))
+        text_scores(
+            ids, offsets, self.word_scores, self._subword_scores(unknown, n_threads), *self.orders,
+            self._index, self.coef, out, n_threads,
+        )  # fmt: skip
+        return self._by_class(out + self.intercept)
+
+    def bias(self) -> np.ndarray:
+        """Score of each class of a text without features, float64 ndarray of shape (n_classes,)."""
+        return self._by_class(self.intercept[np.newaxis])[0]
+
+    def terms(self, ids: np.ndarray, unknown: UnknownWords) -> list[Term]:
+        """The words and n-grams of one text, with their scores.
+
+        Parameters
+        ----------
+        ids : int32 ndarray of shape (n_tokens,)
+        unknown : UnknownWords
+
+        Returns
+        -------
+        list of Term
+            N-grams with the mark before or behind the text are cut to the tokens.
+        """
+        scores = self.word_scores[ids].astype(np.float64)
+        scores[ids == 0] += self._subword_scores(unknown, 1)
+        n = len(ids)
+        terms = [Term(place, place + 1, row) for place, row in enumerate(self._by_class(scores))]
+        keys, _ = gram_keys(ids, np.array([0, n], np.intp), *self.orders)
+        rows = self._index.rows(keys, 1)
+        places = [
+            (max(0, start - 1), min(n, start - 1 + order))
+            for order in range(self.orders[0], self.orders[1] + 1)
+            for start in range(n + 3 - order)
+        ]
+        known = np.flatnonzero(rows >= 0)
+        by_class = self._by_class(self.coef[rows[known]].astype(np.float64))
+        return terms + [Term(*places[i], row) for i, row in zip(known, by_class, strict=True)]
+
+    def _subword_scores(self, words: UnknownWords, n_threads: int) -> np.ndarray:
+        """Sum of the coefficients of the n-grams of characters of each word, float64 (n_words, n_columns)."""
+        out = np.zeros((len(words), self.coef.shape[1]))
+        if self.char_ngram_range is not None and len(words):
+            subword_scores(
+                words.bytes, words.offsets, *self.char_ngram_range, self._index, self.coef, out, n_threads
+            )
+        return out
+
+    def _by_class(self, columns: np.ndarray) -> np.ndarray:
+        return np.hstack([-columns, columns]) if columns.shape[1] == 1 else columns
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_index"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
+
+    def mix_into(self, logits: np.ndarray, scores: np.ndarray) -> None:
+        """Make the logits of the network, in place, those of network and linear part together."""
+        logits *= 1 - self.share
+        logits += self.share * scores
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays for a model file."""
+        arrays = {name: getattr(self, name) for name in self.ARRAYS}
+        # Model files have no unsigned integers of 64 bits.
+        return {**arrays, "keys": self.keys.view(np.int64)}
+
+    def config(self) -> dict[str, Any]:
+        """What else a model file holds, as JSON values."""
+        lengths = self.char_ngram_range
+        return {
+            "share": self.share,
+            "ngram_range": list(self.ngram_range),
+            "char_ngram_range": None if lengths is None else list(lengths),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_classes: int
+    ) -> NGramLinear:
+        """The classifier of `to_arrays` and `config`; raises ValueError if they do not fit together."""
+        n_columns = 1 if n_classes == 2 else n_classes
+        n_ngrams = len(arrays["keys"])
+        expected = {
+            "word_scores": (np.float32, (n_ids, n_columns)),
+            "keys": (np.int64, (n_ngrams,)),
+            "coef": (np.float32, (n_ngrams, n_columns)),
+            "intercept": (np.float64, (n_columns,)),
+        }
+        for name, (dtype, shape) in expected.items():
+            array = arrays[name]
+            if array.dtype != dtype or array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(
+                    f"linear.{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}"
+                )
+        if not (isinstance(config["share"], float) and 0 < config["share"] < 1):
+            raise ValueError(f"the linear part has the share {config['share']!r}")
+        lengths = config["char_ngram_range"]
+        return cls(
+            **{**arrays, "keys": arrays["keys"].view(np.uint64)},
+            ngram_range=checked_range(config["ngram_range"], "ngram_range"),
+            char_ngram_range=None if lengths is None else checked_range(lengths, "char_ngram_range"),
+            share=config["share"],
+        )
+
+    def is_finite(self) -> bool:
+        """True if no array holds NaN or infinity."""
+        return all(np.isfinite(getattr(self, name)).all() for name in ("word_scores", "coef", "intercept"))
+
+
+def checked_range(value: Any, name: str) -> tuple[int, int]:
+    """A range of lengths of n-grams as two ints; raises ValueError if it is none."""
+    pair = list(value) if isinstance(value, (tuple, list)) else []
+    if (
+        len(pair) != 2
+        or not all(isinstance(end, Integral) and not isinstance(end, bool) for end in pair)
+        or not 1 <= pair[0] <= pair[1] <= MAX_ORDER
+    ):
+        raise ValueError(
+            f"{name} is {value!r}, but it must be two integers (shortest, longest) from 1 to {MAX_ORDER}, "
+            "such as (1, 2)"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _words(vocabulary: Vocabulary) -> UnknownWords:
+    arrays = vocabulary.to_arrays()
+    return UnknownWords(arrays["bytes"], arrays["offsets"])
+
+
+def _frequent_grams(ids: np.ndarray, offsets: np.ndarray, orders: tuple[int, int]) -> np.ndarray:
+    """Keys of the n-grams of words in rising order, the MAX_NGRAMS most frequent ones if there are more.
+
+    Memory is bounded: whenever there are too many, the rare ones are forgotten.
+    """
+    keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+    if orders[0] > orders[1]:
+        return keys
+    for piece in pieces(ids, offsets, TOKENS_PER_PIECE):
+        new, new_counts = np.unique(gram_keys(*piece, *orders)[0], return_counts=True)
+        keys, places = np.unique(np.concatenate([keys, new]), return_inverse=True)
+        counts = np.bincount(places, np.concatenate([counts, new_counts]), len(keys)).astype(np.int64)
+        if len(keys) > MAX_NGRAMS:
+            kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_NGRAMS])
+            keys, counts = keys[kept], counts[kept]
+    return keys
+
+
+def _subwords(
+    vocabulary: Vocabulary, lengths: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct keys of n-grams of characters, and those of each word as places among them, from id 1."""
+    if lengths is None:
+        nothing = np.empty(0, np.uint64), np.empty(0, np.int32)
+        return *nothing, np.zeros(len(vocabulary), np.intp)
+    words = _words(vocabulary)
+    keys, offsets = subword_keys(words.bytes, words.offsets, *lengths)
+    distinct, places, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    if len(distinct) <= MAX_NGRAMS:
+        return distinct, places.astype(np.int32), offsets
+    kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_NGRAMS])
+    new_places = np.full(len(distinct), -1, np.int32)
+    new_places[kept] = np.arange(len(kept))
+    found = new_places[places]
+    n_before = np.concatenate([[0], np.cumsum(found >= 0)])
+    return distinct[kept], found[found >= 0], n_before[offsets].astype(np.intp)
+
+
+def _word_features(
+    n_ids: int, first: int, word_subwords: np.ndarray, subword_offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of each id, and their offsets: the id itself, then its n-grams of characters from `first`."""
+    offsets = np.arange(n_ids + 1, dtype=np.intp)
+    offsets[1:] += subword_offsets
+    features = np.empty(offsets[-1], np.int32)
+    itself = np.zeros(len(features), bool)
+    itself[offsets[:-1]] = True
+    features[itself] = np.arange(n_ids)
+    features[~itself] = word_subwords + first
+    return features, offsets
+
+
+def _gram_features(
+    ids: np.ndarray,
+    offsets: np.ndarray,
+    orders: tuple[int, int],
+    grams: np.ndarray,
+    first: int,
+    n_threads: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the n-grams of words of each text, from `first`, and their offsets; -1 for none."""
+    lengths = np.diff(offsets)
+    sizes = np.zeros_like(lengths)
+    for order in range(orders[0], orders[1] + 1):
+        sizes += np.maximum(0, lengths + 3 - order)  # with a mark at each end
+    gram_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+    features = _array_beside(ids, int(gram_offsets[-1]))
+    index, done = NGramIndex(grams), 0
+    for piece in pieces(ids, offsets, TOKENS_PER_PIECE) if len(features) else ():
+        rows = index.rows(gram_keys(*piece, *orders)[0], n_threads)
+        features[done : done + len(rows)] = np.where(rows >= 0, rows + np.int32(first), -1)
+        done += len(rows)
+    return features, gram_offsets
+
+
+def _array_beside(ids: np.ndarray, size: int) -> np.ndarray:
+    """A new int32 array, on disk if the ids are."""
+    if isinstance(ids, np.memmap) and size:
+        with tempfile.TemporaryFile() as file:
+            return np.memmap(file, np.int32, "w+", shape=size)
+    return np.empty(size, np.int32)
+
+
+def _log_ratios(counts: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Naive-Bayes log-count ratio of each feature for each class against the rest, float32.
+
+    ``r = log((p / |p|) / (q / |q|))`` with p and q the smoothed counts of the features inside and
+    outside of the class: Wang & Manning (2012), section 2.1.
+    """
+    total = counts.sum(axis=1, dtype=np.float64)
+    ratios = np.empty((len(counts), len(positive)), np.float32)
+    for column, number in enumerate(positive):
+        inside = counts[:, number].astype(np.float64)
+        outside = total - inside + SMOOTHING
+        inside += SMOOTHING
+        ratios[:, column] = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+    return ratios
