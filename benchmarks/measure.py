@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from common import resident_mb
@@ -17,6 +17,9 @@ WARM_UP_TEXTS = 300
 
 # Prediction is timed on so many characters at most, which keeps slow peers on long texts bearable.
 MOST_CHARACTERS = 3_000_000
+
+# Between a training that broke off and the next try; large, so as not to meet the seed of another round.
+ANOTHER_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def fitted(
 ) -> tuple[Peer | None, dict]:
     """A trained peer and the times of its successful training, with the number of failures before it."""
     for failures in range(attempts):
-        peer = cls(settings)
+        peer = cls(replace(settings, seed=settings.seed + failures * ANOTHER_SEED))
         start = time.perf_counter()
         try:
             peer.fit(texts, labels)
