@@ -6,8 +6,8 @@ Two modes. "matched": textcnn (without its linear part) and PyTorch train the sa
 2014), fastText as its tutorial says, linear models of scikit-learn over words and pairs of words.
 
 Every run is a new process, so that its peak memory is its own; the peers take turns, and all get the same
-texts, splits and number of threads. A run waits until the machine is idle, and is repeated if other processes
-took part of it meanwhile. Columns:
+texts, splits and number of threads. A run waits until the processors that it needs are idle, and is repeated
+if others used them meanwhile. Columns:
 
 - s/epoch: one pass over the training texts. PyTorch's ids, padded batches and (best form) distinct tokens of
   each batch are made before, outside this time; textcnn's ids too.
@@ -135,7 +135,7 @@ def machine() -> dict:
     """The kind of machine; nothing that tells which one it is."""
     return {
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": quiet.n_processors(),
         "system": platform.system(),
         "architecture": platform.machine(),
     }
@@ -180,7 +180,7 @@ def compare(found: dict, args: argparse.Namespace) -> None:
                 split = read_split(args.data, data, number, args.folds)
                 note_set(found, split, args)
                 for mode, peer in left:
-                    each = undisturbed_run(peer, mode, number, split, args)
+                    each = undisturbed_run(peer, mode, number, split, args, found)
                     found["runs"].append(each | {"test_tokens": count_tokens(split.X_test)})
                     if args.json:
                         results.save(found, args.json)
@@ -214,15 +214,17 @@ def note_set(found: dict, split: Split, args: argparse.Namespace) -> None:
     }
 
 
-def undisturbed_run(peer: str, mode: str, number: int, split: Split, args: argparse.Namespace) -> dict:
+def undisturbed_run(
+    peer: str, mode: str, number: int, split: Split, args: argparse.Namespace, so_far: dict
+) -> dict:
     """The run during which others did least on this machine, of a few."""
     found: list[dict] = []
     for _ in range(1 + args.repeats):
-        quiet.wait(args.wait)
+        quiet.wait(args.wait, args.threads)
         watch = quiet.Watch()
         found.append(one_run(peer, mode, number, split, args))
         found[-1]["others"] = watch.others()
-        if (found[-1]["others"] or 0.0) <= quiet.DISTURBED:
+        if not results.is_disturbed(found[-1], so_far):
             break
         print(f"  others took {found[-1]['others']:.0%} of the machine", file=sys.stderr)
     return min(found, key=lambda each: each["others"] or 0.0)

@@ -1,8 +1,9 @@
 """Is anyone else at work on this machine?
 
 Two threads that wait for each other in a loop, as OpenMP's do, can be thirty times as slow beside one busy
-neighbour, and it does not hit all peers alike. So runs start when the machine is idle, and know how much of
-it others took meanwhile. Where the system does not tell (no /proc/stat), nothing is known and nothing waits.
+neighbour, and it does not hit all peers alike. So runs start when the processors that they need are idle, and
+know how much others took meanwhile. Where the system does not tell (no /proc/stat), nothing is known and
+nothing waits.
 """
 
 from __future__ import annotations
@@ -50,12 +51,22 @@ class Watch:
         return (sum(ticks) - idle) / per_second, sum(ticks) / per_second, own
 
 
-def wait(most_seconds: float) -> None:
-    """Return when the machine is idle, or after so many seconds."""
+def spare(n_threads: int, processors: int) -> float:
+    """Share of the processors that a run with so many threads leaves to others."""
+    return max(0.0, 1.0 - n_threads / processors)
+
+
+def n_processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wait(most_seconds: float, n_threads: int) -> None:
+    """Return when so many processors are idle, or after so many seconds."""
     end = time.monotonic() + most_seconds
     while time.monotonic() < end:
         watch = Watch()
         time.sleep(SAMPLE_SECONDS)
         share = watch.others()
-        if share is None or share <= IDLE:
+        if share is None or share <= IDLE + spare(n_threads, n_processors()):
             return

@@ -260,12 +260,18 @@ def problem_lines(results: dict) -> list[str]:
                     )
                 if each.problem:
                     lines.append(f"{name}: {each.problem}")
-    disturbed = sum((run.get("others") or 0.0) > quiet.DISTURBED for run in results["runs"])
+    disturbed = sum(is_disturbed(run, results) for run in results["runs"])
     if disturbed:
         lines.append(
             f"{disturbed} of {len(results['runs'])} runs had a busy neighbour; see `others` in the JSON"
         )
     return lines
+
+
+def is_disturbed(run: dict, results: dict) -> bool:
+    """Others used processors that the run needed."""
+    spare = quiet.spare(results["settings"]["threads"], results["machine"]["cores"])
+    return (run.get("others") or 0.0) > quiet.DISTURBED + spare
 
 
 def missing_line(peer: str, library: str) -> str:
