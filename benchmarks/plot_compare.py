@@ -82,10 +82,12 @@ def draw_speed(found: dict) -> plt.Figure:
             zip(axes_row, panels, strict=True)
         ):
             figures = [(each.peer, value(each)) for each in summaries(found, data, mode)]
-            draw_ranking(axis, [(peer, spread) for peer, spread in figures if spread], large_is_good)
+            draw_ranking(axis, [(peer, spread) for peer, spread in figures if spread])
+            if column > 1:
+                axis.tick_params(axis="y", labelleft=False)  # the rows are those of the panel at the left
             better = "more is better" if large_is_good else "less is better"
             axis.set_title(f"{data.upper()}: {title}" if column == 0 else title)
-            axis.set_xlabel(f"{unit} (log scale, {better})")
+            axis.set_xlabel(f"{unit}, log scale; {better}", fontsize=8)
     machine, settings = found["machine"], found["settings"]
     figure.supxlabel(
         f"{machine['cpu']}, {settings['threads']} threads, {found['date']}. Dots: medians; lines: smallest "
@@ -96,9 +98,11 @@ def draw_speed(found: dict) -> plt.Figure:
     return figure
 
 
-def draw_ranking(axis: Axes, figures: list[tuple[str, Spread]], large_is_good: bool) -> None:
+def draw_ranking(axis: Axes, figures: list[tuple[str, Spread]]) -> None:
     """One row for each peer, in the fixed order, on a logarithmic axis."""
     ours = dict(figures).get("textcnn")
+    if not figures:
+        return
     for row, (peer, spread) in enumerate(figures):
         color, marker = STYLES[peer]
         axis.plot([spread.low, spread.high], [row, row], color=color, linewidth=2, alpha=0.45)
@@ -134,7 +138,7 @@ def widen(axis: Axes, figures: list[tuple[str, Spread]]) -> None:
 def plain_ticks(axis: Axes) -> None:
     """Numbers instead of powers of ten."""
     low, high = axis.get_xlim()
-    subs = (1.0,) if high / low > 60 else (1.0, 2.0, 5.0)
+    subs = (1.0, 2.0, 5.0) if high / low < 30 else (1.0, 3.0) if high / low < 300 else (1.0,)
     axis.xaxis.set_major_locator(LogLocator(subs=subs))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axis.xaxis.set_minor_formatter(NullFormatter())
