@@ -11,13 +11,14 @@ folds of the training part instead; choose parameters by that.
 Peers run in the mode "default" of `compare.py`; one that is not installed is left out, with a line that says
 so. Times are those of a machine at work, for orientation; `compare.py` measures them.
 
-    python benchmarks/bench_accuracy.py --data DIR [--sets mr,cr,trec] [--params '{"NAME": VALUE}']
-        [--peers nbsvm,fasttext-2gram] [--seeds 3] [--dev] [--threads 2] [--json FILE]
+    python benchmarks/bench_accuracy.py --data DIR [--sets mr,cr,trec] [--seeds 3] [--dev] [--threads 2]
+        [--params '{"NAME": VALUE}'] [--set NAME=VALUE ...] [--peers nbsvm,fasttext-2gram] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import math
 import statistics
@@ -100,19 +101,42 @@ def protocol(name: str, args: argparse.Namespace, n: int) -> str:
     return f"{DEV_FOLDS} folds of train" if args.dev else f"test, {n} seed{'s' if n > 1 else ''}"
 
 
+def parsed(text: str) -> dict[str, Any]:
+    """A JSON object with parameters; lists become tuples, as the estimator's defaults are."""
+    params = json.loads(text)
+    if not isinstance(params, dict):
+        raise ValueError(f"{text} is no JSON object")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+
+
+def assigned(parser: argparse.ArgumentParser, assignment: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``; a value that is no literal of Python is a string."""
+    name, equals, value = assignment.partition("=")
+    if not equals:
+        parser.error(f"--set has {assignment}, but NAME=VALUE is expected")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True, help="folder with sentences/")
     parser.add_argument("--sets", default=",".join(NAMES), help="default: all of %(default)s")
-    parser.add_argument("--params", type=json.loads, default={}, help="parameters of the estimator, as JSON")
+    parser.add_argument("--params", type=parsed, default={}, help="parameters of the estimator, as JSON")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one of them, VALUE in Python"
+    )
     parser.add_argument("--peers", default="", help=f"beside textcnn: {', '.join(list(PEERS)[1:])}; or all")
     parser.add_argument("--seeds", type=int, default=3, help="for the sets with a test part")
     parser.add_argument("--dev", action="store_true", help="leave the test parts alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json")
     args = parser.parse_args()
+    args.params |= dict(assigned(parser, assignment) for assignment in args.set)
     sets = args.sets.split(",")
     peers = list(PEERS) if args.peers == "all" else ["textcnn", *filter(None, args.peers.split(","))]
     for option, chosen, known in (("sets", sets, NAMES), ("peers", peers, tuple(PEERS))):

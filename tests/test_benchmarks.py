@@ -147,7 +147,7 @@ def test_plots(results, tmp_path):
 def test_accuracy_of_the_peers_on_the_same_splits(data, tmp_path):
     path = tmp_path / "accuracy.json"
     arguments = ["--data", data, "--sets", "mr,trec", "--seeds", "2", "--json", path, "--threads", "1"]
-    params = ["--params", '{"max_iter": 2, "embedding_dim": 8}']
+    params = ["--params", '{"max_iter": 2, "kernel_sizes": [2, 3]}', "--set", "embedding_dim=8"]
     printed = run_script(
         "bench_accuracy.py", *arguments, *params, "--peers", "nbsvm,fasttext-2gram", hidden="fasttext"
     )
