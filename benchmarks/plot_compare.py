@@ -18,7 +18,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from results import LABELS, Spread, Summary, load, summaries
+from results import LABELS, Spread, Summary, counted, load, summaries
 
 # A colour for each family of peers, a shape for each member; colours that the colour-blind can tell apart.
 STYLES = {
@@ -39,7 +39,7 @@ STYLE = {
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "svg.hashsalt": "textcnn",  # the same results give the same file
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text: small, and found by a search
 }
 
 Value = Callable[[Summary], "Spread | None"]
@@ -90,7 +90,7 @@ def draw_speed(found: dict) -> plt.Figure:
             axis.set_xlabel(f"{unit}, log scale; {better}", fontsize=8)
     machine, settings = found["machine"], found["settings"]
     figure.supxlabel(
-        f"{machine['cpu']}, {settings['threads']} threads, {found['date']}. Dots: medians; lines: smallest "
+        f"{machine['cpu']}, {counted(settings['threads'])}, {found['date']}. Dots: medians; lines: smallest "
         "to largest; in grey, times textcnn's median.",
         fontsize=8,
         color="#555555",
