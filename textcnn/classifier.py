@@ -31,9 +31,10 @@ from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
 from textcnn.nn.training import SCHEDULES, Examples, History, Trainer, TrainingOptions, mean_history
 from textcnn.predictor import TOKENS_PER_PIECE, Explanation, Predictor, read_model
-from textcnn.text.inputs import Text, as_texts
+from textcnn.text.corpus import Corpus, StoredTexts, Texts
+from textcnn.text.inputs import as_texts
 from textcnn.text.vectors import lookup
-from textcnn.text.vocabulary import Vocabulary
+from textcnn.text.vocabulary import UnknownWords, Vocabulary
 
 # Random embeddings are uniform in +-this. Far smaller than Kim's 0.25: with Adam, words that were
 # seldom seen then stay small beside frequent ones, which measures better on every set tried.
@@ -308,9 +309,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of str, or of lists of str, of length n_texts
-            Also an array, Series, one-column frame or iterator of them.
+            Also an array, Series, one-column frame or iterator of them; or a `Corpus`, which brings
+            its labels and stays on disk.
         y : array-like of shape (n_texts,)
-            Labels of two or more classes.
+            Labels of two or more classes; None with a `Corpus`.
         sample_weight : array-like of shape (n_texts,), default=None
             Weights of the texts; 2 counts like the text given twice, 0 like its absence.
         X_val, y_val : as X and y, default=None
@@ -418,13 +420,16 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[list[Text], np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Texts, np.ndarray, np.ndarray, np.ndarray]:
         """Texts, classes of y, the class number of each text, and its weight, all checked."""
         _check_kernel_sizes(self.kernel_sizes)
         checked_range(self.ngram_range, "ngram_range")
         if self.char_ngram_range is not None:
             checked_range(self.char_ngram_range, "char_ngram_range")
         self._resolved_mode()
+        if isinstance(X, Corpus):
+            stored = X.scan(self.analyzer, self.lowercase, effective_n_threads(self.n_jobs), y)
+            return stored, stored.classes, stored.targets, _check_sample_weight(sample_weight, len(stored))
         texts = as_texts(X)
         if not texts:
             raise ValueError("X has no texts, but training needs at least one text of each class")
@@ -459,8 +464,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return bool(self.early_stopping)
 
     def _hold_out(
-        self, texts: list[Text], targets: np.ndarray, sample_weight: np.ndarray, rng: np.random.RandomState
-    ) -> tuple[list[Text], np.ndarray, np.ndarray, tuple[list[Text], np.ndarray]]:
+        self, texts: Texts, targets: np.ndarray, sample_weight: np.ndarray, rng: np.random.RandomState
+    ) -> tuple[Texts, np.ndarray, np.ndarray, tuple[Texts, np.ndarray]]:
         """Split off a stratified part for validation."""
         try:
             kept, held_out = train_test_split(
@@ -471,8 +476,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"early_stopping cannot hold out {self.validation_fraction:g} of {len(texts)} texts "
                 f"({error}); give more texts of each class, X_val and y_val, or early_stopping=False"
             ) from error
-        validation = [texts[i] for i in held_out], targets[held_out]
-        return [texts[i] for i in kept], targets[kept], sample_weight[kept], validation
+        validation = _take(texts, held_out), targets[held_out]
+        return _take(texts, kept), targets[kept], sample_weight[kept], validation
 
     def _text_weights(self, labels: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Sample weight times class weight, float32."""
@@ -480,9 +485,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             sample_weight = sample_weight * compute_sample_weight(self.class_weight, labels)
         return sample_weight.astype(np.float32)
 
-    def _started(self, texts: list[Text], classes: np.ndarray, rng: np.random.RandomState) -> _Model:
+    def _started(self, texts: Texts, classes: np.ndarray, rng: np.random.RandomState) -> _Model:
         """A new vocabulary and network, and the texts encoded."""
-        vocabulary, ids, offsets = Vocabulary.build(
+        vocabulary, ids, offsets = _build(
             texts,
             analyzer=self.analyzer,
             lowercase=self.lowercase,
@@ -503,8 +508,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             n_frozen={"static": rows.shape[1], "multichannel": rows.shape[1] // 2}.get(mode, 0),
         )
 
-    def _continued(self, texts: list[Text], rng: np.random.RandomState) -> _Model:
+    def _continued(self, texts: Texts, rng: np.random.RandomState) -> _Model:
         """Copies of the vocabulary and the network, grown by the new words, and the texts encoded."""
+        if isinstance(texts, StoredTexts):
+            raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
         vocabulary = copy.deepcopy(self.predictor_.vocabulary)
         network = self.predictor_.network.copy()
         n_threads = effective_n_threads(self.n_jobs)
@@ -589,7 +596,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self,
         model: _Model,
         examples: Examples,
-        validation: tuple[list[Text], np.ndarray] | None,
+        validation: tuple[Texts, np.ndarray] | None,
         early_stopping: bool,
         rng: np.random.RandomState,
     ) -> History:
@@ -612,7 +619,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         model: _Model,
         trainer: Trainer,
         examples: Examples,
-        validation: tuple[list[Text], np.ndarray] | None,
+        validation: tuple[Texts, np.ndarray] | None,
     ) -> History:
         """Run the trainer with a progress bar if `verbose`."""
         n_threads = trainer.options.n_threads
@@ -937,9 +944,7 @@ def _check_sample_weight(sample_weight: Any, n_texts: int) -> np.ndarray:
     return weights
 
 
-def _check_validation_data(
-    X_val: Any, y_val: Any, classes: np.ndarray
-) -> tuple[list[Text], np.ndarray] | None:
+def _check_validation_data(X_val: Any, y_val: Any, classes: np.ndarray) -> tuple[Texts, np.ndarray] | None:
     """Validation texts and their class numbers, or None if none were given."""
     if X_val is None and y_val is None:
         return None
@@ -951,6 +956,27 @@ def _check_validation_data(
     return texts, _class_numbers(labels, classes, "y_val")
 
 
+def _take(texts: Texts, index: np.ndarray) -> Texts:
+    """The texts `index`, in that order."""
+    return texts.take(index) if isinstance(texts, StoredTexts) else [texts[i] for i in index]
+
+
+def _build(texts: Texts, **options: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
+    """Vocabulary, ids and offsets of texts."""
+    if isinstance(texts, StoredTexts):
+        return texts.build(options["min_df"], options["max_features"])
+    return Vocabulary.build(texts, **options)
+
+
+def _encoded(
+    vocabulary: Vocabulary, texts: Texts, n_threads: int
+) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
+    """Ids and offsets of texts, and their unknown words."""
+    if isinstance(texts, StoredTexts):
+        return texts.encoded(vocabulary)
+    return vocabulary.encode_with_unknown(texts, n_threads)
+
+
 @dataclass
 class _Validation:
     """Validation texts, encoded, with their scores by the linear part."""
@@ -960,8 +986,8 @@ class _Validation:
     targets: np.ndarray
 
     @classmethod
-    def of(cls, model: _Model, texts: list[Text], targets: np.ndarray, n_threads: int) -> _Validation:
-        ids, offsets, unknown = model.vocabulary.encode_with_unknown(texts, n_threads)
+    def of(cls, model: _Model, texts: Texts, targets: np.ndarray, n_threads: int) -> _Validation:
+        ids, offsets, unknown = _encoded(model.vocabulary, texts, n_threads)
         scores = model.linear.scores(ids, offsets, unknown, n_threads) if model.linear else np.empty(0)
         return cls(pieces(ids, offsets, TOKENS_PER_PIECE), scores, targets)
 

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from textcnn._version import __version__
 
-# name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser) and run(args).
+# name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and
+# often EPILOG, examples for the end of its help. It imports nothing heavy before it runs.
 COMMANDS = {
+    "train": "train a model from a file of labelled texts",
+    "predict": "label texts, one line out for each line in",
+    "evaluate": "compare a model with labelled texts: accuracy, F1, confusion matrix",
+    "explain": "show the n-grams that decided, on the terminal or as a web page",
+    "info": "show what a model file holds and what its filters like best",
     "demo": "train on the data that ships with textcnn, and explain a few predictions",
     "versions": "print versions and how textcnn was built, for a bug report",
 }
+
+EPILOG = """\
+examples:
+  textcnn demo                                       see it work on data that ships with it
+  textcnn train reviews.tsv -o reviews.textcnn       lines of label<TAB>text in, a model file out
+  textcnn evaluate reviews.textcnn test.tsv          how good is it?
+  textcnn predict reviews.textcnn new.txt            one label a line
+  textcnn explain reviews.textcnn new.txt --html page.html
+
+`textcnn COMMAND --help` tells about each, with examples.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,25 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     status : int
         0 if all went well, 1 after an error, 2 for a wrong call, 130 after Ctrl-C.
     """
-    parser = argparse.ArgumentParser(
-        prog="textcnn",
-        description="Convolutional networks for text. Start with: textcnn demo",
-    )
-    parser.add_argument("--version", action="version", version=f"textcnn {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = {name: import_module(f"textcnn.cli.{name}") for name in COMMANDS}
-    for name, help_line in COMMANDS.items():
-        description = modules[name].__doc__
-        subparser = subparsers.add_parser(
-            name,
-            help=help_line,
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        modules[name].add_arguments(subparser)
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
+    _speak_utf8()
     try:
-        modules[args.command].run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            import_module(f"textcnn.cli.{args.command}").run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,7 +63,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("textcnn: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError) as error:
-        print(f"textcnn: error: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"textcnn: error: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="textcnn",
+        description="Convolutional networks for text. Start with: textcnn demo",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"textcnn {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, help_line in COMMANDS.items():
+        module = import_module(f"textcnn.cli.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=help_line,
+            description=module.__doc__,
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+    return parser
+
+
+def _speak_utf8() -> None:
+    """Write UTF-8 into files and pipes, and never fail on a character that a terminal lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                encoding=None if stream.isatty() else "utf-8", errors="backslashreplace", newline="\n"
+            )
+
+
+def _show_warning(message: Warning | str, *args: Any, **options: Any) -> None:
+    print(f"textcnn: warning: {_one_line(str(message))}", file=sys.stderr)
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"there is no file {error.filename}"
+    if isinstance(error, IsADirectoryError) and error.filename:
+        return f"{error.filename} is a folder, but a file was expected"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory {_one_line(str(error))}".rstrip()
+    return _one_line(str(error))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n"))

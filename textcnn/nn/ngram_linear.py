@@ -32,7 +32,7 @@ MAX_NGRAMS = 2_000_000
 MAX_ORDER = 20
 
 # Tokens whose n-grams are in memory at once.
-TOKENS_PER_PIECE = 1 << 22
+TOKENS_PER_PIECE = 1 << 20
 
 # Added to the counts of which the naive-Bayes ratios are made.
 SMOOTHING = 0.2
@@ -402,10 +402,19 @@ def _gram_features(
 
 def _array_beside(ids: np.ndarray, size: int) -> np.ndarray:
     """A new int32 array, on disk if the ids are."""
-    if isinstance(ids, np.memmap) and size:
+    if size and _is_mapped(ids):
         with tempfile.TemporaryFile() as file:
-            return np.memmap(file, np.int32, "w+", shape=size)
+            return np.asarray(np.memmap(file, np.int32, "w+", shape=size))
     return np.empty(size, np.int32)
+
+
+def _is_mapped(array: Any) -> bool:
+    """True for a memory map and for a view of one."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def _log_ratios(counts: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -1,0 +1,171 @@
+"""textcnn explain."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import textcnn
+from textcnn import TextCNNClassifier
+from textcnn.cli import explain
+
+HOSTILE = '<script>alert("1")</script> & <b>bold</b> \x00\x1b[31m \u202e </style> good'
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes, styles and the text of paragraphs and headings."""
+
+    VOID = ("meta",)
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.open, self.parts = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> where another tag is open"
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.parts.append(data)
+
+    @property
+    def text(self):
+        return "".join(self.parts)
+
+
+@pytest.fixture
+def hostile_model(tmp_path):
+    """A model whose labels are markup."""
+    labels = ['<script>alert("label")</script>', "</table>&amp;", "映画"]
+    model = TextCNNClassifier(n_filters=4, max_iter=20, random_state=0)
+    model.fit(["good", "bad", "fair"] * 10, labels * 10).save(tmp_path / "m")
+    return tmp_path / "m"
+
+
+def page_of(command, model, tmp_path, texts, *arguments):
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    finished = command("explain", model, tmp_path / "t.jsonl", "--html", tmp_path / "page.html", *arguments)
+    assert finished.status == 0
+    return finished, (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_the_terminal_shows_label_and_ngrams(command, model):
+    finished = command("explain", model, "--top", "2", stdin=b"a witty story\n\nthe noisy town\n")
+    assert finished.status == 0
+    blocks = finished.out.split("\n\n")
+    assert blocks[0].startswith("a witty story\n  good ")
+    ngrams = textcnn.load(model).explain(["a witty story"])[0].ngrams
+    assert blocks[0].splitlines()[2].split("  ")[2] == ngrams[0].text
+    assert len(blocks[0].splitlines()) == 4
+    assert "the noisy town\n  bad " in finished.out
+    assert "\x1b" not in finished.out  # colours are for terminals
+
+
+def test_control_characters_do_not_reach_the_terminal(command, model):
+    out = command("explain", model, stdin=HOSTILE.encode() + b"\n").out
+    assert "\x1b" not in out
+    assert "\x00" not in out
+    assert "\u202e" not in out
+    assert "\\x1b[31m" in out
+
+
+def test_limit_stops(command, model):
+    assert command("explain", model, "--limit", "2", stdin=b"witty\n" * 9).out.count("good") == 2
+
+
+def test_character_shares_add_up_to_those_of_the_ngrams():
+    texts = ["what a film", "what a bore", "a lovely film", "a long bore"]
+    model = TextCNNClassifier(random_state=0, max_iter=20).fit(texts, ["good", "bad", "good", "bad"])
+    text = "lovely  film, dull plot"
+    explanation = model.explain([text])[0]
+    shares = explain.shares(explanation)
+    # What the n-grams add makes up the logit less the mean over the classes.
+    logits, bias = explanation.logits, explanation.bias
+    best = logits.argmax()
+    expected = (logits[best] - bias[best]) - (logits - bias).mean()
+    assert sum(shares) == pytest.approx(expected, rel=1e-4)
+    values = explain.character_shares(text, explanation)
+    assert len(values) == len(text)
+    by_hand = np.zeros(len(text))
+    for ngram, share in zip(explanation.ngrams, shares, strict=True):
+        by_hand[slice(*ngram.span)] += share / (ngram.end - ngram.start)
+    np.testing.assert_allclose(values, by_hand, atol=1e-12)
+
+
+def test_shades_cover_the_text_and_the_largest_is_the_darkest(model):
+    text = "the witty  but noisy story"
+    runs = explain.shade_runs(text, textcnn.load(model).explain([text])[0], 8)
+    assert "".join(run for run, _, _ in runs) == text
+    assert max(abs(level) for _, level, _ in runs) == 8
+    for _, level, share in runs:
+        assert level == 0 or (level > 0) == (share > 0)
+    assert explain.shade_runs("", textcnn.load(model).explain([""])[0], 8) == []
+
+
+def test_the_page_is_sound_and_needs_nothing_else(command, model, tmp_path):
+    finished, text = page_of(command, model, tmp_path, ["a witty story", "", "the noisy\ntown"])
+    assert finished.out == ""
+    assert finished.err == f"wrote {tmp_path / 'page.html'} with 3 texts\n"
+    page = Page(text)
+    assert page.open == []
+    assert text.startswith("<!DOCTYPE html>")
+    assert page.tags.count("article") == 3
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not {"src", "href", "onclick"} & {name for name, _ in page.attributes}
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "a witty story" in page.text
+    assert "an empty text" in page.text
+    classes = {value for name, value in page.attributes if name == "class"}
+    assert classes & {f"f{level}" for level in range(1, 9)}
+    for value in (value for name, value in page.attributes if name == "style"):
+        assert 0 <= float(value.removeprefix("width:").removesuffix("%")) <= 100
+
+
+def test_hostile_texts_and_labels_are_only_shown(command, hostile_model, tmp_path):
+    _, text = page_of(command, hostile_model, tmp_path, [HOSTILE, "half a pair \ud800 good", "'\"><i>"])
+    page = Page(text)
+    assert page.open == []
+    assert not {"script", "b", "i"} & set(page.tags)
+    assert page.tags.count("style") == 1
+    assert '<script>alert("1")</script> & <b>bold</b> \ufffd\ufffd[31m' in page.text
+    assert '<script>alert("label")</script>' in page.text
+    assert not {"\x00", "\x1b", "\u202e"} & set(text)
+
+
+def test_a_page_has_a_first_part_of_many_texts(command, model, tmp_path):
+    finished, text = page_of(command, model, tmp_path, ["witty"] * (explain.TEXTS_ON_A_PAGE + 1))
+    assert "the page shows the first 200 texts; --limit N shows more" in finished.err
+    assert text.count("<article>") == explain.TEXTS_ON_A_PAGE
+    finished, text = page_of(command, model, tmp_path, ["witty"] * 300, "--limit", "250", "--quiet")
+    assert finished.err == ""
+    assert text.count("<article>") == 250
+
+
+def test_top_limits_the_table(command, model, tmp_path):
+    for top in (1, 3):
+        _, text = page_of(command, model, tmp_path, ["a witty and tender story"], "--top", top)
+        table = text.split("<table>")[1].split("</table>")[0]
+        assert table.count("<tr>") == top
+
+
+def test_errors(command, fails, model, tmp_path):
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "page.html").write_text("old")
+    sentence = fails("explain", model, tmp_path / "empty.txt", "--html", tmp_path / "page.html")
+    assert "has no texts, so there is nothing to explain" in sentence
+    assert (tmp_path / "page.html").read_text() == "old"
+    assert command("explain", model, tmp_path / "empty.txt") == (0, "", "")
+    assert "is a folder" in fails("explain", model, tmp_path / "empty.txt", "--html", tmp_path)
+    assert "is named twice" in fails("explain", model, "--html", model)
+    fails("explain", model, "--top", "0", status=2)

@@ -1,0 +1,220 @@
+"""Compare the predictions of a model with labelled texts.
+
+Prints the accuracy, precision, recall and F1 of each label, and the confusion matrix: a row for each label of
+the file, a column for each prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, NamedTuple
+
+from textcnn.cli import options, tables
+from textcnn.cli.lines import InputError
+from textcnn.cli.output import aligned, check_distinct, check_picture, counted, printable, shortened
+
+EPILOG = f"""\
+{tables.FORMAT_HELP}
+examples:
+  textcnn evaluate reviews.textcnn test.tsv
+  textcnn evaluate reviews.textcnn test.tsv --json > scores.json
+  textcnn evaluate reviews.textcnn test.csv.gz --plot confusion.png
+
+A label that the model does not know is an error, since it is a slip more often than not. With
+--allow-unknown-labels such texts count as wrong and their labels get rows of their own.
+"""
+
+# With more labels than this the matrix is wider than a page; its largest entries are listed instead.
+WIDEST_MATRIX = 20
+WIDEST_LABEL = 24
+N_CONFUSIONS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
+    parser.add_argument("file", metavar="FILE", help="labelled texts; - for standard input")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the confusion matrix")
+    parser.add_argument(
+        "--allow-unknown-labels",
+        action="store_true",
+        help="count texts with labels that the model lacks as wrong",
+    )
+    options.add_threads(parser)
+    tables.add_arguments(parser, ("tsv", "csv", "jsonl"))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Predict, compare, print."""
+    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
+    if args.plot:
+        check_picture(args.plot)
+        check_distinct(args.plot, [args.file, args.model])
+
+    import textcnn
+
+    predictor = textcnn.load(args.model, n_jobs=args.threads)
+    comparison = _compare(predictor, source, args.allow_unknown_labels)
+    scores = _scores(comparison)
+    print(
+        json.dumps(_as_json(scores), ensure_ascii=False, indent=1)
+        if args.json
+        else "\n".join(_report(scores))
+    )
+    if args.plot:
+        from textcnn.cli.plots import plot_confusion
+
+        plot_confusion(scores.names, scores.confusion, scores.accuracy, args.plot)
+
+
+class _Comparison(NamedTuple):
+    """Names of labels, and for each text the place of its own and of the predicted one."""
+
+    names: list[str]
+    true: Any
+    predicted: Any
+
+
+class _Scores(NamedTuple):
+    """All figures; arrays by label in the order of `names`."""
+
+    names: list[str]
+    accuracy: float
+    precision: Any
+    recall: Any
+    f1: Any
+    support: Any
+    confusion: Any
+
+
+def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> _Comparison:
+    import numpy as np
+
+    names = [tables.label_text(label) for label in predictor.classes_.tolist()]
+    known = len(names)
+    place_of_class = {label: i for i, label in enumerate(predictor.classes_.tolist())}
+    place_of_text = {name: i for i, name in enumerate(names)}
+    true, predicted = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for batch in source.batches():
+        if not batch.texts:
+            continue
+        for label, line in zip(batch.labels or [], batch.lines, strict=True):
+            if label in place_of_text:
+                continue
+            if not allow_unknown:
+                raise source.error(line, _unknown_label(label, names[:known]))
+            place_of_text[label] = len(names)
+            names.append(label)
+        true.append(np.array([place_of_text[label] for label in batch.labels or []], np.int32))
+        labels = predictor.predict(batch.texts).tolist()
+        predicted.append(np.array([place_of_class[label] for label in labels], np.int32))
+    comparison = _Comparison(names, np.concatenate(true), np.concatenate(predicted))
+    if not len(comparison.true):
+        raise InputError(f"{source.name} has no texts, so there is nothing to evaluate")
+    return comparison
+
+
+def _unknown_label(label: str, names: list[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:10]) + (", ..." if len(names) > 10 else "")
+    return (
+        f'the label "{label}" is unknown to the model, which has {shown}; mend it, or count such texts '
+        "as wrong with --allow-unknown-labels"
+    )
+
+
+def _scores(comparison: _Comparison) -> _Scores:
+    import numpy as np
+    from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+    places = np.arange(len(comparison.names))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        comparison.true, comparison.predicted, labels=places, zero_division=0.0
+    )
+    return _Scores(
+        comparison.names,
+        float(accuracy_score(comparison.true, comparison.predicted)),
+        precision,
+        recall,
+        f1,
+        support,
+        confusion_matrix(comparison.true, comparison.predicted, labels=places),
+    )
+
+
+def _averages(scores: _Scores) -> dict[str, tuple[float, float, float]]:
+    """Means of precision, recall and F1 over the labels of the file, plain and weighted by their texts."""
+    import numpy as np
+
+    figures = np.stack([scores.precision, scores.recall, scores.f1])
+    occurs = scores.support > 0
+    plain = figures[:, occurs].mean(axis=1)
+    weighted = np.average(figures, axis=1, weights=scores.support)
+    return {"macro average": tuple(plain.tolist()), "weighted average": tuple(weighted.tolist())}
+
+
+def _report(scores: _Scores) -> list[str]:
+    names = [shortened(printable(name), WIDEST_LABEL) for name in scores.names]
+    n_texts = int(scores.support.sum())
+    rows = [["", "precision", "recall", "F1", "texts"]]
+    for i, name in enumerate(names):
+        rows.append([name, *_decimals(scores, i), str(scores.support[i])])
+    averages = [
+        [name, *(f"{value:.3f}" for value in figures), str(n_texts)]
+        for name, figures in _averages(scores).items()
+    ]
+    lines = aligned(rows + averages)
+    return [
+        f"accuracy {scores.accuracy:.4f} on {counted(n_texts, 'text')}",
+        "",
+        *lines[: len(rows)],
+        "",
+        *lines[len(rows) :],
+        "",
+        *_confusion_lines(scores, names),
+    ]
+
+
+def _decimals(scores: _Scores, i: int) -> list[str]:
+    return [f"{figures[i]:.3f}" for figures in (scores.precision, scores.recall, scores.f1)]
+
+
+def _confusion_lines(scores: _Scores, names: list[str]) -> list[str]:
+    if len(names) <= WIDEST_MATRIX:
+        rows = [["true \\ predicted", *names]]
+        rows += [[name, *map(str, row)] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
+        return ["confusion matrix", "", *aligned(rows)]
+    pairs = [
+        (count, i, j)
+        for i, row in enumerate(scores.confusion.tolist())
+        for j, count in enumerate(row)
+        if i != j
+    ]
+    pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0])[:N_CONFUSIONS]
+    rows = [["true", "predicted", "texts"]] + [[names[i], names[j], str(count)] for count, i, j in pairs]
+    return ["most frequent confusions (the whole matrix: --json)", "", *aligned(rows)]
+
+
+def _as_json(scores: _Scores) -> dict[str, Any]:
+    averages = {
+        name.replace(" ", "_"): dict(zip(("precision", "recall", "f1"), figures, strict=True))
+        for name, figures in _averages(scores).items()
+    }
+    labels = [
+        {
+            "label": name,
+            "precision": float(scores.precision[i]),
+            "recall": float(scores.recall[i]),
+            "f1": float(scores.f1[i]),
+            "texts": int(scores.support[i]),
+        }
+        for i, name in enumerate(scores.names)
+    ]
+    return {
+        "accuracy": scores.accuracy,
+        "texts": int(scores.support.sum()),
+        **averages,
+        "labels": labels,
+        "confusion_matrix": scores.confusion.tolist(),
+    }

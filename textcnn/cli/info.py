@@ -1,0 +1,213 @@
+"""Show what a model file holds: labels, vocabulary, sizes, parameters, and what its filters like best.
+
+The n-gram that a filter likes best has, at each place, the word with the largest dot product.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any, NamedTuple
+
+from textcnn.cli.output import aligned, counted, ljust, printable, shortened
+from textcnn.cli.tables import label_text
+
+EPILOG = """\
+examples:
+  textcnn info reviews.textcnn
+  textcnn info reviews.textcnn --filters 10
+  textcnn info reviews.textcnn --filters all --json > model.json
+
+Filters are ordered by the size of their weights in the output layer; "for" is the label they favour most.
+"""
+
+N_TOKENS = 12
+WIDEST_TOKEN = 20
+WIDEST_VALUE = 100
+
+# Words whose dot products are held at a time.
+WORDS_PER_BLOCK = 1 << 14
+
+
+class Filter(NamedTuple):
+    """A filter and the n-gram that it likes best."""
+
+    name: str
+    width: int
+    label: str
+    size: float
+    activation: float
+    ngram: list[str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
+    parser.add_argument(
+        "--filters",
+        metavar="N",
+        type=_filter_count,
+        default=5,
+        help="filters of each width to show, or all (default: 5)",
+    )
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read the file and print."""
+    import textcnn
+    from textcnn.io import load_arrays
+
+    arrays, config = load_arrays(args.model)
+    predictor = textcnn.load(args.model)
+    facts = _facts(args.model, arrays, config, predictor)
+    filters = favourites(predictor, args.filters)
+    if args.json:
+        facts["filters"] = [found._asdict() for found in filters]
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        print("\n".join([*_lines(facts), *_filter_lines(filters, args.filters)]))
+
+
+def _facts(path: str, arrays: dict[str, Any], config: dict[str, Any], predictor: Any) -> dict[str, Any]:
+    params = dict(config["params"])
+    fitted = params.pop("fitted", {})
+    tokens = predictor.vocabulary.id_to_token[1:]
+    return {
+        "file": path,
+        "bytes": os.path.getsize(path),
+        "kind": config["kind"],
+        "labels": [label_text(label) for label in predictor.classes_.tolist()],
+        "vocabulary": {"tokens": len(tokens), "most_frequent": tokens[:N_TOKENS]},
+        "arrays": {
+            name: {"type": str(array.dtype), "shape": list(array.shape), "bytes": array.nbytes}
+            for name, array in arrays.items()
+        },
+        "training": fitted,
+        "parameters": params,
+    }
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    labels, vocabulary = facts["labels"], facts["vocabulary"]
+    words = ", ".join(printable(token) for token in vocabulary["most_frequent"])
+    n_numbers = sum(
+        _product(array["shape"])
+        for name, array in facts["arrays"].items()
+        if not name.startswith("vocabulary")
+    )
+    lines = [
+        f"{printable(facts['file'])}: {facts['kind']}, {facts['bytes'] / 1e6:.1f} MB, {n_numbers:,} weights",
+        "",
+        f"{counted(len(labels), 'label')}: {', '.join(map(printable, labels))}",
+        f"{counted(vocabulary['tokens'], 'token')}: {words}"
+        + (", ..." if vocabulary["tokens"] > N_TOKENS else ""),
+        *_training_lines(facts["training"]),
+        "",
+        "arrays",
+    ]
+    rows = [
+        [name, " x ".join(map(str, array["shape"])), array["type"], f"{array['bytes'] / 1e6:.2f} MB"]
+        for name, array in facts["arrays"].items()
+    ]
+    lines += aligned(rows, indent="  ")
+    if facts["parameters"]:
+        lines += ["", "parameters"]
+        width = max(map(len, facts["parameters"]))
+        for name, value in facts["parameters"].items():
+            shown = shortened(printable(json.dumps(value, ensure_ascii=False)), WIDEST_VALUE)
+            lines.append(f"  {ljust(name, width)}  {shown}")
+    return lines
+
+
+def _training_lines(fitted: dict[str, Any]) -> list[str]:
+    if not fitted.get("n_iter"):
+        return []
+    line = f"trained {counted(fitted['n_iter'], 'epoch')}"
+    if fitted.get("loss_curve"):
+        line += f", loss {fitted['loss_curve'][-1]:.4f}"
+    scores = fitted.get("validation_scores")
+    if scores:
+        line += f", validation accuracy {max(scores):.4f} in epoch {scores.index(max(scores)) + 1}"
+    return [line]
+
+
+def favourites(predictor: Any, n_filters: int | None) -> list[Filter]:
+    """The filters of each width with the largest output weights (None: all), and what they like."""
+    import numpy as np
+
+    network, layout = predictor.network, predictor.network.layout
+    tokens = predictor.vocabulary.id_to_token
+    sizes = np.linalg.norm(network.weights, axis=0)
+    labels = [label_text(label) for label in predictor.classes_.tolist()]
+    found, block = [], 0
+    for place, width in enumerate(layout.kernel_sizes):
+        features = slice(place * layout.n_filters, (place + 1) * layout.n_filters)
+        chosen = np.argsort(-sizes[features], kind="stable")[:n_filters]
+        # Row block + j * n_filters + q is tap j of filter q.
+        taps = network.filters[block : block + width * layout.n_filters].reshape(width, layout.n_filters, -1)
+        words, values = _best_words(network.embedding, taps[:, chosen])
+        for position, q in enumerate(chosen.tolist()):
+            feature = place * layout.n_filters + q
+            found.append(
+                Filter(
+                    f"w{width}_f{q}",
+                    int(width),
+                    labels[int(network.weights[:, feature].argmax())],
+                    float(sizes[feature]),
+                    float(values[:, position].sum() + network.filter_bias[feature]),
+                    [tokens[word] for word in words[:, position].tolist()],
+                )
+            )
+        block += width * layout.n_filters
+    return found
+
+
+def _best_words(embedding: Any, taps: Any) -> tuple[Any, Any]:
+    """For each tap of taps (width, n, d) the word with the largest dot product, and that product."""
+    import numpy as np
+
+    width, n, n_dims = taps.shape
+    rows = taps.reshape(width * n, n_dims)
+    best = np.zeros(width * n, np.intp)
+    values = np.full(width * n, -np.inf if len(embedding) > 1 else 0.0)
+    for first in range(1, len(embedding), WORDS_PER_BLOCK):  # row 0 is the unknown word
+        products = embedding[first : first + WORDS_PER_BLOCK] @ rows.T
+        places = products.argmax(axis=0)
+        largest = products[places, np.arange(width * n)]
+        better = largest > values
+        best[better] = first + places[better]
+        values[better] = largest[better]
+    return best.reshape(width, n), values.reshape(width, n)
+
+
+def _filter_lines(filters: list[Filter], n_filters: int | None) -> list[str]:
+    if not filters:
+        return []
+    how_many = "all filters" if n_filters is None else "filters with the largest output weights"
+    rows = [["  filter", "size", "for", "n-gram it likes best"]]
+    for found in filters:
+        words = " ".join(shortened(printable(token), WIDEST_TOKEN) for token in found.ngram)
+        rows.append([f"  {found.name}", f"{found.size:.2f}", shortened(printable(found.label), 24), words])
+    fronts = aligned([row[:3] for row in rows])
+    return ["", how_many, *(f"{front}  {row[3]}" for front, row in zip(fronts, rows, strict=True))]
+
+
+def _product(shape: list[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def _filter_count(text: str) -> int | None:
+    if text == "all":
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of filters nor all")
+    return number

@@ -1,0 +1,125 @@
+"""Pictures of training and evaluation; the only module that needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from typing import Any
+
+from textcnn.cli.output import display_width, printable, shortened, write_file
+
+BLUE = "#2a6fb0"
+ORANGE = "#c8641e"
+GREY = "#666666"
+
+# Fonts with East Asian characters that systems commonly have; the first one found stands in for
+# characters that the usual font lacks.
+WIDE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "SimHei",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+)
+
+# With more labels than this numbers would not fit into the cells.
+MOST_NUMBERS = 25
+LONGEST_NAME = 24
+
+
+def plot_training(classifier: Any, path: str) -> None:
+    """Draw training loss, and validation accuracy if there is one, by epoch."""
+    from matplotlib.ticker import MaxNLocator
+
+    scores = classifier.validation_scores_
+    figure = _figure(7, 5.6 if scores else 3.6)
+    axes = figure.subplots(2 if scores else 1, sharex=True, squeeze=False)[:, 0]
+    _curve(axes[0], classifier.loss_curve_, "training loss", BLUE)
+    axes[0].set_ylim(0, 1.06 * max(classifier.loss_curve_) or 1)
+    if scores:
+        _curve(axes[1], scores, "validation accuracy", ORANGE)
+        best = max(scores)
+        epoch = scores.index(best) + 1
+        for axis in axes:
+            axis.axvline(epoch, color=GREY, linewidth=0.8, linestyle=":")
+        axes[1].plot([epoch], [best], "o", color=ORANGE, markersize=9, markerfacecolor="none")
+        axes[1].set_title(f"best: {best:.4f} in epoch {epoch}", loc="right", fontsize=9, color=GREY)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    _save(figure, path)
+
+
+def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str) -> None:
+    """Draw a confusion matrix: counts, shaded by their share of the row."""
+    import numpy as np
+
+    n = len(names)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shown = [shortened(printable(name), LONGEST_NAME).replace("$", r"\$") for name in names]  # no formulas
+    widest = max(map(display_width, shown))
+    slanted = widest > 9
+    side = min(max(2.2, 0.62 * n), 16)
+    size = min(10, 0.6 * 72 * side / n)  # points; never higher than a cell
+    figure = _figure(side + 1.8 + 0.08 * widest, side + (1 + 0.06 * widest if slanted else 1))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(
+        range(n), shown, fontsize=size, rotation=40 if slanted else 0, ha="right" if slanted else "center"
+    )
+    axes.set_yticks(range(n), shown, fontsize=size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"accuracy {accuracy:.4f} on {confusion.sum():,} texts", fontsize=11, loc="left")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    if n <= MOST_NUMBERS:
+        for (i, j), count in np.ndenumerate(confusion):
+            color = "white" if shares[i, j] > 0.55 else "#1a1a1a" if count else "#b5b5b5"
+            axes.text(j, i, f"{count}", ha="center", va="center", color=color, fontsize=size - (count > 9999))
+    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
+    bar.set_label("share of the row", color=GREY)
+    bar.outline.set_visible(False)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
+    """An empty figure without pyplot, which would look for a screen."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import get_font_names
+
+    installed = set(get_font_names())
+    wide = [name for name in WIDE_FONTS if name in installed][:1]
+    matplotlib.rcParams["font.family"] = ["DejaVu Sans", *wide]
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _curve(axis: Any, values: list[float], title: str, color: str) -> None:
+    axis.plot(range(1, len(values) + 1), values, "o-", color=color, markersize=4, linewidth=1.6)
+    axis.set_title(title, loc="left", fontsize=11)
+    axis.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Any, path: str) -> None:
+    """Write the picture as a whole."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(buffer, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
+    if any("missing from" in str(warning.message) for warning in caught):
+        warnings.warn(
+            f"{path} shows boxes for characters that no font here has; install one, such as Noto Sans CJK",
+            UserWarning,
+            stacklevel=2,
+        )
+    write_file(path, [buffer.getvalue()])

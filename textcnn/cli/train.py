@@ -1,0 +1,205 @@
+"""Train a TextCNNClassifier on a file of labelled texts and write a model file.
+
+Nothing is written unless training ends well: an older model under the same name stays until then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+
+from textcnn.cli import options, tables
+from textcnn.cli.lines import InputError
+from textcnn.cli.output import check_distinct, check_picture, check_writable, counted, note
+
+EPILOG = f"""\
+{tables.FORMAT_HELP}
+examples:
+  textcnn train reviews.tsv -o reviews.textcnn
+  textcnn train reviews.csv --text-column body --label-column stars -o reviews.textcnn --dev dev.csv
+  textcnn train reviews.tsv -o reviews.textcnn --set n_filters=200 --set kernel_sizes=2,3,4 --seed 1
+  textcnn train reviews.tsv -o reviews.textcnn --set embeddings=vectors.txt.gz --plot curve.png
+  zcat all.jsonl.gz | textcnn train - --format jsonl -o reviews.textcnn --stream
+
+With --dev the weights of the epoch with the best accuracy on that file are kept. A file --config holds lines
+such as `max_iter = 20` or `kernel_sizes = [3, 4, 5]`. Labels are read as strings.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("file", metavar="FILE", help="labelled texts; - for standard input")
+    parser.add_argument("-o", "--output", metavar="MODEL", required=True, help="the model file to write")
+    parser.add_argument("--dev", metavar="FILE", help="labelled texts for validation, read into memory")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="train from disk in bounded memory: token ids lie in a temporary file; the model is the same",
+    )
+    parser.add_argument(
+        "--temporary-folder",
+        metavar="DIR",
+        help="where --stream keeps such files, 8 to 20 bytes a token (default: TMPDIR or the system's)",
+    )
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the curves of loss and validation accuracy")
+    options.add_threads(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    options.add_arguments(parser)
+    tables.add_arguments(parser, ("tsv", "csv", "jsonl"))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check everything that can be checked, then read, train and write."""
+    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
+    check_writable(args.output)
+    check_distinct(args.output, [args.file, args.dev, args.config])
+    if args.plot:
+        check_picture(args.plot)
+        check_distinct(args.plot, [args.file, args.dev, args.config, args.output])
+    if args.temporary_folder and not args.stream:
+        raise InputError("--temporary-folder is for --stream; give both or none")
+    if args.temporary_folder and not os.path.isdir(args.temporary_folder):
+        raise InputError(
+            f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first"
+        )
+    dev = _read_dev(args)
+    classifier = options.classifier(args)
+    if not args.quiet and sys.stderr.isatty():
+        classifier.set_params(verbose=True)
+    reader = _TrainingReader(source, dev)
+    with _plain_interrupt():
+        _fit(classifier, reader, dev, args)
+    classifier.set_params(verbose=False)  # what the terminal was is no part of the model
+    classifier.save(args.output)
+    _summarize(classifier, reader, args)
+    if args.plot:
+        from textcnn.cli.plots import plot_training
+
+        plot_training(classifier, args.plot)
+        note(args, f"drew {args.plot}")
+
+
+class _Dev(NamedTuple):
+    """The validation texts, and where each label stands first."""
+
+    source: tables.Table
+    texts: list[str]
+    labels: list[str]
+    first_lines: dict[str, int]
+
+
+class _TrainingReader:
+    """The batches of the training file, counted; checks at the end what only the whole can tell."""
+
+    def __init__(self, source: tables.Table, dev: _Dev | None) -> None:
+        self.source = source
+        self.dev = dev
+        self.n_texts = 0
+        self.labels: set[str] = set()
+
+    def __iter__(self) -> Iterator[tuple[list[str], list[str]]]:
+        self.n_texts = 0
+        self.labels.clear()
+        for batch in self.source.batches():
+            labels = batch.labels or []
+            self.n_texts += len(labels)
+            self.labels.update(labels)
+            yield batch.texts, labels
+        self._check()
+
+    def _check(self) -> None:
+        name = self.source.name
+        if not self.n_texts:
+            raise InputError(f"{name} has no texts, but training needs texts of two or more labels")
+        if len(self.labels) == 1:
+            only = next(iter(self.labels))
+            raise InputError(
+                f'{name}: every text has the label "{only}", but training needs texts of two or more labels'
+            )
+        if self.dev is None:
+            return
+        for label, line in self.dev.first_lines.items():
+            if label not in self.labels:
+                raise self.dev.source.error(line, f'the label "{label}" does not occur in {name}; mend it')
+
+
+def _read_dev(args: argparse.Namespace) -> _Dev | None:
+    if args.dev is None:
+        return None
+    own = argparse.Namespace(**{**vars(args), "format": None})  # its name tells more than --format
+    source = tables.table(own, args.dev, fallback=args.format or "")
+    texts: list[str] = []
+    labels: list[str] = []
+    first_lines: dict[str, int] = {}
+    for batch in source.batches():
+        texts += batch.texts
+        for label, line in zip(batch.labels or [], batch.lines, strict=True):
+            labels.append(label)
+            first_lines.setdefault(label, line)
+    if not texts:
+        raise InputError(f"{source.name} has no texts, but validation needs some; leave --dev out")
+    return _Dev(source, texts, labels, first_lines)
+
+
+def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argparse.Namespace) -> None:
+    validation = {"X_val": dev.texts, "y_val": dev.labels} if dev else {}
+    if args.stream:
+        from textcnn.text.corpus import Corpus
+
+        with _temporary_folder(args.temporary_folder):
+            classifier.fit(Corpus(reader), None, **validation)
+        return
+    texts: list[str] = []
+    labels: list[str] = []
+    for more_texts, more_labels in reader:
+        texts += more_texts
+        labels += more_labels
+    classifier.fit(texts, labels, **validation)
+
+
+@contextmanager
+def _temporary_folder(folder: str | None) -> Iterator[None]:
+    """Let all temporary files lie in a folder."""
+    import tempfile
+
+    before = tempfile.tempdir
+    tempfile.tempdir = folder or before
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextmanager
+def _plain_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end training at once: `fit` would keep half a model, which must not replace a whole one."""
+
+    def interrupt(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _summarize(classifier: Any, reader: _TrainingReader, args: argparse.Namespace) -> None:
+    size = os.path.getsize(args.output) / 1e6
+    note(args, f"read {counted(reader.n_texts, 'text')} with {counted(len(reader.labels), 'label')}")
+    parts = [f"trained {counted(classifier.n_iter_, 'epoch')}, loss {classifier.loss_:.4f}"]
+    scores = classifier.validation_scores_
+    if scores:
+        best = max(scores)
+        parts.append(f"validation accuracy {best:.4f} in epoch {scores.index(best) + 1}")
+    note(args, ", ".join(parts))
+    note(args, f"wrote {args.output} ({size:.1f} MB)")

@@ -1,0 +1,296 @@
+"""Texts that are read once and kept as token ids on disk, for training on more than fits into memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from textcnn._kernels import _packing
+from textcnn._kernels._text import count_tokens
+from textcnn.text.inputs import Text
+from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, UnknownWords, Vocabulary, _selection
+
+# Characters that are cut into tokens at a time, and tokens that are moved at a time.
+CHARACTERS_PER_BLOCK = 1 << 23
+TOKENS_PER_BLOCK = 1 << 20
+
+
+class Corpus:
+    """Labelled texts for `TextCNNClassifier.fit` that need not fit into memory.
+
+    `fit` reads the texts once and keeps their token ids in a temporary file, which is gone when training
+    is over. In memory are the vocabulary, the network and some tens of bytes for each text. The result is
+    the same, to the bit, as with the texts in a list.
+
+    Parameters
+    ----------
+    batches : iterable of (list of str, list of labels)
+        The texts, some at a time.
+    folder : str or path-like, default=None
+        Where the temporary files lie; None for the system's choice.
+
+    Examples
+    --------
+    >>> from textcnn import TextCNNClassifier
+    >>> from textcnn.text.corpus import Corpus
+    >>> batches = [(["what a film", "what a bore"], ["good", "bad"]), (["a lovely film"], ["good"])]
+    >>> clf = TextCNNClassifier(random_state=0).fit(Corpus(batches), None)
+    >>> clf.classes_.tolist()
+    ['bad', 'good']
+    """
+
+    def __init__(
+        self, batches: Iterable[tuple[list[str], list[Any]]], folder: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.batches = batches
+        self.folder = folder
+
+    def scan(self, analyzer: Analyzer, lowercase: bool, n_threads: int, y: Any = None) -> StoredTexts:
+        """Read all texts, cut them into tokens and store these.
+
+        Parameters
+        ----------
+        analyzer, lowercase : as in `Vocabulary`
+        n_threads : int
+        y : None
+            Labels given in another place are refused.
+
+        Returns
+        -------
+        StoredTexts
+        """
+        if y is not None:
+            raise ValueError(
+                f"X is a Corpus, which has its labels, but y is a {type(y).__name__}; give y=None"
+            )
+        with _Store(self.folder) as store:
+            scanner = _Scanner(Vocabulary(analyzer=analyzer, lowercase=lowercase), store, n_threads)
+            for texts, labels in _blocks(self.batches):
+                scanner.add(texts, labels)
+            stored = scanner.finished(self.folder)
+        if not len(stored):
+            raise ValueError("the Corpus has no texts, but training needs at least one text of each class")
+        return stored
+
+
+@dataclass
+class StoredTexts:
+    """Encoded texts on disk, or a selection of them.
+
+    Their ids are provisional, by first use; `build` gives those of a vocabulary.
+
+    Attributes
+    ----------
+    tokens : list of str
+        The token of the provisional id 0, 1, ...
+    ids : int32 ndarray of shape (n_tokens,)
+        A memory map of all texts, those left out too.
+    offsets : intp ndarray
+    rows : intp ndarray of shape (n_texts,) or None
+        The texts selected, in their order; None for all.
+    classes : ndarray of shape (n_classes,)
+    targets : intp ndarray of shape (n_texts,)
+        The class number of each text.
+    """
+
+    tokens: list[str]
+    ids: np.ndarray
+    offsets: np.ndarray
+    rows: np.ndarray | None
+    classes: np.ndarray
+    targets: np.ndarray
+    analyzer: Analyzer
+    lowercase: bool
+    folder: str | os.PathLike[str] | None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, index: np.ndarray) -> StoredTexts:
+        """The texts `index`, in that order; nothing is copied."""
+        rows = index if self.rows is None else self.rows[index]
+        return StoredTexts(
+            self.tokens,
+            self.ids,
+            self.offsets,
+            np.ascontiguousarray(rows, dtype=np.intp),
+            self.classes,
+            self.targets[index],
+            self.analyzer,
+            self.lowercase,
+            self.folder,
+        )
+
+    def build(
+        self, min_df: int | float, max_features: int | None
+    ) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
+        """As `Vocabulary.build`: vocabulary, ids (a memory map) and offsets of these texts."""
+        counts, text_counts = self._counts(
+            by_text=not (isinstance(min_df, (int, np.integer)) and min_df == 1)
+        )
+        # Tokens by falling number of uses, ties by code point; those of texts left out are not used.
+        used = np.flatnonzero(counts)
+        order = np.array(sorted(used.tolist(), key=lambda i: (-counts[i], self.tokens[i])), dtype=np.intp)
+        kept = order[_selection(text_counts[order], len(self), min_df, max_features)]
+        vocabulary = Vocabulary(
+            (self.tokens[i] for i in kept.tolist()), analyzer=self.analyzer, lowercase=self.lowercase
+        )
+        final = np.zeros(len(self.tokens), np.int32)
+        final[kept] = np.arange(1, len(kept) + 1, dtype=np.int32)
+        return vocabulary, *self._stored(final)
+
+    def encoded(self, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, UnknownWords]:
+        """As `encode_with_unknown` of another vocabulary; the ids are a memory map."""
+        final, _ = vocabulary._table.encode([self.tokens], "word", False, 1)
+        unknown = [np.empty(0, np.int32), *(ids[final[ids] == UNKNOWN_ID] for ids, _ in self._blocks())]
+        return *self._stored(final), self._words(np.concatenate(unknown))
+
+    def _words(self, places: np.ndarray) -> UnknownWords:
+        """The words of provisional ids, in their order."""
+        words = {i: self.tokens[i].encode("utf-8", "surrogatepass") for i in np.unique(places).tolist()}
+        found = [words[i] for i in places.tolist()]
+        offsets = np.zeros(len(found) + 1, np.int64)
+        np.cumsum([len(word) for word in found], out=offsets[1:])
+        return UnknownWords(np.frombuffer(b"".join(found), np.uint8), offsets)
+
+    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Provisional ids and offsets of the texts in their order, some at a time."""
+        rows = np.arange(len(self), dtype=np.intp) if self.rows is None else self.rows
+        ends = np.cumsum(self.offsets[rows + 1] - self.offsets[rows])
+        n_tokens = int(ends[-1]) if len(ends) else 0
+        cuts = np.searchsorted(ends, np.arange(TOKENS_PER_BLOCK, n_tokens, TOKENS_PER_BLOCK))
+        edges = np.unique([0, *cuts, len(rows)])
+        for first, last in pairwise(edges):
+            index = rows[first:last]
+            offsets = np.zeros(len(index) + 1, np.intp)
+            ids = np.empty(int((self.offsets[index + 1] - self.offsets[index]).sum()), np.int32)
+            _packing.take_texts(self.ids, self.offsets, index, ids, offsets)
+            yield ids, offsets
+
+    def _counts(self, by_text: bool) -> tuple[np.ndarray, np.ndarray]:
+        """How often each provisional id is used, and in how many texts (or 1 for any, which is faster)."""
+        counts = np.zeros(len(self.tokens), np.int64)
+        text_counts = np.zeros(len(self.tokens), np.int64)
+        for ids, offsets in self._blocks():
+            counts += np.bincount(ids, minlength=len(counts))
+            if by_text:
+                texts = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+                pairs = np.unique(texts * len(counts) + ids)
+                text_counts += np.bincount(pairs % len(counts), minlength=len(counts))
+        return counts, text_counts if by_text else np.minimum(counts, 1)
+
+    def _stored(self, final: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The texts with the ids ``final[provisional id]``, in a memory map, and their offsets."""
+        lengths = [np.zeros(1, np.intp)]
+        with _Store(self.folder) as store:
+            for ids, offsets in self._blocks():
+                store.append(final[ids])
+                lengths.append(np.diff(offsets))
+            return store.mapped(), np.cumsum(np.concatenate(lengths), dtype=np.intp)
+
+
+# Texts as the estimator passes them on: in memory or on disk.
+Texts: TypeAlias = list[Text] | StoredTexts
+
+
+class _Store:
+    """An int32 array that grows in a temporary file without a name."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+        self._length = 0
+
+    def __enter__(self) -> _Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def append(self, ids: np.ndarray) -> None:
+        self._file.write(ids.data)
+        self._length += len(ids)
+
+    def mapped(self) -> np.ndarray:
+        """The array; it outlives the store, and the file goes with it."""
+        if not self._length:  # an empty file cannot be mapped
+            return np.empty(0, np.int32)
+        self._file.flush()
+        return np.memmap(self._file, np.int32, "r", shape=(self._length,))
+
+
+class _Scanner:
+    """Cuts texts into tokens, stores these under provisional ids, and collects the labels."""
+
+    def __init__(self, cutter: Vocabulary, store: _Store, n_threads: int) -> None:
+        self._cutter = cutter
+        self._store = store
+        self._n_threads = n_threads
+        self._places: dict[str, int] = {}
+        self._label_places: dict[Any, int] = {}
+        self._lengths = [np.zeros(1, np.intp)]
+        self._labels: list[np.ndarray] = []
+
+    def add(self, texts: list[str], labels: list[Any]) -> None:
+        if len(texts) != len(labels):
+            raise ValueError(f"a batch has {len(texts)} texts, but {len(labels)} labels; give one for each")
+        token_bytes, token_offsets, _, _, ids, offsets = count_tokens(
+            *self._cutter._prepared(texts), self._n_threads
+        )
+        tokens = Vocabulary.from_arrays(
+            token_bytes, token_offsets, analyzer="word", lowercase=False
+        ).id_to_token[1:]
+        places = self._places
+        provisional = [places.setdefault(token, len(places)) for token in tokens]
+        self._store.append(np.array([-1, *provisional], np.int32)[ids])
+        self._lengths.append(np.diff(offsets))
+        numbers = self._label_places
+        codes = [numbers.setdefault(label, len(numbers)) for label in labels]
+        self._labels.append(np.array(codes, np.min_scalar_type(len(numbers))))
+
+    def finished(self, folder: str | os.PathLike[str] | None) -> StoredTexts:
+        classes, ranks = np.unique(_checked_labels(list(self._label_places)), return_inverse=True)
+        codes = np.concatenate([np.empty(0, np.uint8), *self._labels])
+        targets = ranks.astype(np.intp)[codes] if len(codes) else np.empty(0, np.intp)
+        return StoredTexts(
+            list(self._places),
+            self._store.mapped(),
+            np.cumsum(np.concatenate(self._lengths), dtype=np.intp),
+            None,
+            classes,
+            targets,
+            self._cutter.analyzer,
+            self._cutter.lowercase,
+            folder,
+        )
+
+
+def _checked_labels(labels: list[Any]) -> np.ndarray:
+    """The distinct labels as an array that can be sorted."""
+    if any(label is None or label != label for label in labels):
+        raise ValueError("a label of the Corpus is missing; drop its text")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(f"the Corpus mixes labels of the types {kinds}; use one type")
+    return np.array(labels)
+
+
+def _blocks(batches: Iterable[tuple[list[str], list[Any]]]) -> Iterator[tuple[list[str], list[Any]]]:
+    """The batches, small ones joined: counting many texts at once is faster."""
+    texts: list[str] = []
+    labels: list[Any] = []
+    size = 0
+    for more_texts, more_labels in batches:
+        texts.extend(more_texts)
+        labels.extend(more_labels)
+        size += sum(map(len, more_texts)) + len(more_texts)
+        if size >= CHARACTERS_PER_BLOCK:
+            yield texts, labels
+            texts, labels, size = [], [], 0
+    if texts or labels:
+        yield texts, labels
