@@ -255,9 +255,7 @@ def problem_lines(results: dict) -> list[str]:
                 name = f"{LABELS[each.peer]} on {data.upper()}"
                 if each.failures:
                     trained = each.failures + each.runs
-                    lines.append(
-                        f"{name}: {each.failures} of {trained} trainings broke off and were repeated"
-                    )
+                    lines.append(f"{name}: {each.failures} of {trained} trainings broke off")
                 if each.problem:
                     lines.append(f"{name}: {each.problem}")
     disturbed = sum(is_disturbed(run, results) for run in results["runs"])

@@ -45,8 +45,6 @@ class Peer:
 
     Attributes
     ----------
-    label : str
-        The peer in tables and plots.
     ready : str or None
         What `prepare` gives, if the peer can start from something readier than raw text.
     seeded : bool
@@ -55,7 +53,6 @@ class Peer:
         Wall time of each epoch of the last `fit`, if the peer has epochs that can be timed.
     """
 
-    label: ClassVar[str]
     ready: ClassVar[str | None] = None
     seeded: ClassVar[bool] = True
 

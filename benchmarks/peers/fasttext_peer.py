@@ -119,12 +119,10 @@ def _predict_lines_in_worker(lines: list[str]) -> list[tuple[str, ...]]:
 class FastTextWords(FastTextPeer):
     """Single words."""
 
-    label = "fastText, words"
     word_ngrams = 1
 
 
 class FastTextBigrams(FastTextPeer):
     """Words and pairs of words."""
 
-    label = "fastText, bigrams"
     word_ngrams = 2

@@ -38,8 +38,6 @@ MATCHED_PARAMS = {
 class TextCNNPeer(Peer):
     """`TextCNNClassifier`, with default parameters or those of the matched network."""
 
-    label = "textcnn"
-
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.model = TextCNNClassifier(random_state=settings.seed, n_jobs=settings.threads)

@@ -147,7 +147,5 @@ class BestNetwork(nn.Module):
 class BestPyTorch(PyTorchPeer):
     """Distinct words, lazy rows, a projected table."""
 
-    label = "PyTorch, best"
-
     def build(self, n_tokens: int, n_classes: int) -> BestNetwork:
         return BestNetwork(n_tokens, n_classes)

@@ -45,7 +45,5 @@ class UsualNetwork(nn.Module):
 class UsualPyTorch(PyTorchPeer):
     """`nn.Embedding`, `nn.Conv1d`, fused Adam."""
 
-    label = "PyTorch, usual"
-
     def build(self, n_tokens: int, n_classes: int) -> UsualNetwork:
         return UsualNetwork(n_tokens, n_classes)

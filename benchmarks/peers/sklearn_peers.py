@@ -38,8 +38,6 @@ class SklearnPeer(Peer):
 class TfidfLogistic(SklearnPeer):
     """TF-IDF and logistic regression; C = 10 chosen once, by cross-validation on MR."""
 
-    label = "TF-IDF + LR"
-
     def build(self, options: dict[str, Any]) -> Pipeline:
         return make_pipeline(
             TfidfVectorizer(sublinear_tf=True, **options), LogisticRegression(C=10.0, max_iter=1000)
@@ -48,8 +46,6 @@ class TfidfLogistic(SklearnPeer):
 
 class NBSVM(SklearnPeer):
     """NB-weighted linear SVM (Wang & Manning 2012) over words and punctuation marks."""
-
-    label = "NB-SVM"
 
     def build(self, options: dict[str, Any]) -> Pipeline:
         if options["analyzer"] == "word":
