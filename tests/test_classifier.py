@@ -500,3 +500,303 @@ def test_the_last_batch_of_an_epoch_is_the_rest(monkeypatch):
     monkeypatch.setattr(Trainer, "_step", lambda self, batch, weight: steps.append(len(batch)) or 0.0)
     small(max_iter=2, batch_size=30).fit(X, Y)
     assert steps == [30, 30, 20] * 2
+
+
+# The linear part, and several members
+
+
+def linear_of(model):
+    return model.predictor_.linear
+
+
+def same_linear(model, other):
+    """True if the linear parts of two classifiers are equal to the bit."""
+    pairs = zip(linear_of(model).to_arrays().values(), linear_of(other).to_arrays().values(), strict=True)
+    return all(a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def network_logits(model, texts):
+    """Logits of the network alone."""
+    predictor = model.predictor_
+    return predictor.network.logits(*predictor.vocabulary.encode(texts), 1).copy()
+
+
+def linear_scores(model, texts):
+    predictor = model.predictor_
+    return predictor.linear.scores(*predictor.vocabulary.encode_with_unknown(texts), 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
+def test_logits_are_the_weighted_mean_of_network_and_linear_part(share):
+    labels = np.arange(len(X)) % 3
+    model = small(linear=share, max_iter=2).fit(X, labels)
+    texts = [*X_NEW, "", "splendidly zebra"]
+    expected = (1 - share) * network_logits(model, texts)
+    if share:
+        expected = expected + share * linear_scores(model, texts)
+    np.testing.assert_allclose(model.decision_function(texts), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_share_no_linear_part_is_trained(monkeypatch):
+    monkeypatch.setattr("textcnn.classifier.NGramLinear.fit", None)
+    model = small(linear=0, max_iter=1).fit(X, Y)
+    assert linear_of(model) is None
+    with pytest.raises(TypeError):
+        small(linear=0.1, max_iter=1).fit(X, Y)
+
+
+def test_the_network_does_not_depend_on_the_linear_part():
+    assert same_bits(small(linear=0, max_iter=2).fit(X, Y), small(linear=0.9, max_iter=2).fit(X, Y))
+
+
+def test_the_linear_part_alone_learns():
+    model = small(linear=0.99, max_iter=1).fit(X, Y)
+    assert (linear_scores(model, X_NEW).argmax(axis=1) == (np.array(Y_NEW) == "good")).all()
+
+
+def test_linear_parameters_reach_the_linear_part():
+    base = small(max_iter=1).fit(X, Y)
+    assert linear_of(base).ngram_range == (1, 3)
+    assert linear_of(base).char_ngram_range == (3, 5)
+    assert linear_of(base).share == 0.5
+    changed = small(max_iter=1, ngram_range=[1, np.int64(2)], char_ngram_range=None, linear=0.25).fit(X, Y)
+    assert linear_of(changed).ngram_range == (1, 2)
+    assert linear_of(changed).char_ngram_range is None
+    assert linear_of(changed).share == 0.25
+    assert len(linear_of(changed).keys) < len(linear_of(base).keys)
+    weak = small(max_iter=1, linear_C=1e-3).fit(X, Y)
+    assert np.abs(linear_of(weak).coef).max() < 0.2 * np.abs(linear_of(base).coef).max()
+
+
+def test_the_linear_part_has_the_same_bits_for_any_number_of_threads():
+    labels = np.arange(len(X) * 10) % 4
+    models = [small(n_jobs=n, max_iter=1).fit(X * 10, labels) for n in (1, 2, 3)]
+    assert same_linear(models[0], models[1])
+    assert same_linear(models[0], models[2])
+    assert {model.predict_proba(X_NEW * 60).tobytes() for model in models} == {
+        models[0].predict_proba(X_NEW * 60).tobytes()
+    }
+
+
+def test_the_linear_part_does_not_depend_on_random_state():
+    assert same_linear(small(max_iter=1).fit(X, Y), small(max_iter=1, random_state=1).fit(X, Y))
+
+
+def test_grid_search_over_the_linear_part():
+    grid = {"linear": [0, 0.5], "ngram_range": [(1, 1), (1, 2)], "char_ngram_range": [None, (3, 4)]}
+    search = GridSearchCV(small(max_iter=2), grid, cv=2).fit(X, Y)
+    assert len(search.cv_results_["params"]) == 8
+    copied = clone(search.best_estimator_)
+    assert {name: copied.get_params()[name] for name in grid} == search.best_params_
+
+
+def test_weights_in_the_linear_part():
+    labels = ["bad"] * 60 + ["good"] * 20
+    weight = np.where(np.array(labels) == "bad", 80 / 120, 80 / 40)
+    balanced = small(class_weight="balanced", max_iter=1).fit(X, labels)
+    assert same_linear(balanced, small(max_iter=1).fit(X, labels, sample_weight=weight))
+    assert not same_linear(balanced, small(max_iter=1).fit(X, labels))
+    by_class = small(class_weight={"bad": 3.0, "good": 1.0}, max_iter=1).fit(X, labels)
+    assert (linear_scores(by_class, [""]) - linear_scores(balanced, [""]))[0, 0] > 0
+
+
+def test_weight_zero_is_absence_from_the_linear_part():
+    # The words of the texts without weight come last in the vocabulary, so that ids stay equal.
+    texts, labels = [*X, "zebra crossing", "xylophone"], [*Y, "good", "bad"]
+    weighted = small(max_iter=1).fit(texts, labels, sample_weight=[1.0] * 80 + [0.0] * 2)
+    absent = small(max_iter=1).fit(X, Y)
+    np.testing.assert_allclose(
+        linear_scores(weighted, X_NEW), linear_scores(absent, X_NEW), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_partial_fit_keeps_the_linear_part_and_scores_new_words_as_unknown(fitted):
+    texts = [*X_NEW, "zebra", "the splendid zebra story"]
+    model = copy.deepcopy(fitted)
+    before = linear_scores(model, texts)
+    model.partial_fit(["zebra story"], ["good"])
+    assert "zebra" in model.vocabulary_
+    np.testing.assert_allclose(linear_scores(model, texts), before, rtol=1e-6, atol=1e-6)
+    assert len(linear_of(model).word_scores) == len(model.vocabulary_) + 1
+    assert len(linear_of(fitted).word_scores) == len(fitted.vocabulary_) + 1
+
+
+def test_partial_fit_from_the_start_has_no_linear_part():
+    model = small().partial_fit(X, Y, classes=["bad", "good"])
+    assert linear_of(model) is None
+    assert linear_of(model.partial_fit(X, Y)) is None
+    assert model.predict_proba(X).shape == (80, 2)
+
+
+def test_warm_start_fits_the_linear_part_anew():
+    model = small(warm_start=True, max_iter=1).fit(X, Y)
+    first = linear_of(model)
+    # With the labels turned only a new fit can be right.
+    turned = ["good" if label == "bad" else "bad" for label in Y]
+    model.fit([*X, "zebra"], [*turned, "good"])
+    assert linear_of(model) is not first
+    assert len(linear_of(model).word_scores) == len(model.vocabulary_) + 1
+    assert (linear_scores(model, X_NEW).argmax(axis=1) == (np.array(Y_NEW) == "bad")).all()
+    assert linear_of(model.set_params(linear=0).fit(X, Y)) is None
+
+
+def test_two_members_are_the_mean_of_two_networks():
+    model = small(n_members=2, max_iter=3, dropout=0.0, word_dropout=0.0, linear=0).fit(X, Y)
+    # The same random numbers in turn train the members one by one.
+    rng = np.random.RandomState(0)
+    alone = [small(max_iter=3, dropout=0.0, word_dropout=0.0, linear=0, random_state=rng) for _ in range(2)]
+    alone = [member.fit(X, Y) for member in alone]
+    logits = np.mean([network_logits(member, X_NEW) for member in alone], axis=0)
+    np.testing.assert_allclose(network_logits(model, X_NEW), logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        model.loss_curve_, np.mean([member.loss_curve_ for member in alone], axis=0), rtol=1e-6
+    )
+    assert model.embedding_.shape == (len(model.vocabulary_) + 1, 32)
+    assert model.transform(X_NEW).shape == (40, 32) == (40, len(model.get_feature_names_out()))
+    assert model.n_iter_ == 3
+
+
+def test_members_share_one_linear_part():
+    assert same_linear(small(n_members=2, max_iter=1).fit(X, Y), small(max_iter=1).fit(X, Y))
+
+
+def test_explanations_of_members_add_up():
+    model = small(n_members=2, max_iter=2).fit(X, Y)
+    for explanation in model.explain(X_NEW[:5]):
+        total = explanation.bias + sum(ngram.contributions for ngram in explanation.ngrams)
+        np.testing.assert_allclose(total, explanation.logits, rtol=1e-5, atol=1e-5)
+
+
+def test_members_cannot_be_trained_on(tmp_path):
+    model = small(n_members=2, max_iter=1, warm_start=True).fit(X, Y)
+    expected = model.predict_proba(X_NEW)
+    with pytest.raises(ValueError, match="n_members is 2, but warm_start goes on with one network"):
+        model.fit(X, Y)
+    with pytest.raises(ValueError, match="n_members is 2, but partial_fit goes on with one network"):
+        model.partial_fit(X, Y)
+    assert (model.predict_proba(X_NEW) == expected).all()
+    model.set_params(n_members=1)
+    model.save(tmp_path / "m.textcnn")
+    for either in (model, TextCNNClassifier.load(tmp_path / "m.textcnn")):
+        with pytest.raises(ValueError, match="the model has 2 networks, but partial_fit goes on with one"):
+            either.partial_fit(X, Y)
+        with pytest.raises(ValueError, match="the model has 2 networks, but warm_start goes on with one"):
+            either.fit(X, Y)
+        assert either.set_params(warm_start=False).fit(X, Y).n_members_ == 1
+        either.partial_fit(X, Y)
+    with pytest.raises(ValueError, match="n_members is 2"):
+        small(n_members=2).partial_fit(X, Y, classes=["bad", "good"])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"ngram_range": (0, 1)}, r"ngram_range is \(0, 1\)"),
+        ({"ngram_range": (3, 2)}, r"ngram_range is \(3, 2\)"),
+        ({"ngram_range": (1, 2.0)}, r"ngram_range is \(1, 2.0\)"),
+        ({"ngram_range": (1,)}, r"ngram_range is \(1,\)"),
+        ({"ngram_range": (1, 99)}, r"ngram_range is \(1, 99\)"),
+        ({"ngram_range": 3}, "'ngram_range' parameter"),
+        ({"ngram_range": None}, "'ngram_range' parameter"),
+        ({"ngram_range": "12"}, "'ngram_range' parameter"),
+        ({"char_ngram_range": (0, 5)}, r"char_ngram_range is \(0, 5\)"),
+        ({"char_ngram_range": ()}, r"char_ngram_range is \(\)"),
+        ({"char_ngram_range": 5}, "'char_ngram_range' parameter"),
+        ({"linear": 1}, "'linear' parameter"),
+        ({"linear": -0.1}, "'linear' parameter"),
+        ({"linear": float("nan")}, "'linear' parameter"),
+        ({"linear_C": 0}, "'linear_C' parameter"),
+        ({"n_members": 0}, "'n_members' parameter"),
+        ({"n_members": 1.5}, "'n_members' parameter"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_of_the_linear_part(params, message):
+    with pytest.raises(ValueError, match=message):
+        small(**params).fit(X, Y)
+    if message.startswith(("ngram", "char")):
+        with pytest.raises(ValueError, match=message):
+            small(**params).partial_fit(X, Y, classes=["bad", "good"])
+
+
+@pytest.mark.parametrize("linear_C", [1e-30, 1e30])
+def test_a_tiny_or_huge_C_gives_finite_probabilities(linear_C):
+    model = small(max_iter=1, linear_C=linear_C).fit(X, Y)
+    assert np.isfinite(model.predict_proba([*X, ""])).all()
+
+
+def test_a_linear_part_that_is_not_finite_is_told(monkeypatch):
+    monkeypatch.setattr("textcnn.nn.ngram_linear.SMOOTHING", np.nan)
+    with pytest.raises(ValueError, match="lower linear_C"):
+        small(max_iter=1).fit(X, Y)
+
+
+def test_validation_scores_are_those_of_the_mixed_model():
+    # Labels at random, so that network and linear part err on different texts.
+    labels = np.random.RandomState(0).randint(0, 3, 80)
+    val = np.random.RandomState(1).randint(0, 3, 40)
+    for share in (0.0, 0.3, 0.8):
+        model = small(linear=share, early_stopping=False, max_iter=2).fit(X, labels, X_val=X_NEW, y_val=val)
+        assert model.validation_scores_[-1] == model.score(X_NEW, val)
+
+
+def test_the_best_epoch_is_that_of_the_mixed_model():
+    model = small(linear=0.3, learning_rate_init=0.05).fit(X, Y, X_val=["", *X_NEW], y_val=["bad", *Y_NEW])
+    assert model.best_validation_score_ == model.score(["", *X_NEW], ["bad", *Y_NEW])
+
+
+def test_validation_scores_of_members_are_means():
+    labels = np.random.RandomState(0).randint(0, 2, 80)
+    options = {"early_stopping": False, "max_iter": 2, "dropout": 0.0, "word_dropout": 0.0}
+    both = small(n_members=2, **options).fit(X, labels, X_val=X_NEW, y_val=labels[:40])
+    rng = np.random.RandomState(0)
+    alone = [
+        small(random_state=rng, **options).fit(X, labels, X_val=X_NEW, y_val=labels[:40]) for _ in range(2)
+    ]
+    expected = np.mean([member.validation_scores_ for member in alone], axis=0)
+    np.testing.assert_allclose(both.validation_scores_, expected)
+
+
+def test_linear_parts_of_explanations_are_the_share_of_the_linear_part():
+    for share, labels in ((0.3, Y), (0.5, np.arange(80) % 3)):
+        model = small(linear=share, max_iter=2).fit([*X, ""], [*labels, labels[0]])
+        texts = [*X_NEW[:8], "", "zebra splendidly", "\ud800x play"]
+        for text, explanation in zip(texts, model.explain(texts), strict=True):
+            from_linear = sum(ngram.linear for ngram in explanation.ngrams)
+            bias = share * model.predictor_.linear.bias()
+            expected = share * linear_scores(model, [text])[0]
+            np.testing.assert_allclose(from_linear + bias, expected, rtol=1e-10, atol=1e-10)
+            total = explanation.bias + sum(ngram.contributions for ngram in explanation.ngrams)
+            np.testing.assert_allclose(total, explanation.logits, rtol=1e-5, atol=1e-5)
+            network = (1 - share) * network_logits(model, [text])[0]
+            np.testing.assert_allclose(explanation.logits, network + expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_a_linear_part_explanations_have_none_of_it():
+    explanation = small(linear=0, max_iter=2).fit(X, Y).explain(["the splendid play"])[0]
+    assert explanation.ngrams
+    assert all((ngram.linear == 0).all() for ngram in explanation.ngrams)
+
+
+def test_clones_and_copies_keep_the_linear_part(fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "m.joblib")
+    for twin in (
+        pickle.loads(pickle.dumps(fitted)),
+        joblib.load(tmp_path / "m.joblib"),
+        copy.deepcopy(fitted),
+    ):
+        assert same_linear(twin, fitted)
+        assert (twin.predict_proba(["zebra", ""]) == fitted.predict_proba(["zebra", ""])).all()
+    assert not hasattr(clone(fitted), "predictor_")
+
+
+def test_a_linear_part_over_characters():
+    model = small(analyzer="char", kernel_sizes=(4,), max_iter=1, ngram_range=(1, 6), char_ngram_range=(3, 5))
+    assert (linear_scores(model.fit(X, Y), X).argmax(axis=1) == (np.array(Y) == "good")).all()
+
+
+def test_a_linear_part_with_limits_of_the_vocabulary_and_empty_texts():
+    texts = ["", "play", *X, ""]
+    model = small(min_df=3, max_features=5, max_iter=1).fit(texts, ["bad", "good", *Y, "good"])
+    assert len(linear_of(model).word_scores) == 6
+    assert np.isfinite(model.predict_proba([*texts, "zebra"])).all()

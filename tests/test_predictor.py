@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from samples import reviews, same_bits
 
 import textcnn
 from textcnn import ModelFileError, TextCNNClassifier
-from textcnn.io import load_arrays, save_arrays
+from textcnn.io import encode_classes, load_arrays, save_arrays
 from textcnn.predictor import TOKENS_PER_PIECE, pieces
 
 X, Y = reviews()
@@ -182,6 +183,156 @@ def test_settings_that_make_no_sense_are_refused(path, tmp_path, change):
         textcnn.load(tmp_path / "m.textcnn")
 
 
+NEW_TEXTS = [*X, "", "splendidly zebra", "zebra"]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("char_ngram_range", [None, (2, 4)])
+def test_the_linear_part_survives_a_model_file(tmp_path, n_classes, char_ngram_range):
+    model = TextCNNClassifier(**PARAMS, char_ngram_range=char_ngram_range, linear=0.3, ngram_range=[1, 2])
+    model.fit(X, np.arange(80) % n_classes).save(tmp_path / "m.textcnn")
+    expected = model.predict_proba(NEW_TEXTS)
+    for loaded in (
+        textcnn.load(tmp_path / "m.textcnn"),
+        textcnn.load(tmp_path / "m.textcnn", mmap=True),
+        TextCNNClassifier.load(tmp_path / "m.textcnn"),
+        pickle.loads(pickle.dumps(textcnn.load(tmp_path / "m.textcnn", mmap=True))),
+    ):
+        assert (loaded.predict_proba(NEW_TEXTS) == expected).all()
+        logits = np.array([explanation.logits for explanation in loaded.explain(NEW_TEXTS)])
+        assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
+    params = TextCNNClassifier.load(tmp_path / "m.textcnn").get_params()
+    assert (params["ngram_range"], params["char_ngram_range"]) == ((1, 2), char_ngram_range)
+    assert params["linear"] == 0.3
+
+
+def test_a_model_without_a_linear_part_survives_a_model_file(path, tmp_path):
+    model = TextCNNClassifier(**PARAMS, linear=0).fit(X, Y)
+    model.save(tmp_path / "m.textcnn")
+    loaded = textcnn.load(tmp_path / "m.textcnn")
+    assert loaded.linear is None
+    assert (loaded.predict_proba(NEW_TEXTS) == model.predict_proba(NEW_TEXTS)).all()
+    # A file from before there were linear parts does not speak of them.
+    arrays, config = load_arrays(tmp_path / "m.textcnn")
+    del config["linear"]
+    save_arrays(tmp_path / "old.textcnn", arrays, config)
+    old = textcnn.load(tmp_path / "old.textcnn")
+    assert (old.predict_proba(NEW_TEXTS) == model.predict_proba(NEW_TEXTS)).all()
+
+
+def test_several_members_survive_a_model_file(tmp_path):
+    model = TextCNNClassifier(**PARAMS, n_members=2).fit(X, Y)
+    model.save(tmp_path / "m.textcnn")
+    loaded = TextCNNClassifier.load(tmp_path / "m.textcnn")
+    assert (loaded.predict_proba(NEW_TEXTS) == model.predict_proba(NEW_TEXTS)).all()
+    assert loaded.n_members == 2
+
+
+def with_nan(array):
+    array = array.copy()
+    array.flat[-1] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *[
+            (name, change)
+            for name in ("word_scores", "coef")
+            for change in (
+                lambda a: a[:-1],
+                lambda a: a[:0],
+                lambda a: a[:, 0],
+                lambda a: np.hstack([a, a]),
+                lambda a: a[:, :0],
+                lambda a: a.astype(np.float64),
+                lambda a: a.astype(np.int32),
+                with_nan,
+            )
+        ],
+        ("keys", lambda a: a[:-1]),
+        ("keys", lambda a: a[:0]),
+        ("keys", lambda a: a[:, np.newaxis]),
+        ("keys", lambda a: a[0]),
+        ("keys", lambda a: a.astype(np.float64)),
+        ("keys", lambda a: a.astype(np.int32)),
+        ("keys", lambda a: a.view(np.uint8)),
+        ("intercept", lambda a: a[:0]),
+        ("intercept", lambda a: np.append(a, a)),
+        ("intercept", lambda a: a[0]),
+        ("intercept", lambda a: a.astype(np.float32)),
+        ("intercept", lambda a: a * np.nan),
+        ("intercept", lambda a: a + np.inf),
+    ],
+)
+def test_arrays_of_the_linear_part_that_do_not_fit_are_refused(path, tmp_path, name, change):
+    arrays, config = load_arrays(path)
+    arrays[f"linear.{name}"] = change(arrays[f"linear.{name}"])
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    for load in (textcnn.load, TextCNNClassifier.load):
+        with pytest.raises(ModelFileError, match="no valid model file"):
+            load(tmp_path / "m.textcnn")
+
+
+@pytest.mark.parametrize("name", ["word_scores", "keys", "coef", "intercept"])
+def test_a_linear_part_that_lacks_an_array_is_refused(path, tmp_path, name):
+    arrays, config = load_arrays(path)
+    del arrays[f"linear.{name}"]
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    with pytest.raises(ModelFileError, match=name):
+        textcnn.load(tmp_path / "m.textcnn")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *[{"share": share} for share in (0.0, 1.0, -0.5, 2.0, 1, "0.5", None, [0.5], True)],
+        *[{"n_known": n_known} for n_known in (0, -1, 10**6, 2**70, 2.0, "2", None, True)],
+        *[
+            {name: value}
+            for name in ("ngram_range", "char_ngram_range")
+            for value in ([0, 1], [2, 1], [1, 21], [1], [1, 2, 3], [1.0, 2.0], ["1", "2"], "12", 3, {}, True)
+        ],
+        {"ngram_range": None},
+        {"ngram_range": [1, 2**70]},
+        *[{"linear": value} for value in (3, 0, "linear", [], {}, True, False, {"share": 0.5})],
+    ],
+    ids=str,
+)
+def test_settings_of_the_linear_part_that_make_no_sense_are_refused(path, tmp_path, change):
+    arrays, config = load_arrays(path)
+    config["linear"] = change.get("linear", {**config["linear"], **change})
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    with pytest.raises(ModelFileError, match="no valid model file"):
+        textcnn.load(tmp_path / "m.textcnn")
+
+
+def test_a_linear_part_beside_a_network_of_one_class_is_refused(path, tmp_path):
+    arrays, config = load_arrays(path)
+    arrays["weights"], arrays["bias"] = arrays["weights"][:1], arrays["bias"][:1]
+    config["classes"] = encode_classes(np.array(["good"]))
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    with pytest.raises(ModelFileError, match="two or more classes"):
+        textcnn.load(tmp_path / "m.textcnn")
+
+
+def test_any_keys_and_coefficients_are_safe(path, tmp_path):
+    # Keys that are all equal, or that all lead to one place of the index, are odd but no danger.
+    arrays, config = load_arrays(path)
+    n = len(arrays["linear.keys"])
+    for keys in (np.zeros(n, np.int64), np.arange(n) << 32, np.full(n, -1)):
+        arrays["linear.keys"] = keys.astype(np.int64)
+        save_arrays(tmp_path / "m.textcnn", arrays, config)
+        assert np.isfinite(textcnn.load(tmp_path / "m.textcnn").predict_proba(NEW_TEXTS)).all()
+
+
+def test_scores_do_not_depend_on_company(fitted):
+    together = fitted.predict_proba(NEW_TEXTS)
+    alone = np.concatenate([fitted.predict_proba([text]) for text in NEW_TEXTS])
+    assert (alone == together).all()
+
+
 def test_unknown_parameters_are_refused(path, tmp_path):
     arrays, config = load_arrays(path)
     config["params"]["colour"] = "red"
@@ -193,7 +344,10 @@ def test_unknown_parameters_are_refused(path, tmp_path):
 def test_prediction_starts_without_scikit_learn_and_scipy(path):
     code = (
         "import sys, textcnn\n"
-        f"print(textcnn.load({str(path)!r}).predict(['a splendid play'])[0])\n"
+        f"model = textcnn.load({str(path)!r})\n"
+        "assert model.linear is not None\n"
+        "print(model.predict(['a splendid play'])[0])\n"
+        "model.explain(['a zebra'])\n"
         "print(sorted({'sklearn', 'scipy', 'joblib', 'tqdm'} & set(sys.modules)))"
     )
     finished = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)

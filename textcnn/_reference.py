@@ -9,7 +9,8 @@ arithmetic is done in the dtype of the arguments and in that order. Everywhere e
 float64 and rounded once, at the end.
 
 Letters for the axes: n documents, t tokens of all documents, m distinct tokens, d embedding
-dimensions, f filters of one width, c classes, v rows of a parameter, r rows of its gradient.
+dimensions, f filters of one width, c classes, v rows of a parameter, r rows of its gradient, k columns
+of coefficients.
 """
 
 from collections.abc import Sequence
@@ -563,3 +564,258 @@ def distinct(ids: IntArray) -> tuple[IntArray, IntArray]:
     slot_of: dict[int, int] = {}
     slots = [slot_of.setdefault(int(token), len(slot_of)) for token in ids]
     return np.array(list(slot_of), np.int32), np.array(slots, np.int32)
+
+
+# N-grams
+
+# Where a kernel is a method of `NGramFeatures`, the function here takes the dense matrix `x` of
+# `count_features`, which has the arguments of that class.
+
+BEGIN_BYTE, END_BYTE = b"\xfe", b"\xff"
+"""Marks at the ends of a word."""
+
+
+def mixed(key: int, symbol: int) -> int:
+    """One step of the hash of n-grams: a key and the next symbol, modulo 2**64."""
+    key = ((key ^ symbol) * 0xD6E8FEB86659FD93) % 2**64
+    return key ^ (key >> 32)
+
+
+def finished(key: int) -> int:
+    """The last step: `fmix64` of MurmurHash3."""
+    key = ((key ^ (key >> 33)) * 0xFF51AFD7ED558CCD) % 2**64
+    key = ((key ^ (key >> 33)) * 0xC4CEB9FE1A85EC53) % 2**64
+    return key ^ (key >> 33)
+
+
+def ngrams(sequence: Sequence[Any], n: int) -> list[Sequence[Any]]:
+    """All n-grams of a sequence, from left to right."""
+    return [sequence[start : start + n] for start in range(len(sequence) - n + 1)]
+
+
+def gram_keys(
+    ids: IntArray, offsets: IntArray, lowest: int, highest: int
+) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+    """Keys of the n-grams of words of each text, order by order.
+
+    The symbols of a text are 0, then 2 more than each id, then 1. A key begins as the order times
+    0x9E3779B97F4A7C15, and takes in the symbols of the n-gram with `mixed` and `finished`.
+
+    Parameters
+    ----------
+    ids : int32 array of shape (t,)
+    offsets : intp array of shape (n + 1,)
+    lowest, highest : int
+        Orders, from 2.
+
+    Returns
+    -------
+    keys : uint64 array of shape (g,)
+    key_offsets : intp array of shape (n + 1,)
+    """
+    keys: list[int] = []
+    key_offsets = [0]
+    for i in range(len(offsets) - 1):
+        symbols = [0, *(int(x) + 2 for x in ids[offsets[i] : offsets[i + 1]]), 1]
+        for order in range(lowest, highest + 1):
+            for gram in ngrams(symbols, order):
+                key = order * 0x9E3779B97F4A7C15 % 2**64
+                for symbol in gram:
+                    key = mixed(key, symbol)
+                keys.append(finished(key))
+        key_offsets.append(len(keys))
+    return np.array(keys, np.uint64), np.array(key_offsets, np.intp)
+
+
+def subword_keys(
+    token_bytes: IntArray, offsets: IntArray, shortest: int, longest: int
+) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+    """Keys of the n-grams of characters of each word: of all starts in order, the short ones first.
+
+    The characters are those of the word and a mark at each end. A word of one character has no
+    n-grams, and no n-gram is the whole word with both marks. A key takes in the bytes one by one.
+
+    Parameters
+    ----------
+    token_bytes : uint8 array
+        Words in UTF-8 ("surrogatepass"), end to end.
+    offsets : int64 array of shape (w + 1,)
+    shortest, longest : int
+        Characters, from 1.
+
+    Returns
+    -------
+    keys : uint64 array of shape (s,)
+    key_offsets : intp array of shape (w + 1,)
+    """
+    keys: list[int] = []
+    key_offsets = [0]
+    for i in range(len(offsets) - 1):
+        word = token_bytes[offsets[i] : offsets[i + 1]].tobytes().decode("utf-8", "surrogatepass")
+        characters = [BEGIN_BYTE, *(c.encode("utf-8", "surrogatepass") for c in word), END_BYTE]
+        for start in range(len(characters) if len(word) > 1 else 0):
+            for length in range(shortest, min(longest, len(word) + 1) + 1):
+                if start + length <= len(characters):
+                    key = 0xA0761D6478BD642F
+                    for byte in b"".join(characters[start : start + length]):
+                        key = mixed(key, byte)
+                    keys.append(finished(key))
+        key_offsets.append(len(keys))
+    return np.array(keys, np.uint64), np.array(key_offsets, np.intp)
+
+
+def index_rows(index: IntArray, keys: IntArray) -> IntArray:
+    """Place of each key in `index`, the first of equal ones; -1 where it is not: int32."""
+    places: dict[int, int] = {}
+    for place, key in enumerate(index.tolist()):
+        places.setdefault(key, place)
+    return np.array([places.get(key, -1) for key in keys.tolist()], np.int32)
+
+
+def count_features(
+    ids: IntArray,
+    offsets: IntArray,
+    features: IntArray,
+    feature_offsets: IntArray,
+    grams: IntArray,
+    gram_offsets: IntArray,
+    n_features: int,
+) -> FloatArray:
+    """How often each text has each feature: float64 (n, n_features).
+
+    Parameters
+    ----------
+    ids : int32 array of shape (t,)
+    offsets : intp array of shape (n + 1,)
+    features : int32 array
+        Id w stands for ``features[feature_offsets[w]:feature_offsets[w + 1]]``.
+    feature_offsets : intp array of shape (n_ids + 1,)
+    grams : int32 array
+        More features of each text; -1 is none.
+    gram_offsets : intp array of shape (n + 1,)
+    n_features : int
+    """
+    counts = np.zeros((len(offsets) - 1, n_features))
+    for i in range(len(counts)):
+        for word in ids[offsets[i] : offsets[i + 1]]:
+            for feature in features[feature_offsets[word] : feature_offsets[word + 1]]:
+                counts[i, feature] += 1
+        for feature in grams[gram_offsets[i] : gram_offsets[i + 1]]:
+            if feature >= 0:
+                counts[i, feature] += 1
+    return counts
+
+
+def count_by_class(x: FloatArray, targets: IntArray, weights: FloatArray, n_classes: int) -> FloatArray:
+    """Weighted number of occurrences of each feature in the texts of each class: (n_features, c)."""
+    counts = np.zeros((x.shape[1], n_classes))
+    for row, target, weight in zip(x, targets, weights, strict=True):
+        counts[:, target] += weight * row
+    return counts
+
+
+def logistic_objective(x: FloatArray, y: FloatArray, cost: FloatArray, u: FloatArray) -> float:
+    """``|u|^2 / 2 + sum_i cost_i log(1 + exp(-y_i x_i'u))`` for y of -1 and 1."""
+    return float(u @ u / 2 + cost @ np.logaddexp(0, -y * (x @ u)))
+
+
+def logistic_gradient(x: FloatArray, y: FloatArray, cost: FloatArray, u: FloatArray) -> FloatArray:
+    """Gradient of `logistic_objective` with respect to u."""
+    p = np.exp(-np.logaddexp(0, y * (x @ u)))
+    return u - x.T @ (cost * y * p)
+
+
+def fit_logistic(
+    x: FloatArray, targets: IntArray, cost: FloatArray, positive: IntArray, scales: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Logistic regression of each class in `positive` against the rest, by Newton's method.
+
+    Column k minimises `logistic_objective` for the rows ``(r x_i, 1)``, r being column k of `scales`:
+    the bias is the last element of u and is penalised too. Each step is halved until the objective falls.
+
+    Parameters
+    ----------
+    x : array of shape (n, n_features)
+    targets : intp array of shape (n,)
+    cost : array of shape (n,)
+    positive : intp array of shape (k,)
+    scales : array of shape (n_features, k)
+
+    Returns
+    -------
+    coef : array of shape (n_features, k)
+        ``r u``, the coefficients of x as it is.
+    intercept : array of shape (k,)
+    """
+    coef, intercept = np.zeros(scales.shape), np.zeros(len(positive))
+    for k, number in enumerate(positive):
+        r = scales[:, k].astype(float)
+        rows = np.hstack([x * r, np.ones((len(x), 1))])
+        y = np.where(targets == number, 1.0, -1.0)
+        u = np.zeros(rows.shape[1])
+        for _ in range(200):
+            gradient = logistic_gradient(rows, y, cost, u)
+            margin = y * (rows @ u)
+            curvature = cost * np.exp(-np.logaddexp(0, margin) - np.logaddexp(0, -margin))
+            hessian = np.eye(len(u)) + rows.T @ (curvature[:, np.newaxis] * rows)
+            step = np.linalg.solve(hessian, gradient)
+            before, size = logistic_objective(rows, y, cost, u), 1.0
+            while size > 1e-9 and logistic_objective(rows, y, cost, u - size * step) > before:
+                size /= 2
+            u = u - size * step
+            if np.abs(step).max() < 1e-10 * max(1.0, np.abs(u).max()):
+                break  # convergence is quadratic: the next step would be below the rounding
+        coef[:, k], intercept[k] = r * u[:-1], u[-1]
+    return coef, intercept
+
+
+def subword_scores(
+    token_bytes: IntArray,
+    offsets: IntArray,
+    shortest: int,
+    longest: int,
+    index: IntArray,
+    coef: FloatArray,
+) -> FloatArray:
+    """Sum of the coefficients of the n-grams of characters of each word: float64 (w, k).
+
+    Row i of `coef` belongs to key i of `index`; see `subword_keys` for the rest.
+    """
+    keys, key_offsets = subword_keys(token_bytes, offsets, shortest, longest)
+    rows = index_rows(index, keys)
+    out = np.zeros((len(offsets) - 1, coef.shape[1]))
+    for i in range(len(out)):
+        for row in rows[key_offsets[i] : key_offsets[i + 1]]:
+            if row >= 0:
+                out[i] += coef[row]
+    return out
+
+
+def text_scores(
+    ids: IntArray,
+    offsets: IntArray,
+    word_scores: FloatArray,
+    unknown: FloatArray,
+    lowest: int,
+    highest: int,
+    index: IntArray,
+    coef: FloatArray,
+) -> FloatArray:
+    """Sum of the scores of the words and of the n-grams of words of each text: float64 (n, k).
+
+    An unknown word, of id 0, has row 0 of `word_scores` and the next row of `unknown`.
+    """
+    keys, key_offsets = gram_keys(ids, offsets, lowest, highest)
+    rows = index_rows(index, keys)
+    out = np.zeros((len(offsets) - 1, coef.shape[1]))
+    next_unknown = 0
+    for i in range(len(out)):
+        for word in ids[offsets[i] : offsets[i + 1]]:
+            out[i] += word_scores[word]
+            if word == 0:
+                out[i] += unknown[next_unknown]
+                next_unknown += 1
+        for row in rows[key_offsets[i] : key_offsets[i + 1]]:
+            if row >= 0:
+                out[i] += coef[row]
+    return out

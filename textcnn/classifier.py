@@ -157,6 +157,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         With several members their embeddings stand side by side.
     n_iter_ : int
         Epochs of the last fit, the most of any member.
+    n_members_ : int
+        Networks of the model: `n_members`, or fewer after Ctrl-C.
     loss_ : float
         Mean training loss of the network in the last epoch.
     loss_curve_ : list of float
@@ -414,6 +416,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if not first_call and self.predictor_.linear is not None:
             model.linear = self.predictor_.linear.extended(model.vocabulary)
         history = self._train(model, trainer, Examples(model.ids, model.offsets, targets, weight), None)
+        self.n_members_ = 1
         self._partial_trainer = trainer
         self._set_fitted(model, all_classes, history)
         return self
@@ -443,6 +446,11 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if self.n_members > 1:
             raise ValueError(
                 f"n_members is {self.n_members}, but {what} goes on with one network; set n_members=1"
+            )
+        if getattr(self, "n_members_", 1) > 1:
+            raise ValueError(
+                f"the model has {self.n_members_} networks, but {what} goes on with one; fit anew with "
+                "n_members=1"
             )
 
     def _resolved_mode(self) -> str:
@@ -611,6 +619,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             histories.append(self._train(model, trainer, examples, validation))
             if histories[-1].interrupted:
                 break
+        self.n_members_ = len(networks)
         model.network = side_by_side(networks)
         return mean_history(histories)
 
@@ -781,6 +790,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         fitted = {
             "n_iter": self._fitted() and self.n_iter_,
+            "n_members": getattr(self, "n_members_", 1),
             "loss_curve": self.loss_curve_,
             "validation_scores": self.validation_scores_,
         }
@@ -816,6 +826,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             classifier = cls(**_params_from_json(params))
             classifier._validate_params()
             classifier.n_iter_ = int(fitted["n_iter"])
+            classifier.n_members_ = int(fitted.get("n_members", 1))
             classifier.loss_curve_ = list(fitted["loss_curve"])
             classifier.validation_scores_ = fitted["validation_scores"]
         except (TypeError, ValueError, KeyError) as error:

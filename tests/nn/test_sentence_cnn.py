@@ -5,8 +5,8 @@ import pytest
 
 from textcnn.nn.layers import ConvLayout
 from textcnn.nn.optimizers import SGD, Adadelta, Adam, Gradient, clip_scale
-from textcnn.nn.sentence_cnn import SentenceCNN
-from textcnn.nn.training import Examples, Trainer, TrainingOptions
+from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
+from textcnn.nn.training import Examples, History, Trainer, TrainingOptions, mean_history
 
 IDS = np.array([1, 2, 3, 4, 2, 5, 1, 6, 3], np.int32)
 OFFSETS = np.array([0, 4, 4, 5, 9], np.intp)
@@ -14,9 +14,9 @@ TARGETS = np.array([0, 2, 1, 0], np.intp)
 WEIGHT = np.array([0.1, 0.2, 0.3, 0.4])
 
 
-def network(padding="full", n_frozen=0, dtype=np.float64, kernel_sizes=(1, 3)):
+def network(padding="full", n_frozen=0, dtype=np.float64, kernel_sizes=(1, 3), seed=0):
     """A small network with weights so large that hardly anything is near a tie or a corner."""
-    rng = np.random.RandomState(0)
+    rng = np.random.RandomState(seed)
     layout = ConvLayout(kernel_sizes, 5, padding)
     arrays = {
         "embedding": rng.normal(size=(8, 6)),
@@ -204,3 +204,36 @@ def test_a_batch_without_weight_is_skipped():
     run = trainer()
     run.fit(Examples(IDS, OFFSETS, TARGETS, weight))
     assert run.n_steps == 1
+
+
+@pytest.mark.parametrize("padding", ["full", "same", "valid"])
+@pytest.mark.parametrize("n", [2, 3])
+def test_networks_side_by_side_give_the_mean_of_their_logits(padding, n):
+    networks = [
+        network(padding, dtype=np.float32, kernel_sizes=(2, 1, 3), n_frozen=seed, seed=seed)
+        for seed in range(n)
+    ]
+    logits = [member.logits(IDS, OFFSETS, 1).copy() for member in networks]
+    together = side_by_side(networks)
+    np.testing.assert_allclose(together.logits(IDS, OFFSETS, 1), np.mean(logits, axis=0), atol=1e-4)
+    assert together.embedding.shape == (8, 6 * n)
+    assert together.layout.n_filters == 5 * n
+    assert together.n_frozen == 0
+    assert all(getattr(together, name).dtype == np.float32 for name in together.ARRAYS)
+
+
+def test_one_network_by_its_side_is_itself():
+    alone = network()
+    assert side_by_side([alone]) is alone
+
+
+def test_mean_history():
+    one = History([3.0, 1.0], [0.5, 0.7], 2, converged=True)
+    two = History([1.0, 2.0, 5.0], [0.1, 0.9, 0.3], 3, converged=True)
+    mean = mean_history([one, two])
+    assert mean.loss_curve == [2.0, 1.5, 5.0]
+    np.testing.assert_allclose(mean.validation_scores, [0.3, 0.8, 0.3])
+    assert (mean.n_epochs, mean.converged, mean.interrupted) == (3, True, False)
+    assert mean_history([one]) is one
+    stopped = mean_history([one, History([], [], 0, interrupted=True)])
+    assert stopped == History([3.0, 1.0], [0.5, 0.7], 2, interrupted=True, converged=False)

@@ -196,6 +196,71 @@ def test_spans_of_a_callable_that_changes_tokens():
     assert vocabulary.spans("Dogs DOGS") == [(0, 3), (5, 8), (8, 8)]
 
 
+# Unknown words
+
+
+def unknown_of(vocabulary, texts, n_threads=1):
+    """The unknown words of `encode_with_unknown`, after a look at its other results."""
+    ids, offsets, unknown = vocabulary.encode_with_unknown(texts, n_threads)
+    expected, expected_offsets = vocabulary.encode(texts)
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_array_equal(offsets, expected_offsets)
+    assert ids.dtype == np.int32
+    assert offsets.dtype == np.intp
+    assert unknown.bytes.dtype == np.uint8
+    assert unknown.offsets.dtype == np.int64
+    assert len(unknown) == int((ids == 0).sum())
+    assert unknown.offsets[0] == 0
+    assert unknown.offsets[-1] == len(unknown.bytes)
+    return [
+        unknown.bytes[start:end].tobytes().decode("utf-8", "surrogatepass")
+        for start, end in pairwise(unknown.offsets)
+    ]
+
+
+@given(texts=texts_of_any_kind, known=st.lists(st.sampled_from(["a", "b", "ab", "中", ""]), unique=True))
+@settings(max_examples=100, deadline=None)
+def test_unknown_words_are_the_tokens_of_id_0(texts, known):
+    vocabulary = Vocabulary(known)
+    tokens = [token for text in texts for token in vocabulary.tokens(text)]
+    assert unknown_of(vocabulary, texts) == [token for token in tokens if token not in known]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_unknown_words_of_many_pieces_keep_their_order(n_threads):
+    texts = words_of_many_widths(3000)
+    assert sum(map(len, texts)) > 2**18  # several pieces of 2**16 characters
+    tokens = [token for text in texts for token in WordAnalyzer().tokens(text)]
+    known = sorted(set(tokens))[::2]
+    vocabulary = Vocabulary(known)
+    assert unknown_of(vocabulary, texts, n_threads) == [token for token in tokens if not vocabulary[token]]
+    # Pieces without any unknown word in between, and pieces of nothing else.
+    texts = [" ".join(known)] * 20 + ["zzz yyy " * 20_000, "", " ".join(known), "xxx"]
+    assert unknown_of(vocabulary, texts, n_threads) == ["zzz", "yyy"] * 20_000 + ["xxx"]
+
+
+def test_unknown_words_of_other_analyzers():
+    words = Vocabulary(["b"], analyzer=str.split, lowercase=False)
+    assert unknown_of(words, ["A b  c!", ["A b", "b", ""]]) == ["A", "c!", "A b", ""]
+    characters = Vocabulary(["a"], analyzer="char")
+    assert unknown_of(characters, ["aB\U0001f600a"]) == ["b", "\U0001f600"]
+
+
+def test_no_unknown_words():
+    for texts in ([], [""], ["a b"], [["a"], []]):
+        assert unknown_of(Vocabulary(["a", "b"]), texts) == []
+    assert unknown_of(Vocabulary(), ["The end"]) == ["the", "end"]
+
+
+def test_unknown_words_of_what_is_no_text():
+    with pytest.raises(TypeError, match=r"X\[1\] is None"):
+        Vocabulary(["a"]).encode_with_unknown(["b", None])
+    with pytest.raises(ValueError, match="single str"):
+        Vocabulary(["a"]).encode_with_unknown("b")
+    with pytest.raises(ValueError, match="n_threads"):
+        Vocabulary(["a"]).encode_with_unknown(["b"], 0)
+
+
 # Looking up and extending
 
 

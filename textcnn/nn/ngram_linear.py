@@ -80,6 +80,8 @@ class NGramLinear:
         Lengths of the n-grams of characters.
     share : float
         Weight of the scores in the logits; the network has the rest of 1.
+    n_known : int
+        Words of this id and above came after training: n-grams of words take them for unknown.
     """
 
     word_scores: np.ndarray
@@ -89,6 +91,7 @@ class NGramLinear:
     ngram_range: tuple[int, int]
     char_ngram_range: tuple[int, int] | None
     share: float
+    n_known: int
     _index: NGramIndex = field(init=False, repr=False)
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("word_scores", "keys", "coef", "intercept")
@@ -156,6 +159,7 @@ class NGramLinear:
             ngram_range=options.ngram_range,
             char_ngram_range=options.char_ngram_range,
             share=options.share,
+            n_known=n_ids,
         )
         linear.word_scores[1:] += linear._subword_scores(_words(vocabulary), n_threads)
         return linear
@@ -173,6 +177,7 @@ class NGramLinear:
             ngram_range=self.ngram_range,
             char_ngram_range=self.char_ngram_range,
             share=self.share,
+            n_known=self.n_known,
         )
 
     @property
@@ -194,9 +199,10 @@ class NGramLinear:
         n_threads : int
         """
         out = np.empty((len(offsets) - 1, self.coef.shape[1]))
+        ids, unknown_scores = self._as_in_training(ids, self._subword_scores(unknown, n_threads))
         text_scores(
-            ids, offsets, self.word_scores, self._subword_scores(unknown, n_threads), *self.orders,
-            self._index, self.coef, out, n_threads,
+            ids, offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef, out,
+            n_threads,
         )  # fmt: skip
         return self._by_class(out + self.intercept)
 
@@ -217,8 +223,9 @@ class NGramLinear:
         list of Term
             N-grams with the mark before or behind the text are cut to the tokens.
         """
+        ids, unknown_scores = self._as_in_training(ids, self._subword_scores(unknown, 1))
         scores = self.word_scores[ids].astype(np.float64)
-        scores[ids == 0] += self._subword_scores(unknown, 1)
+        scores[ids == 0] += unknown_scores
         n = len(ids)
         terms = [Term(place, place + 1, row) for place, row in enumerate(self._by_class(scores))]
         keys, _ = gram_keys(ids, np.array([0, n], np.intp), *self.orders)
@@ -231,6 +238,17 @@ class NGramLinear:
         known = np.flatnonzero(rows >= 0)
         by_class = self._by_class(self.coef[rows[known]].astype(np.float64))
         return terms + [Term(*places[i], row) for i, row in zip(known, by_class, strict=True)]
+
+    def _as_in_training(self, ids: np.ndarray, unknown_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same with the words that came after training among the unknown ones."""
+        late = ids >= self.n_known
+        if not late.any():
+            return ids, unknown_scores
+        old_ids = np.where(late, np.int32(0), ids)
+        unknown_ids = ids[old_ids == 0]
+        scores = self.word_scores[unknown_ids].astype(np.float64) - self.word_scores[0]
+        scores[unknown_ids == 0] = unknown_scores
+        return old_ids, scores
 
     def _subword_scores(self, words: UnknownWords, n_threads: int) -> np.ndarray:
         """Sum of the coefficients of the n-grams of characters of each word, float64 (n_words, n_columns)."""
@@ -267,6 +285,7 @@ class NGramLinear:
         lengths = self.char_ngram_range
         return {
             "share": self.share,
+            "n_known": self.n_known,
             "ngram_range": list(self.ngram_range),
             "char_ngram_range": None if lengths is None else list(lengths),
         }
@@ -276,6 +295,8 @@ class NGramLinear:
         cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_classes: int
     ) -> NGramLinear:
         """The classifier of `to_arrays` and `config`; raises ValueError if they do not fit together."""
+        if n_classes < 2:
+            raise ValueError(f"a linear part needs two or more classes, not {n_classes}")
         n_columns = 1 if n_classes == 2 else n_classes
         n_ngrams = len(arrays["keys"])
         expected = {
@@ -292,12 +313,16 @@ class NGramLinear:
                 )
         if not (isinstance(config["share"], float) and 0 < config["share"] < 1):
             raise ValueError(f"the linear part has the share {config['share']!r}")
+        n_known = config["n_known"]
+        if type(n_known) is not int or not 1 <= n_known <= n_ids:
+            raise ValueError(f"the linear part knows {n_known!r} of {n_ids} ids")
         lengths = config["char_ngram_range"]
         return cls(
             **{**arrays, "keys": arrays["keys"].view(np.uint64)},
             ngram_range=checked_range(config["ngram_range"], "ngram_range"),
             char_ngram_range=None if lengths is None else checked_range(lengths, "char_ngram_range"),
             share=config["share"],
+            n_known=n_known,
         )
 
     def is_finite(self) -> bool:
@@ -421,13 +446,15 @@ def _log_ratios(counts: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """Naive-Bayes log-count ratio of each feature for each class against the rest, float32.
 
     ``r = log((p / |p|) / (q / |q|))`` with p and q the smoothed counts of the features inside and
-    outside of the class: Wang & Manning (2012), section 2.1.
+    outside of the class: Wang & Manning (2012), section 2.1. Features that no text has, or only texts of
+    weight zero, take no part.
     """
     total = counts.sum(axis=1, dtype=np.float64)
-    ratios = np.empty((len(counts), len(positive)), np.float32)
+    seen = total > 0
+    ratios = np.zeros((len(counts), len(positive)), np.float32)
     for column, number in enumerate(positive):
-        inside = counts[:, number].astype(np.float64)
-        outside = total - inside + SMOOTHING
+        inside = counts[seen, number].astype(np.float64)
+        outside = total[seen] - inside + SMOOTHING
         inside += SMOOTHING
-        ratios[:, column] = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+        ratios[seen, column] = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
     return ratios

@@ -7,8 +7,9 @@ Features of a text, each with the number of its occurrences as value:
 - the n-grams of characters inside each word, with marks at its ends. They depend on the word alone,
   so each word has one list of features: itself and its n-grams of characters.
 
-N-grams are known by 64-bit keys, which `NGramIndex` turns into rows. Two n-grams of one key would share
-a row: with a million n-grams the chance that any two do is 1 in 37 million.
+N-grams are known by 64-bit keys, which `NGramIndex` turns into rows. It compares the upper half of a key,
+and the lower half only by where it leads in the table, so two n-grams can share a row: of a million the
+chance that any two do is about 1 in 10,000, and a strange one is taken for one of them once in billions.
 
 Names: k columns of coefficients, one for each one-vs-rest problem.
 """
@@ -80,8 +81,7 @@ def gram_keys(
     cdef Py_ssize_t[::1] key_offsets
     cdef uint64_t[::1] keys
     check_batch(ids, offsets)
-    if lowest < 2:
-        raise ValueError(f"n-grams of words have an order of at least 2, not {lowest}")
+    check_lowest(lowest)
     columns = np.zeros(n_texts + 1, np.intp)
     key_offsets = columns
     for i in range(n_texts):
@@ -101,6 +101,12 @@ def gram_keys(
                     keys[place] = gram_key(first, n, s, order)
                     place += 1
     return result, columns
+
+
+cdef int check_lowest(int lowest) except -1:
+    if lowest < 2:
+        raise ValueError(f"n-grams of words have an order of at least 2, not {lowest}")
+    return 0
 
 
 cdef int check_batch(const int32_t[::1] ids, const Py_ssize_t[::1] offsets) except -1:
@@ -189,6 +195,7 @@ def subword_keys(
     cdef Py_ssize_t[::1] key_offsets
     cdef uint64_t[::1] keys
     check_words(token_bytes, offsets)
+    check_shortest(shortest)
     columns = np.zeros(n_words + 1, np.intp)
     key_offsets = columns
     for i in range(n_words):
@@ -202,6 +209,12 @@ def subword_keys(
             word = word_at(&token_bytes[0], offsets[i], offsets[i + 1])
             put_subwords(&word, shortest, longest, &keys[key_offsets[i]])
     return result, columns
+
+
+cdef int check_shortest(int shortest) except -1:
+    if shortest < 1:
+        raise ValueError(f"n-grams of characters have at least 1 character, not {shortest}")
+    return 0
 
 
 cdef int check_words(const uint8_t[::1] token_bytes, const int64_t[::1] offsets) except -1:
@@ -360,24 +373,26 @@ cdef inline void shuffle(int32_t* order, Py_ssize_t n, uint64_t* state) noexcept
         order[i], order[j] = order[j], order[i]
 
 
-cdef inline double minimum_on_line(
-    double alpha,               # IN   the variable as it is, in (0, cost)
+cdef inline void minimise_on_line(
+    double* alpha,              # IN/OUT  the variable, in (0, cost)
+    double* rest,               # IN/OUT  cost - alpha: where alpha is nearly the cost, only this is exact
     double cost,                # IN
-    double curvature,           # IN   squared norm of the text
-    double margin,              # IN   y w'x
+    double curvature,           # IN      squared norm of the text
+    double margin,              # IN      y w'x
     double tolerance,           # IN
-    double* slope,              # OUT  absolute derivative at the start
-    Py_ssize_t* n_steps,        # OUT  increased by the number of Newton steps
+    double* slope,              # OUT     absolute derivative at the start
+    Py_ssize_t* n_steps,        # OUT     increased by the number of Newton steps
 ) noexcept nogil:
-    """The alpha at which the dual, as a function of this variable alone, is smallest.
+    """Move to the alpha at which the dual, as a function of this variable alone, is smallest.
 
     Newton's method on the derivative ``a (z - alpha) +- margin + log(z / (cost - z))``, for z = alpha or
     z = cost - alpha, whichever leads towards 0: Yu, Huang & Lin (2011), algorithm 4.
     """
-    cdef bint mirrored = 0.5 * curvature * (cost - 2.0 * alpha) + margin < 0.0
-    cdef double start = cost - alpha if mirrored else alpha
+    cdef bint mirrored = 0.5 * curvature * (rest[0] - alpha[0]) + margin < 0.0
+    cdef double start = rest[0] if mirrored else alpha[0]
     cdef double linear = -margin if mirrored else margin
-    cdef double z = start, derivative, proposed
+    cdef double least = 1e-300 * cost  # where z / cost is 0 the logarithm has no use
+    cdef double z = max(start, least), derivative, proposed
     cdef int _
     if cost - z < 0.5 * cost:
         z *= 0.1
@@ -387,10 +402,13 @@ cdef inline double minimum_on_line(
         if fabs(derivative) < tolerance:
             break
         proposed = z - derivative / (curvature + cost / ((cost - z) * z))
-        z = proposed if proposed > 0.0 else 0.1 * z
+        z = max(proposed if proposed > 0.0 else 0.1 * z, least)
         derivative = curvature * (z - start) + linear + log(z / (cost - z))
         n_steps[0] += 1
-    return cost - z if mirrored else z
+    if mirrored:
+        rest[0], alpha[0] = z, cost - z
+    else:
+        alpha[0], rest[0] = z, cost - z
 
 
 cdef struct Problem:
@@ -408,6 +426,7 @@ cdef struct Problem:
 cdef struct Work:
     Weight* weights             # (n_features,)
     double* alpha               # (n,)
+    double* rest                # (n,) cost - alpha
     double* norms               # (n,)
     int32_t* order              # (n,)
 
@@ -415,14 +434,19 @@ cdef struct Work:
 cdef bint take_memory(Work* work, Py_ssize_t n_features, Py_ssize_t n_texts) noexcept nogil:
     work.weights = <Weight*> calloc(n_features + 1, sizeof(Weight))
     work.alpha = <double*> malloc((n_texts + 1) * sizeof(double))
+    work.rest = <double*> malloc((n_texts + 1) * sizeof(double))
     work.norms = <double*> malloc((n_texts + 1) * sizeof(double))
     work.order = <int32_t*> malloc((n_texts + 1) * sizeof(int32_t))
-    return not (work.weights == NULL or work.alpha == NULL or work.norms == NULL or work.order == NULL)
+    return not (
+        work.weights == NULL or work.alpha == NULL or work.rest == NULL or work.norms == NULL
+        or work.order == NULL
+    )
 
 
 cdef void give_back(Work* work) noexcept nogil:
     free(work.weights)
     free(work.alpha)
+    free(work.rest)
     free(work.norms)
     free(work.order)
 
@@ -434,7 +458,7 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
     """
     cdef Py_ssize_t i, k, n_steps, n = 0
     cdef uint64_t state = problem.seed | 1
-    cdef double cost, y, alpha, moved, slope = 0.0, steepest
+    cdef double y, before, moved, slope = 0.0, steepest
     cdef double tolerance = 0.01
     cdef int n_passes = 0
     intercept[0] = 0.0
@@ -448,6 +472,7 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
         y = 1.0 if problem.targets[i] == problem.positive else -1.0
         # Small beside the solution of a text that is well on its side, as in the paper.
         work.alpha[i] = min(0.001 * problem.cost[i], 1e-8)
+        work.rest[i] = problem.cost[i] - work.alpha[i]
         add(texts, i, y * work.alpha[i], work.weights)
         intercept[0] += y * work.alpha[i]
     while n_passes < problem.max_iter:
@@ -457,16 +482,15 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
         shuffle(work.order, n, &state)
         for k in range(n):
             i = work.order[k]
-            cost = problem.cost[i]
             y = 1.0 if problem.targets[i] == problem.positive else -1.0
-            alpha = minimum_on_line(
-                work.alpha[i], cost, work.norms[i],
+            before = work.alpha[i]
+            minimise_on_line(
+                &work.alpha[i], &work.rest[i], problem.cost[i], work.norms[i],
                 y * (dot(texts, i, work.weights) + intercept[0]), tolerance, &slope, &n_steps,
             )
             steepest = max(steepest, slope)
-            moved = alpha - work.alpha[i]
+            moved = work.alpha[i] - before
             if moved != 0.0:
-                work.alpha[i] = alpha
                 add(texts, i, y * moved, work.weights)
                 intercept[0] += y * moved
         if steepest < problem.tolerance:
@@ -667,24 +691,23 @@ def subword_scores(
 ):
     """Sum of the coefficients of the n-grams of characters of each word."""
     cdef Py_ssize_t i, n_words = offsets.shape[0] - 1
-    cdef uint8_t enough = 1
+    cdef Py_ssize_t n_failed = 0  # a reduction: the assignment of a thread alone would be lost
     check_words(token_bytes, offsets)
+    check_shortest(shortest)
     check_coef(index, coef, out, n_words)
     if n_threads > 1 and n_words > TOKENS_PER_TEAM:
         for i in prange(n_words, nogil=True, num_threads=n_threads, schedule="static"):
-            if not score_word(
+            n_failed += not score_word(
                 &token_bytes[0] if token_bytes.shape[0] else NULL,
                 offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i],
-            ):
-                enough = 0
+            )
     else:
         for i in range(n_words):
-            if not score_word(
+            n_failed += not score_word(
                 &token_bytes[0] if token_bytes.shape[0] else NULL,
                 offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i],
-            ):
-                enough = 0
-    if not enough:
+            )
+    if n_failed:
         raise MemoryError
 
 
@@ -737,6 +760,7 @@ def text_scores(
     cdef Py_ssize_t i, t, n_unknown = 0, n_texts = offsets.shape[0] - 1
     cdef Py_ssize_t[::1] first_unknown
     check_batch(ids, offsets)
+    check_lowest(lowest)
     check_coef(index, coef, out, n_texts)
     check_range(ids, 0, word_scores.shape[0], "id")
     if word_scores.shape[1] != coef.shape[1] or unknown.shape[1] != coef.shape[1]:

@@ -1,0 +1,692 @@
+"""N-grams: keys, index, the solver of logistic regression, scores."""
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import pytest
+from checks import THREADS, assert_close, assert_same_bits, garbage, read_only
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import optimize, special
+from sklearn.linear_model import LogisticRegression
+from strategies import generators, pack, packed_batches, text_lengths
+
+from textcnn import _reference as reference
+from textcnn._kernels import _ngrams
+from textcnn._kernels._ngrams import NGramFeatures, NGramIndex
+
+# Characters of one to four bytes, and lone surrogates.
+CHARACTERS = "abcxyz'\xe9\xdf\u4e2d\uffff\U0001f600\U0010ffff\ud800\udfff\0"
+words = st.lists(st.text(CHARACTERS, max_size=8), max_size=8)
+orders = st.tuples(st.integers(2, 6), st.integers(1, 7))
+lengths_of_subwords = st.tuples(st.integers(1, 6), st.integers(1, 20))
+
+
+def packed_words(words):
+    """Words in UTF-8, end to end, and their offsets."""
+    encoded = [word.encode("utf-8", "surrogatepass") for word in words]
+    offsets = np.concatenate([[0], np.cumsum([len(word) for word in encoded])]).astype(np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+
+
+def assert_equal_keys(actual, expected):
+    for array, wanted, dtype in zip(actual, expected, (np.uint64, np.intp), strict=True):
+        assert array.dtype == dtype
+        assert_array_equal(array, wanted)
+
+
+# Keys
+
+
+@given(batch=packed_batches(max_tokens=6), orders=orders)
+def test_gram_keys_equal_the_reference(batch, orders):
+    expected = reference.gram_keys(batch.ids, batch.offsets, *orders)
+    assert_equal_keys(_ngrams.gram_keys(batch.ids, batch.offsets, *orders), expected)
+
+
+def test_gram_keys_of_the_largest_ids_and_the_highest_order():
+    ids, offsets = np.array([2**31 - 1, 0, 2**31 - 2], np.int32), np.array([0, 0, 3, 3], np.intp)
+    expected = reference.gram_keys(ids, offsets, 2, 20)
+    assert_equal_keys(_ngrams.gram_keys(read_only(ids), read_only(offsets), 2, 20), expected)
+
+
+@given(words=words, lengths=lengths_of_subwords)
+def test_subword_keys_equal_the_reference(words, lengths):
+    packed = packed_words(words)
+    assert_equal_keys(_ngrams.subword_keys(*packed, *lengths), reference.subword_keys(*packed, *lengths))
+
+
+def test_subwords_of_a_word_worked_out_by_hand():
+    # "né": the marks and both characters, and of them all pairs and triples, but never all four.
+    keys, offsets = _ngrams.subword_keys(*packed_words(["n\xe9"]), 2, 4)
+    spelled = [b"\xfen", b"\xfen\xc3\xa9", b"n\xc3\xa9", b"n\xc3\xa9\xff", b"\xc3\xa9\xff"]
+    expected = []
+    for gram in spelled:
+        key = 0xA0761D6478BD642F
+        for byte in gram:
+            key = reference.mixed(key, byte)
+        expected.append(reference.finished(key))
+    assert keys.tolist() == expected
+    assert offsets.tolist() == [0, 5]
+
+
+def test_words_of_one_character_have_no_subwords():
+    keys, offsets = _ngrams.subword_keys(*packed_words(["a", "", "\U0001f600", "\ud800"]), 1, 20)
+    assert len(keys) == 0
+    assert offsets.tolist() == [0] * 5
+
+
+GOLDEN_GRAMS = [
+    "95c7a37c6fb4707c",
+    "284d2814dd63baa2",
+    "b1181fb21f44a17b",
+    "33f53c5ae105840b",
+    "316eb78322e2ae80",
+    "78e139598b3e52e5",
+    "f04884a0f8ec6b1b",
+]
+GOLDEN_SUBWORDS = [
+    "88dad05d867dc95c",
+    "954b5bcd398d5a73",
+    "37bb290bc9e8fedd",
+    "f77ea2510344d5aa",
+    "091576902c4e4b72",
+    "26dc1e4437f5b91f",
+    "84fd6b44ce4b2edc",
+    "93c55916e167dd01",
+    "6f10b041bab8ee44",
+]
+
+
+def test_keys_are_those_of_saved_models():
+    # Model files hold keys: another hash would make them useless without any error.
+    ids, offsets = np.array([1, 0, 7], np.int32), np.array([0, 3], np.intp)
+    grams, _ = _ngrams.gram_keys(ids, offsets, 2, 3)
+    assert [f"{key:016x}" for key in grams.tolist()] == GOLDEN_GRAMS
+    subwords, _ = _ngrams.subword_keys(*packed_words(["caf\xe9"]), 3, 5)
+    assert [f"{key:016x}" for key in subwords.tolist()] == GOLDEN_SUBWORDS
+
+
+@pytest.mark.parametrize(
+    "offsets", [[0, 2, 4], [0, 2, 6], [1, 2, 5], [0, 4, 2, 5], [0, -1, 5], [0, 2**40, 5], [], [0]], ids=str
+)
+def test_offsets_that_do_not_fit_are_refused(offsets):
+    ids, words = np.zeros(5, np.int32), np.full(5, ord("a"), np.uint8)
+    with pytest.raises(ValueError, match="offsets of a batch must"):
+        _ngrams.gram_keys(ids, np.array(offsets, np.intp), 2, 3)
+    with pytest.raises(ValueError, match="offsets of words must"):
+        _ngrams.subword_keys(words, np.array(offsets, np.int64), 3, 5)
+    index, coef = NGramIndex(np.zeros(1, np.uint64)), np.zeros((1, 1), np.float32)
+    out = np.zeros((max(len(offsets) - 1, 0), 1))
+    with pytest.raises(ValueError, match="offsets of words must"):
+        _ngrams.subword_scores(words, np.array(offsets, np.int64), 3, 5, index, coef, out, 1)
+    with pytest.raises(ValueError, match="offsets of a batch must"):
+        _ngrams.text_scores(
+            ids, np.array(offsets, np.intp), coef, np.zeros((5, 1)), 2, 3, index, coef, out, 1
+        )  # fmt: skip
+
+
+def test_lengths_that_are_none_are_refused():
+    ids, offsets = np.zeros(2, np.int32), np.array([0, 2], np.intp)
+    index, coef, out = NGramIndex(np.zeros(1, np.uint64)), np.zeros((1, 1), np.float32), np.zeros((1, 1))
+    for lowest in (1, 0, -3):
+        with pytest.raises(ValueError, match="order of at least 2"):
+            _ngrams.gram_keys(ids, offsets, lowest, 3)
+        with pytest.raises(ValueError, match="order of at least 2"):
+            _ngrams.text_scores(ids, offsets, coef, np.zeros((2, 1)), lowest, 3, index, coef, out, 1)
+    for shortest in (0, -3):
+        with pytest.raises(ValueError, match="at least 1 character"):
+            _ngrams.subword_keys(*packed_words(["word"]), shortest, 3)
+        with pytest.raises(ValueError, match="at least 1 character"):
+            _ngrams.subword_scores(*packed_words(["word"]), shortest, 3, index, coef, out, 1)
+
+
+# Index
+
+
+@given(rng=generators(), n=st.integers(0, 300))
+def test_index_rows_equal_the_reference(rng, n):
+    keys = rng.integers(0, 2**64, n, dtype=np.uint64)
+    index = np.concatenate([keys, keys[::3]])  # of equal keys the first one counts
+    asked = rng.permutation(np.concatenate([keys, rng.integers(0, 2**64, 20, dtype=np.uint64)]))
+    made = NGramIndex(read_only(index))
+    assert made.n_rows == len(index)
+    rows = made.rows(read_only(asked), 1)
+    assert rows.dtype == np.int32
+    assert_array_equal(rows, reference.index_rows(index, asked))
+
+
+def test_index_tells_keys_of_one_place_apart():
+    # They differ in the upper half only, so that they queue for one slot.
+    keys = (np.arange(1, 200, dtype=np.uint64) << np.uint64(32)) + np.uint64(5)
+    index = NGramIndex(keys)
+    assert_array_equal(index.rows(keys, 1), np.arange(199))
+    assert_array_equal(index.rows(keys + np.uint64(1 << 50), 1), -1)
+
+
+def test_index_gives_the_same_rows_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    keys = rng.integers(0, 2**64, 20_000, dtype=np.uint64)
+    index = NGramIndex(keys[:15_000])
+    expected = np.where(np.arange(20_000) < 15_000, np.arange(20_000), -1)
+    for n_threads in THREADS:
+        assert_array_equal(index.rows(keys, n_threads), expected)
+
+
+# Features and training
+
+
+@dataclass
+class Features:
+    """The arguments of `NGramFeatures`."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    features: np.ndarray
+    feature_offsets: np.ndarray
+    grams: np.ndarray
+    gram_offsets: np.ndarray
+    n_features: int
+
+    @property
+    def n_texts(self):
+        return len(self.offsets) - 1
+
+    @property
+    def kernel(self):
+        return NGramFeatures(*astuple(self))
+
+    @property
+    def x(self):
+        return reference.count_features(*astuple(self))
+
+
+def features_of(lengths, n_ids, n_features, rng, max_per_word=3, max_grams=4):
+    """Random features: some words have none or one twice, and some n-grams are none."""
+    batch = pack(lengths, n_ids, rng)
+    per_word = rng.integers(0, max_per_word + 1, n_ids)
+    per_text = rng.integers(0, max_grams + 1, len(lengths))
+    return Features(
+        batch.ids,
+        batch.offsets,
+        rng.integers(0, n_features, per_word.sum()).astype(np.int32),
+        np.concatenate([[0], np.cumsum(per_word)]).astype(np.intp),
+        rng.integers(-1, n_features, per_text.sum()).astype(np.int32),
+        np.concatenate([[0], np.cumsum(per_text)]).astype(np.intp),
+        n_features,
+    )
+
+
+@st.composite
+def feature_sets(draw, max_texts=8):
+    """Features of a few texts, empty ones among them."""
+    lengths = draw(text_lengths(max_texts, 6))
+    return features_of(lengths, draw(st.integers(1, 6)), draw(st.integers(1, 9)), draw(generators()))
+
+
+@dataclass
+class Training:
+    """Features, and the other arguments of `fit_logistic`."""
+
+    features: Features
+    targets: np.ndarray
+    cost: np.ndarray
+    positive: np.ndarray
+    scales: np.ndarray
+
+    def fit(self, tolerance=1e-9, max_iter=200_000, seed=1, n_threads=1):
+        """(coef, intercept, passes) of the kernel."""
+        coef, intercept = garbage(self.scales.shape, np.float32), garbage(len(self.positive), np.float64)
+        passes = self.features.kernel.fit_logistic(
+            self.targets, self.cost, self.positive, self.scales, tolerance, max_iter, seed, coef, intercept,
+            n_threads,
+        )  # fmt: skip
+        return coef, intercept, passes
+
+    def optimum(self):
+        return reference.fit_logistic(self.features.x, self.targets, self.cost, self.positive, self.scales)
+
+
+def training(features, n_classes, rng, costs=(0.0, 0.3, 1.0, 5.0)):
+    """Random classes, costs and scales; a scale of 0 switches its feature off."""
+    positive = np.arange(n_classes, dtype=np.intp) if n_classes > 2 else np.array([1], np.intp)
+    scales = rng.normal(scale=1.5, size=(features.n_features, len(positive))).astype(np.float32)
+    scales[rng.random(scales.shape) < 0.1] = 0
+    return Training(
+        features,
+        rng.integers(0, n_classes, features.n_texts).astype(np.intp),
+        rng.choice(costs, features.n_texts),
+        positive,
+        scales,
+    )
+
+
+@given(features=feature_sets(), n_classes=st.integers(1, 4), rng=generators())
+def test_count_by_class_equals_the_reference(features, n_classes, rng):
+    targets = rng.integers(0, n_classes, features.n_texts).astype(np.intp)
+    weights = rng.integers(0, 8, features.n_texts) / 4
+    before = rng.integers(0, 5, (features.n_features, n_classes)).astype(np.float32)
+    counts = before.copy()
+    features.kernel.count_by_class(targets, weights, counts)
+    expected = before + reference.count_by_class(features.x, targets, weights, n_classes)
+    assert_array_equal(counts, expected.astype(np.float32))  # multiples of 1/4: sums are exact
+
+
+@given(features=feature_sets(), n_classes=st.integers(2, 4), rng=generators())
+def test_solver_finds_the_optimum(features, n_classes, rng):
+    problem = training(features, n_classes, rng)
+    coef, intercept, passes = problem.fit()
+    expected_coef, expected_intercept = problem.optimum()
+    assert (passes < 200_000).all()
+    assert_close(coef, expected_coef.astype(np.float32), 1e-5)
+    assert_allclose(intercept, expected_intercept, rtol=1e-6, atol=1e-6)
+
+
+@given(rng=generators())
+def test_gradient_vanishes_at_the_solution(rng):
+    features = features_of(rng.integers(0, 12, 30), 20, 40, rng)
+    problem = training(features, 3, rng)
+    coef, intercept, _ = problem.fit()
+    for k in range(3):
+        r = problem.scales[:, k].astype(float)
+        rows = np.hstack([features.x * r, np.ones((30, 1))])
+        u = np.append(np.divide(coef[:, k], r, out=np.zeros(40), where=r != 0), intercept[k])
+        y = np.where(problem.targets == k, 1.0, -1.0)
+        gradient = reference.logistic_gradient(rows, y, problem.cost, u)
+        at_zero = reference.logistic_gradient(rows, y, problem.cost, 0 * u)
+        assert np.abs(gradient).max() <= 1e-5 * np.abs(at_zero).max(initial=1)
+
+
+def test_solver_agrees_with_liblinear():
+    rng = np.random.default_rng(0)
+    problem = training(features_of(rng.integers(3, 15, 80), 30, 50, rng), 2, rng, costs=[0.5, 2.0])
+    coef, intercept, _ = problem.fit()
+    model = LogisticRegression(solver="liblinear", dual=True, tol=1e-10, max_iter=100_000)
+    scaled = problem.features.x * problem.scales[:, 0]
+    model.fit(scaled, problem.targets, sample_weight=problem.cost)
+    assert_allclose(coef[:, 0], model.coef_[0] * problem.scales[:, 0], rtol=1e-4, atol=1e-5)
+    assert_allclose(intercept, model.intercept_, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("costs", [(1e20, 1.0), (1.0, 1e20), (1e30, 1e-30), (1.0, 1e-20), (3.0, 2.0)])
+def test_equal_texts_of_opposite_classes_and_unequal_costs(costs):
+    # The dual variable of the light text can be its cost but for one part in 10^20.
+    features = Features(
+        np.zeros(2, np.int32), np.array([0, 1, 2], np.intp), np.array([0], np.int32),
+        np.array([0, 1], np.intp), np.zeros(0, np.int32), np.zeros(3, np.intp), 1,
+    )  # fmt: skip
+    problem = Training(
+        features, np.array([1, 0]), np.array(costs), np.array([1]), np.ones((1, 1), np.float32)
+    )
+    coef, intercept, passes = problem.fit(tolerance=1e-6, max_iter=500)
+    # The coefficient and the intercept are equal, so the optimum is the root of a function of one number.
+    expected = optimize.brentq(
+        lambda u: u - costs[0] * special.expit(-2 * u) + costs[1] * special.expit(2 * u), -99, 99, xtol=1e-12
+    )
+    assert_allclose([coef[0, 0], intercept[0]], expected, rtol=1e-6)
+    assert passes[0] < 500
+
+
+@pytest.mark.parametrize("cost", [1e-300, 1e-30, 1e-9, 1e9, 1e30])
+def test_tiny_and_huge_costs_give_finite_coefficients(cost):
+    rng = np.random.default_rng(0)
+    problem = training(features_of(rng.integers(0, 12, 40), 20, 30, rng), 3, rng, costs=[cost])
+    for tolerance, max_iter in ((0.1, 20), (1e-6, 200)):
+        coef, intercept, _ = problem.fit(tolerance, max_iter)
+        assert np.isfinite(coef).all()
+        assert np.isfinite(intercept).all()
+    if cost < 1e-6:
+        # Near 0 the logistic function is a half: u is half the cost times the sum of y_i r x_i.
+        y = np.where(problem.targets[:, np.newaxis] == np.arange(3), 1, -1)
+        expected = cost / 2 * problem.scales.astype(float) ** 2 * (problem.features.x.T @ y)
+        assert_allclose(coef, expected, rtol=1e-5, atol=max(cost * 1e-5, 1e-44))
+
+
+def test_weight_two_is_the_text_twice_and_zero_is_absence():
+    rng = np.random.default_rng(3)
+    problem = training(features_of(rng.integers(0, 9, 20), 10, 15, rng), 3, rng, costs=[1.0])
+    n = len(problem.cost)
+
+    def taken(index, cost):
+        index = np.asarray(index)
+        f = problem.features
+        ids, offsets = reference.take_texts(f.ids, f.offsets, index)
+        grams, gram_offsets = reference.take_texts(f.grams, f.gram_offsets, index)
+        features = Features(ids, offsets, f.features, f.feature_offsets, grams, gram_offsets, f.n_features)
+        return Training(features, problem.targets[index], cost, problem.positive, problem.scales)
+
+    weights = np.array([2.0, 2.0] + [1.0] * (n - 4) + [0.0, 0.0])
+    weighted = taken(np.arange(n), weights).fit()
+    doubled = taken([0, 0, 1, 1, *range(2, n - 2)], np.ones(n)).fit()
+    absent = taken(np.arange(n - 2), weights[:-2]).fit()
+    assert_close(weighted[0], doubled[0], 1e-5)
+    assert_same_bits(weighted[0], absent[0])
+    assert_same_bits(weighted[1], absent[1])
+
+
+def test_solver_gives_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    problem = training(features_of(rng.integers(0, 30, 300), 200, 400, rng), 7, rng)
+    expected = problem.fit(0.01, 50)
+    for n_threads in [*THREADS, 16]:
+        for actual, wanted in zip(problem.fit(0.01, 50, n_threads=n_threads), expected, strict=True):
+            assert_same_bits(actual, wanted)
+
+
+def test_the_seed_moves_the_path_but_not_the_optimum():
+    rng = np.random.default_rng(0)
+    problem = training(features_of(rng.integers(0, 12, 60), 20, 30, rng), 2, rng)
+    assert (problem.fit(0.1, 3, seed=1)[0] != problem.fit(0.1, 3, seed=2)[0]).any()
+    assert_close(problem.fit(seed=1)[0], problem.fit(seed=2)[0], 1e-5)
+
+
+def test_one_text_alone_is_solved_at_once():
+    # Along its only variable the first pass finds the minimum, if the squared norm is right.
+    rng = np.random.default_rng(0)
+    problem = training(features_of([9], 5, 6, rng), 2, rng, costs=[1.0])
+    problem.scales *= np.float32(0.1)
+    coef, _, passes = problem.fit(0.02, 50)
+    assert passes.tolist() == [2]
+    assert_close(coef, problem.optimum()[0].astype(np.float32), 0.02)
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 4])
+def test_solver_stops_after_max_iter_passes(max_iter):
+    rng = np.random.default_rng(0)
+    problem = training(features_of(rng.integers(0, 12, 60), 20, 30, rng), 3, rng)
+    assert problem.fit(0.0, max_iter)[2].tolist() == [max_iter] * 3
+    assert problem.fit(1e9, 4)[2].tolist() == [1] * 3
+
+
+def test_training_without_texts_or_costs_or_features():
+    rng = np.random.default_rng(0)
+    for lengths, costs in (([], [1.0]), ([3, 0], [0.0])):
+        coef, intercept, _ = training(features_of(lengths, 4, 5, rng), 3, rng, costs).fit()
+        assert not coef.any()
+        assert not intercept.any()
+    # Without features there is the intercept alone: a root of b = C n (sigma(-b) - share of the class).
+    empty = np.zeros(0, np.int32)
+    features = Features(
+        empty, np.zeros(4, np.intp), empty, np.zeros(1, np.intp), empty, np.zeros(4, np.intp), 0
+    )
+    problem = Training(features, np.array([0, 1, 1]), np.ones(3), np.array([1]), np.zeros((0, 1), np.float32))
+    coef, intercept, _ = problem.fit()
+    assert coef.shape == (0, 1)
+    assert_allclose(intercept, 2 - 3 / (1 + np.exp(-intercept)), atol=1e-8)
+
+
+def test_inputs_of_training_may_be_read_only():
+    rng = np.random.default_rng(0)
+    problem = training(features_of([3, 5], 4, 5, rng), 2, rng)
+    fields = [read_only(a) if isinstance(a, np.ndarray) else a for a in astuple(problem.features)]
+    frozen = Training(
+        Features(*fields),
+        *(read_only(a) for a in (problem.targets, problem.cost, problem.positive, problem.scales)),
+    )
+    assert_same_bits(frozen.fit()[0], problem.fit()[0])
+
+
+VALID = {
+    "ids": np.array([0, 1, 2, 1], np.int32),
+    "offsets": np.array([0, 2, 4], np.intp),
+    "features": np.array([0, 1, 2, 3], np.int32),
+    "feature_offsets": np.array([0, 1, 2, 4], np.intp),
+    "grams": np.array([-1, 4, 0], np.int32),
+    "gram_offsets": np.array([0, 1, 3], np.intp),
+    "n_features": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ids", [0, 1, 3, 1]),
+        ("ids", [0, 1, -1, 1]),
+        ("ids", [0, 1, 2]),
+        ("offsets", [0, 3, 2, 4]),
+        ("offsets", [0, 2, 3]),
+        ("offsets", [1, 2, 4]),
+        ("offsets", []),
+        ("features", [0, 1, 2, 5]),
+        ("features", [0, 1, 2, -1]),
+        ("features", [0, 1, 2]),
+        ("feature_offsets", [0, 2, 1, 4]),
+        ("feature_offsets", [0, 4]),
+        ("feature_offsets", []),
+        ("grams", [-2, 4, 0]),
+        ("grams", [-1, 5, 0]),
+        ("grams", [-1, 4]),
+        ("gram_offsets", [0, 3]),
+        ("gram_offsets", [0, 1, 2, 3]),
+        ("gram_offsets", [0, 4, 3]),
+        ("gram_offsets", []),
+        ("n_features", 3),
+        ("n_features", -1),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(name, value):
+    NGramFeatures(*VALID.values())
+    value = value if name == "n_features" else np.array(value, VALID[name].dtype)
+    with pytest.raises(ValueError, match=r"."):
+        NGramFeatures(*(VALID | {name: value}).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("targets", np.array([0, -1])),
+        ("targets", np.array([0, 2**40])),
+        ("targets", np.array([0])),
+        ("cost", np.array([1.0, -1.0])),
+        ("cost", np.array([1.0, np.nan])),
+        ("cost", np.array([1.0, np.inf])),
+        ("cost", np.ones(3)),
+        ("positive", np.array([0])),
+        ("scales", np.ones((4, 2), np.float32)),
+        ("scales", np.ones((5, 3), np.float32)),
+        ("coef", np.ones((5, 1), np.float32)),
+        ("coef", np.ones((6, 2), np.float32)),
+        ("intercept", np.ones(3)),
+    ],
+)
+def test_arguments_of_the_solver_that_do_not_fit_are_refused(name, value):
+    arguments = {
+        "targets": np.array([0, 1]),
+        "cost": np.ones(2),
+        "positive": np.array([0, 1]),
+        "scales": np.ones((5, 2), np.float32),
+        "tolerance": 0.1,
+        "max_iter": 5,
+        "seed": 1,
+        "coef": np.ones((5, 2), np.float32),
+        "intercept": np.ones(2),
+        "n_threads": 1,
+    }
+    features = NGramFeatures(*VALID.values())
+    features.fit_logistic(*arguments.values())
+    with pytest.raises(ValueError, match=r"."):
+        features.fit_logistic(*(arguments | {name: value}).values())
+
+
+@pytest.mark.parametrize(
+    ("targets", "weights", "shape"),
+    [
+        ([0, 3], [1, 1], (5, 3)),
+        ([0, -1], [1, 1], (5, 3)),
+        ([0], [1, 1], (5, 3)),
+        ([0, 1], [1], (5, 3)),
+        ([0, 1], [1, np.nan], (5, 3)),
+        ([0, 1], [1, 1], (4, 3)),
+        ([0, 1], [1, 1], (6, 3)),
+        ([0, 0], [1, 1], (5, 0)),
+    ],
+)
+def test_arguments_of_counting_that_do_not_fit_are_refused(targets, weights, shape):
+    features = NGramFeatures(*VALID.values())
+    with pytest.raises(ValueError, match=r"."):
+        features.count_by_class(
+            np.array(targets, np.intp), np.array(weights, float), np.zeros(shape, np.float32)
+        )
+
+
+# Scores
+
+
+def known_keys(keys, rng, n_columns):
+    """An index of about half of some keys and of others, and coefficients for it."""
+    keys = np.unique(keys)
+    others = rng.integers(0, 2**64, 5, dtype=np.uint64)
+    index = rng.permutation(np.concatenate([keys[rng.random(len(keys)) < 0.5], others]))
+    return index, rng.normal(size=(len(index), n_columns)).astype(np.float32)
+
+
+def subword_scores(packed, lengths, index, coef, n_threads=1):
+    out = garbage((len(packed[1]) - 1, coef.shape[1]), np.float64)
+    _ngrams.subword_scores(*packed, *lengths, NGramIndex(index), coef, out, n_threads)
+    return out
+
+
+@given(words=words, lengths=lengths_of_subwords, n_columns=st.integers(1, 4), rng=generators())
+def test_subword_scores_equal_the_reference(words, lengths, n_columns, rng):
+    packed = packed_words(words)
+    index, coef = known_keys(reference.subword_keys(*packed, *lengths)[0], rng, n_columns)
+    expected = reference.subword_scores(*packed, *lengths, index, coef)
+    assert_close(subword_scores(packed, lengths, index, coef), expected)
+
+
+@pytest.mark.parametrize("n_chars", [84, 85, 86, 87, 3000])
+def test_words_of_very_many_subwords(n_chars):
+    # With lengths 3 to 5 a word has 3 n_chars - 3 n-grams: 256 of them fit into the room on the stack.
+    rng = np.random.default_rng(n_chars)
+    packed = packed_words(["".join(rng.choice(list("ab\xe9\u4e2d\U0001f600"), n_chars)), "short"])
+    index, coef = known_keys(reference.subword_keys(*packed, 3, 5)[0], rng, 2)
+    expected = reference.subword_scores(*packed, 3, 5, index, coef)
+    assert_close(subword_scores(packed, (3, 5), index, coef), expected)
+
+
+def test_subword_scores_are_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    packed = packed_words(["".join(rng.choice(list(CHARACTERS), rng.integers(0, 12))) for _ in range(5000)])
+    index, coef = known_keys(_ngrams.subword_keys(*packed, 3, 5)[0], rng, 3)
+    expected = subword_scores(packed, (3, 5), index, coef)
+    for n_threads in THREADS:
+        assert_same_bits(subword_scores(packed, (3, 5), index, coef, n_threads), expected)
+
+
+@dataclass
+class Scoring:
+    """The arguments of `text_scores`."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    word_scores: np.ndarray
+    unknown: np.ndarray
+    lowest: int
+    highest: int
+    index: np.ndarray
+    coef: np.ndarray
+
+    def scores(self, n_threads=1):
+        out = garbage((len(self.offsets) - 1, self.coef.shape[1]), np.float64)
+        *others, index, coef = astuple(self)
+        _ngrams.text_scores(*others, NGramIndex(index), coef, out, n_threads)
+        return out
+
+
+def scoring(batch, n_ids, orders, n_columns, rng):
+    index, coef = known_keys(_ngrams.gram_keys(batch.ids, batch.offsets, *orders)[0], rng, n_columns)
+    return Scoring(
+        batch.ids,
+        batch.offsets,
+        rng.normal(size=(n_ids, n_columns)).astype(np.float32),
+        rng.normal(size=(int((batch.ids == 0).sum()), n_columns)),
+        *orders,
+        index,
+        coef,
+    )
+
+
+@given(batch=packed_batches(max_ids=4), orders=orders, n_columns=st.integers(1, 4), rng=generators())
+def test_text_scores_equal_the_reference(batch, orders, n_columns, rng):
+    problem = scoring(batch, 4, orders, n_columns, rng)
+    assert_close(problem.scores(), reference.text_scores(*astuple(problem)))
+
+
+@pytest.mark.parametrize("n_tokens", [61, 62, 63, 64, 65, 127, 200])
+def test_texts_of_more_ngrams_than_a_block(n_tokens):
+    rng = np.random.default_rng(n_tokens)
+    problem = scoring(pack([n_tokens, 3], 5, rng), 5, (2, 4), 2, rng)
+    assert_close(problem.scores(), reference.text_scores(*astuple(problem)))
+
+
+def test_text_scores_are_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 40, 300)
+    lengths[[0, 150]] = 0, 3000
+    problem = scoring(pack(lengths, 9, rng), 9, (2, 3), 3, rng)
+    expected = problem.scores()
+    for n_threads in [*THREADS, 16]:
+        assert_same_bits(problem.scores(n_threads), expected)
+
+
+def test_a_score_does_not_depend_on_the_company():
+    rng = np.random.default_rng(1)
+    batch = pack([4, 0, 9, 1], 3, rng)
+    problem = scoring(batch, 3, (2, 3), 2, rng)
+    together, n_unknown = problem.scores(), 0
+    for i in range(4):
+        ids = batch.text(i)
+        mine = problem.unknown[n_unknown : n_unknown + int((ids == 0).sum())]
+        n_unknown += len(mine)
+        alone = Scoring(
+            ids, np.array([0, len(ids)]), problem.word_scores, mine, 2, 3, problem.index, problem.coef
+        )
+        assert_same_bits(alone.scores()[0], together[i])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ids", np.array([0, 3, 1], np.int32)),
+        ("ids", np.array([0, -1, 1], np.int32)),
+        ("ids", np.array([1, 2, 1], np.int32)),
+        ("ids", np.array([0, 0, 1], np.int32)),
+        ("ids", np.array([0, 1], np.int32)),
+        ("word_scores", np.zeros((3, 1), np.float32)),
+        ("word_scores", np.zeros((0, 2), np.float32)),
+        ("unknown", np.zeros((2, 2))),
+        ("unknown", np.zeros((0, 2))),
+        ("unknown", np.zeros((1, 3))),
+        ("coef", np.zeros((3, 2), np.float32)),
+        ("coef", np.zeros((4, 3), np.float32)),
+        ("out", np.zeros((1, 2))),
+        ("out", np.zeros((2, 1))),
+    ],
+)
+def test_arguments_of_text_scores_that_do_not_fit_are_refused(name, value):
+    arguments = {
+        "ids": np.array([0, 2, 1], np.int32),
+        "offsets": np.array([0, 2, 3], np.intp),
+        "word_scores": np.zeros((3, 2), np.float32),
+        "unknown": np.zeros((1, 2)),
+        "lowest": 2,
+        "highest": 3,
+        "index": NGramIndex(np.arange(4, dtype=np.uint64)),
+        "coef": np.zeros((4, 2), np.float32),
+        "out": np.zeros((2, 2)),
+        "n_threads": 1,
+    }
+    _ngrams.text_scores(*arguments.values())
+    with pytest.raises(ValueError, match=r"."):
+        _ngrams.text_scores(*(arguments | {name: value}).values())
+
+
+@pytest.mark.parametrize("wrong", [{"coef": (3, 2)}, {"out": (1, 2)}, {"out": (2, 1)}], ids=str)
+def test_arguments_of_subword_scores_that_do_not_fit_are_refused(wrong):
+    shapes = {"coef": (4, 2), "out": (2, 2)} | wrong
+    packed, index = packed_words(["one", "two"]), NGramIndex(np.arange(4, dtype=np.uint64))
+    with pytest.raises(ValueError, match=r"."):
+        _ngrams.subword_scores(
+            *packed, 3, 5, index, np.zeros(shapes["coef"], np.float32), np.zeros(shapes["out"]), 1
+        )

@@ -1,0 +1,318 @@
+"""The linear part: features, ratios, training, growth, arrays."""
+
+import copy
+import pickle
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from checks import assert_close, assert_same_bits
+from samples import reviews
+
+from textcnn import _reference as reference
+from textcnn._kernels._ngrams import gram_keys
+from textcnn.nn import ngram_linear
+from textcnn.nn.ngram_linear import LinearOptions, NGramLinear, checked_range
+from textcnn.text.vocabulary import Vocabulary
+
+TEXTS, LABELS = reviews(20)
+TEXTS += ["", "na\xefve \u4e2d\u6587 na\xefvet\xe9", "a a a a"]
+TARGETS = np.array([["bad", "good"].index(label) for label in LABELS] + [0, 1, 0])
+NEW = [*reviews(20, seed=1)[0], "", "splendidly naive dullness", "zebra zebra", "xx the play was late yy"]
+EXACT = {"share": 0.5, "C": 1.0, "tol": 1e-7, "max_iter": 5000}
+
+
+def options(ngram_range=(1, 2), char_ngram_range=(3, 4), **changes):
+    return LinearOptions(ngram_range=ngram_range, char_ngram_range=char_ngram_range, **(EXACT | changes))
+
+
+def fitted(options, texts=TEXTS, targets=TARGETS, weight=None, n_threads=1, **build):
+    """(linear part, vocabulary)."""
+    vocabulary, ids, offsets = Vocabulary.build(texts, **build)
+    weight = np.ones(len(texts)) if weight is None else weight
+    n_classes = int(np.max(targets)) + 1
+    linear = NGramLinear.fit(
+        vocabulary, ids, offsets, np.asarray(targets, np.intp), weight, n_classes, options, n_threads
+    )
+    return linear, vocabulary
+
+
+def scores(linear, vocabulary, texts=NEW, n_threads=1):
+    return linear.scores(*vocabulary.encode_with_unknown(texts, n_threads), n_threads)
+
+
+def features_of(text, vocabulary, options, with_unknown):
+    """The features of a text with their counts, spelled out; None stands for a word that is unknown."""
+    tokens = vocabulary.tokens(text)
+    known = [token if token in vocabulary.to_dict() else None for token in tokens]
+    found = Counter(("word", token) for token in known)
+    marked = ["<begin>", *known, "<end>"]
+    for n in range(max(2, options.ngram_range[0]), options.ngram_range[1] + 1):
+        found.update(("words", *gram) for gram in reference.ngrams(marked, n))
+    for token in (tokens if with_unknown else filter(None, known)) if options.char_ngram_range else ():
+        shortest, longest = options.char_ngram_range
+        for n in range(shortest, min(longest, len(token) + 1) + 1 if len(token) > 1 else 0):
+            found.update(("chars", *gram) for gram in reference.ngrams(["<", *token, ">"], n))
+    return found
+
+
+def expected_scores(options, texts, targets, new, weight, **build):
+    """Scores of new texts by the formulas, with dictionaries and Newton's method.
+
+    The n-grams of characters of an unknown word count in prediction, but not in training.
+    """
+    vocabulary, _, _ = Vocabulary.build(texts, **build)
+    counted = [features_of(text, vocabulary, options, with_unknown=False) for text in texts]
+    columns = {feature: i for i, feature in enumerate(dict.fromkeys(f for found in counted for f in found))}
+
+    def matrix(counters):
+        x = np.zeros((len(counters), len(columns)))
+        for row, found in zip(x, counters, strict=True):
+            for feature in found.keys() & columns.keys():
+                row[columns[feature]] = found[feature]
+        return x
+
+    x, n_classes = matrix(counted), max(targets) + 1
+    positive = [1] if n_classes == 2 else range(n_classes)
+    ratios = np.zeros((x.shape[1], len(positive)))
+    for k, number in enumerate(positive):
+        p = weight[targets == number] @ x[targets == number] + ngram_linear.SMOOTHING
+        q = weight[targets != number] @ x[targets != number] + ngram_linear.SMOOTHING
+        ratios[:, k] = np.log((p / p.sum()) / (q / q.sum()))
+    if options.ngram_range[0] > 1:
+        ratios[[column for feature, column in columns.items() if feature[0] == "word"]] = 0
+    coef, intercept = reference.fit_logistic(x, targets, options.C * weight, positive, ratios)
+    out = matrix([features_of(text, vocabulary, options, True) for text in new]) @ coef + intercept
+    return np.hstack([-out, out]) if n_classes == 2 else out
+
+
+@pytest.mark.parametrize(
+    ("ngram_range", "char_ngram_range"),
+    [((1, 1), None), ((1, 3), None), ((1, 1), (3, 5)), ((1, 2), (1, 2)), ((2, 3), (3, 20)), ((3, 3), None)],
+)
+@pytest.mark.parametrize("min_df", [1, 2])
+def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df):
+    chosen = options(ngram_range, char_ngram_range, C=0.7)
+    weight = np.random.default_rng(0).choice([0.5, 1.0, 3.0], len(TEXTS))
+    linear, vocabulary = fitted(chosen, weight=weight, min_df=min_df)
+    expected = expected_scores(chosen, TEXTS, TARGETS, NEW, weight, min_df=min_df)
+    if ngram_range[0] > 1 and char_ngram_range is None:
+        assert not linear.word_scores.any()
+    assert_close(scores(linear, vocabulary), expected, 1e-4)
+
+
+def test_scores_of_many_classes_follow_the_formulas():
+    targets = np.arange(len(TEXTS)) % 4
+    weight = np.ones(len(TEXTS))
+    linear, vocabulary = fitted(options(), targets=targets)
+    assert linear.coef.shape[1] == 4
+    assert_close(scores(linear, vocabulary), expected_scores(options(), TEXTS, targets, NEW, weight), 1e-4)
+
+
+def test_same_bits_for_any_number_of_threads():
+    targets = np.arange(len(TEXTS) * 60) % 5
+    linear, vocabulary = fitted(options(tol=0.1, max_iter=5), TEXTS * 60, targets)
+    for n_threads in (2, 3):
+        other, _ = fitted(options(tol=0.1, max_iter=5), TEXTS * 60, targets, n_threads=n_threads)
+        for name, array in linear.to_arrays().items():
+            assert_same_bits(getattr(other, name).view(array.dtype), array)
+        assert_same_bits(
+            scores(linear, vocabulary, NEW * 50, n_threads), scores(linear, vocabulary, NEW * 50)
+        )
+
+
+def test_memory_mapped_ids_give_the_same_bits(tmp_path):
+    vocabulary, ids, offsets = Vocabulary.build(TEXTS)
+    np.save(tmp_path / "ids.npy", ids)
+    mapped = np.load(tmp_path / "ids.npy", mmap_mode="r")
+    assert isinstance(mapped, np.memmap)
+    arguments = offsets, TARGETS.astype(np.intp), np.ones(len(TEXTS)), 2, options(), 1
+    expected = NGramLinear.fit(vocabulary, ids, *arguments).to_arrays()
+    for name, array in NGramLinear.fit(vocabulary, mapped, *arguments).to_arrays().items():
+        assert_same_bits(array, expected[name])
+
+
+@pytest.mark.parametrize("n_tokens", [1, 7, 100])
+def test_pieces_do_not_change_a_bit(monkeypatch, n_tokens):
+    expected = fitted(options((1, 3)))[0].to_arrays()
+    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    for name, array in fitted(options((1, 3)))[0].to_arrays().items():
+        assert_same_bits(array, expected[name])
+
+
+@pytest.mark.parametrize("n_tokens", [1 << 22, 50])
+def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens):
+    monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", 10)
+    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    # Ten pairs stand in every piece, so that none of them is forgotten on the way; the others come once.
+    texts = [text for i in range(40) for text in ("the play was late", "a dull story", f"rare{i} the play")]
+    targets = np.arange(len(texts)) % 3 % 2
+    linear, vocabulary = fitted(options((1, 2), (3, 4), tol=0.1), texts, targets)
+    _, ids, offsets = Vocabulary.build(texts)
+    grams, counts = np.unique(gram_keys(ids, offsets, 2, 2)[0], return_counts=True)
+    assert (counts >= 40).sum() == 10
+    assert len(grams) > 80
+    assert len(linear.keys) == 20  # 10 of each kind
+    np.testing.assert_array_equal(linear.keys[:10], grams[counts >= 40])
+    assert (scores(linear, vocabulary, texts).argmax(axis=1) == targets).all()
+
+
+def test_of_too_many_subwords_the_most_frequent_stay(monkeypatch):
+    monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", 3)
+    vocabulary = Vocabulary(["abcd", "abce", "abcf", "zq", "x"])
+    keys, places, offsets = ngram_linear._subwords(vocabulary, (3, 4))
+    whole, whole_offsets = reference.subword_keys(*vocabulary.to_arrays().values(), 3, 4)
+    counts = Counter(whole.tolist())
+    assert sorted(counts[key] for key in keys.tolist()) == [3, 3, 3]  # "<ab", "abc" and "<abc"
+    for i, (first, last) in enumerate(pairwise(offsets)):
+        mine = [key for key in whole[whole_offsets[i] : whole_offsets[i + 1]].tolist() if key in keys]
+        assert keys[places[first:last]].tolist() == mine
+
+
+def test_weight_two_is_the_text_twice_and_zero_is_absence():
+    weight = np.ones(len(TEXTS) + 2)
+    weight[[0, 3]] = 2
+    weight[-2:] = 0
+    # The texts without weight have words of their own, which must not count either.
+    odd = [*TEXTS, "words that were never seen", "splendid zebra"]
+    weighted = fitted(options(), odd, [*TARGETS, 0, 1], weight)
+    twice = fitted(options(), [*TEXTS, TEXTS[0], TEXTS[3]], [*TARGETS, TARGETS[0], TARGETS[3]])
+    new = TEXTS + reviews(20, seed=1)[0]
+    assert_close(scores(*weighted, new), scores(*twice, new), 1e-4)
+
+
+def test_a_text_without_features_has_the_bias():
+    linear, vocabulary = fitted(options(), TEXTS[:20], TARGETS[:20])
+    assert_same_bits(scores(linear, vocabulary, [""])[0], linear.bias())
+    assert linear.bias()[0] == -linear.bias()[1]
+
+
+def test_terms_sum_to_the_scores():
+    for targets in (TARGETS, np.arange(len(TEXTS)) % 3):
+        linear, vocabulary = fitted(options((1, 3), (2, 4)), targets=targets)
+        for text in NEW:
+            ids, offsets, unknown = vocabulary.encode_with_unknown([text])
+            terms = linear.terms(ids, unknown)
+            total = linear.bias() + sum(term.scores for term in terms)
+            np.testing.assert_allclose(
+                total, linear.scores(ids, offsets, unknown, 1)[0], rtol=1e-12, atol=1e-12
+            )
+            assert all(0 <= term.start <= term.end <= len(ids) for term in terms)
+
+
+def test_terms_stand_where_their_ngrams_are():
+    texts = ["one two three", "three two one", "two", ""] * 3
+    linear, vocabulary = fitted(options((1, 3), None), texts, [0, 1, 0, 1] * 3)
+    ids, _, unknown = vocabulary.encode_with_unknown(["one two three"])
+    places = Counter((term.start, term.end) for term in linear.terms(ids, unknown))
+    # Single words; pairs and triples, those with a mark cut to the words that they hold.
+    single = Counter([(0, 1), (1, 2), (2, 3)])
+    pairs = Counter([(0, 1), (0, 2), (1, 3), (2, 3)])
+    triples = Counter([(0, 2), (0, 3), (1, 3)])
+    assert places == single + pairs + triples
+
+
+@pytest.mark.parametrize(("ngram_range", "min_df"), [((1, 2), 1), ((1, 1), 3), ((1, 3), 3)])
+def test_new_words_score_as_they_did_when_unknown(ngram_range, min_df):
+    linear, vocabulary = fitted(options(ngram_range, (3, 5)), min_df=min_df)
+    assert linear.word_scores[0].any() == (min_df > 1)
+    texts = [*NEW, "splendidish dullards", "\ud800x"]
+    before = scores(linear, vocabulary, texts)
+    grown = copy.deepcopy(vocabulary)
+    assert grown.extend(["splendidish zebra xx", ["\ud800x"]]) == 4
+    extended = linear.extended(grown)
+    assert len(extended.word_scores) == len(grown)
+    assert_close(scores(extended, grown, texts), before, 1e-6)
+    for text in texts:
+        ids, _, unknown = grown.encode_with_unknown([text])
+        total = extended.bias() + sum(term.scores for term in extended.terms(ids, unknown))
+        np.testing.assert_allclose(total, scores(extended, grown, [text])[0], rtol=1e-12, atol=1e-12)
+    again = NGramLinear.from_arrays(extended.to_arrays(), extended.config(), len(grown), 2)
+    assert_same_bits(scores(again, grown, texts), scores(extended, grown, texts))
+    later = copy.deepcopy(grown)
+    later.extend(["yy zzz"])
+    assert_close(scores(extended.extended(later), later, texts), before, 1e-6)
+    assert_same_bits(extended.coef, linear.coef)
+    assert len(linear.word_scores) == len(vocabulary)
+
+
+def test_extending_by_nothing_changes_nothing():
+    linear, vocabulary = fitted(options())
+    assert_same_bits(linear.extended(vocabulary).word_scores, linear.word_scores)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_mixing_is_a_weighted_mean(share):
+    linear, vocabulary = fitted(options(share=share))
+    logits = np.random.default_rng(0).normal(size=(len(NEW), 2)).astype(np.float32)
+    mixed = logits.copy()
+    linear.mix_into(mixed, scores(linear, vocabulary))
+    assert mixed.dtype == np.float32
+    expected = (1 - share) * logits + share * scores(linear, vocabulary)
+    np.testing.assert_allclose(mixed, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda linear: pickle.loads(pickle.dumps(linear))])
+def test_copies_score_alike(twin):
+    linear, vocabulary = fitted(options())
+    assert_same_bits(scores(twin(linear), vocabulary), scores(linear, vocabulary))
+
+
+@pytest.mark.parametrize("char_ngram_range", [None, (2, 3)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_arrays_and_settings_round_trip(char_ngram_range, n_classes):
+    targets = np.arange(len(TEXTS)) % n_classes
+    linear, vocabulary = fitted(options((1, 2), char_ngram_range, share=0.25), targets=targets)
+    again = NGramLinear.from_arrays(linear.to_arrays(), linear.config(), len(vocabulary), n_classes)
+    assert_same_bits(scores(again, vocabulary), scores(linear, vocabulary))
+    assert (again.ngram_range, again.char_ngram_range, again.share) == ((1, 2), char_ngram_range, 0.25)
+
+
+def test_a_linear_part_of_one_class_is_refused():
+    linear, vocabulary = fitted(options())
+    with pytest.raises(ValueError, match="two or more classes"):
+        NGramLinear.from_arrays(linear.to_arrays(), linear.config(), len(vocabulary), 1)
+
+
+def test_numbers_that_are_not_finite_are_noticed():
+    linear, _ = fitted(options())
+    assert linear.is_finite()
+    for name in ("word_scores", "coef", "intercept"):
+        other = copy.deepcopy(linear)
+        getattr(other, name).flat[0] = np.nan
+        assert not other.is_finite()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [((1, 3), (1, 3)), ([2, 2], (2, 2)), ((np.int64(1), 20), (1, 20))]
+)
+def test_ranges(value, expected):
+    assert checked_range(value, "ngram_range") == expected
+    assert all(type(end) is int for end in checked_range(value, "ngram_range"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(0, 1), (2, 1), (1, 21), (1,), (1, 2, 3), (), (1.0, 2), (True, 2), ("1", "2"), (None, 2), "12", 3, None],
+    ids=repr,
+)
+def test_ranges_that_are_none(value):
+    with pytest.raises(ValueError, match=r"ngram_range is .* two integers"):
+        checked_range(value, "ngram_range")
+
+
+def test_the_penalty_and_the_passes_are_obeyed():
+    weak, vocabulary = fitted(options(C=0.001))
+    strong, _ = fitted(options(C=10.0))
+    assert np.abs(scores(weak, vocabulary)).max() < 0.5 * np.abs(scores(strong, vocabulary)).max()
+    one, _ = fitted(options(tol=0.0, max_iter=1))
+    assert not np.array_equal(one.coef, fitted(options())[0].coef)
+
+
+def test_the_defaults_are_near_the_optimum():
+    # Training stops early by default; the classes must not depend on that.
+    quick = LinearOptions(share=0.5, ngram_range=(1, 3), char_ngram_range=(3, 5), C=1.0)
+    linear, vocabulary = fitted(quick)
+    exact, _ = fitted(options((1, 3), (3, 5)))
+    assert_close(scores(linear, vocabulary), scores(exact, vocabulary), 0.1)
