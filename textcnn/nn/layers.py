@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,12 +55,12 @@ class ConvLayout:
         """Rows of the weights: one for each tap of each filter."""
         return sum(self.kernel_sizes) * self.n_filters
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """`kernel_sizes` as the kernels take them."""
         return np.array(self.kernel_sizes, dtype=np.intp)
 
-    @property
+    @cached_property
     def pads(self) -> np.ndarray:
         """Padding (left, right) of each width, intp of shape (n_widths, 2)."""
         extra = self.sizes - 1
