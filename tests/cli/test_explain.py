@@ -8,7 +8,7 @@ import pytest
 
 import textcnn
 from textcnn import TextCNNClassifier
-from textcnn.cli import explain
+from textcnn.cli import explain, shading
 
 HOSTILE = '<script>alert("1")</script> & <b>bold</b> \x00\x1b[31m \u202e </style> good'
 
@@ -87,13 +87,13 @@ def test_character_shares_add_up_to_those_of_the_ngrams():
     model = TextCNNClassifier(random_state=0, max_iter=20).fit(texts, ["good", "bad", "good", "bad"])
     text = "lovely  film, dull plot"
     explanation = model.explain([text])[0]
-    shares = explain.shares(explanation)
+    shares = shading.shares(explanation)
     # What the n-grams add makes up the logit less the mean over the classes.
     logits, bias = explanation.logits, explanation.bias
     best = logits.argmax()
     expected = (logits[best] - bias[best]) - (logits - bias).mean()
     assert sum(shares) == pytest.approx(expected, rel=1e-4)
-    values = explain.character_shares(text, explanation)
+    values = shading.character_shares(text, explanation)
     assert len(values) == len(text)
     by_hand = np.zeros(len(text))
     for ngram, share in zip(explanation.ngrams, shares, strict=True):
@@ -103,12 +103,12 @@ def test_character_shares_add_up_to_those_of_the_ngrams():
 
 def test_shades_cover_the_text_and_the_largest_is_the_darkest(model):
     text = "the witty  but noisy story"
-    runs = explain.shade_runs(text, textcnn.load(model).explain([text])[0], 8)
+    runs = shading.shade_runs(text, textcnn.load(model).explain([text])[0], 8)
     assert "".join(run for run, _, _ in runs) == text
     assert max(abs(level) for _, level, _ in runs) == 8
     for _, level, share in runs:
         assert level == 0 or (level > 0) == (share > 0)
-    assert explain.shade_runs("", textcnn.load(model).explain([""])[0], 8) == []
+    assert shading.shade_runs("", textcnn.load(model).explain([""])[0], 8) == []
 
 
 def test_the_page_is_sound_and_needs_nothing_else(command, model, tmp_path):

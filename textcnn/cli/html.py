@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from textcnn.cli import explain
 from textcnn.cli.output import counted
+from textcnn.cli.shading import ngram_text, shade_runs, shares
 
 N_LEVELS = 8
 MOST_LABELS = 8  # with a bar of their own, the likeliest ones
@@ -127,7 +127,7 @@ def _shaded(text: str, explanation: Any) -> str:
     if not text.strip():
         return '<p class="text empty">an empty text</p>'
     parts = []
-    for run, level, share in explain.shade_runs(text, explanation, N_LEVELS):
+    for run, level, share in shade_runs(text, explanation, N_LEVELS):
         if level:
             name = f"{'f' if level > 0 else 'a'}{abs(level)}"
             parts.append(f'<span class="{name}" title="{share:+.3f}">{safe(run)}</span>')
@@ -137,12 +137,12 @@ def _shaded(text: str, explanation: Any) -> str:
 
 
 def _ngram_table(text: str, explanation: Any, top: int) -> str:
-    shares = explain.shares(explanation)
-    largest = max(map(abs, shares), default=0.0) or 1.0
-    n_all = len(shares)
+    added = shares(explanation)
+    largest = max(map(abs, added), default=0.0) or 1.0
+    n_all = len(added)
     rows = []
-    for ngram, share in list(zip(explanation.ngrams, shares, strict=True))[:top]:
-        words = safe(explain.ngram_text(text, ngram))
+    for ngram, share in list(zip(explanation.ngrams, added, strict=True))[:top]:
+        words = safe(ngram_text(text, ngram))
         side = "for" if share >= 0 else "against"
         rows.append(
             f'<tr><th scope="row"><bdi>{words}</bdi></th><td class="bar"><div class="{side}" '
