@@ -269,7 +269,7 @@ class NGramLinear:
         return out
 
     def _by_class(self, columns: np.ndarray) -> np.ndarray:
-        return np.hstack([-columns, columns]) if columns.shape[1] == 1 else columns
+        return np.concatenate([-columns, columns], axis=1) if columns.shape[1] == 1 else columns
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_index"}
