@@ -523,7 +523,7 @@ def network_logits(model, texts):
 
 def linear_scores(model, texts):
     predictor = model.predictor_
-    return predictor.linear.scores(*predictor.vocabulary.encode_with_unknown(texts), 1)
+    return predictor.linear.scores(predictor.vocabulary.encode_fully(texts), 1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])

@@ -14,17 +14,39 @@ from textcnn import _reference as reference
 from textcnn._kernels._ngrams import gram_keys
 from textcnn.nn import ngram_linear
 from textcnn.nn.ngram_linear import LinearOptions, NGramLinear, checked_range
+from textcnn.text.analyzers import shape
 from textcnn.text.vocabulary import Vocabulary
 
+
+def cased(texts, seed):
+    """The texts with words in capitals, capitalised or in mixed case here and there."""
+    rng = np.random.default_rng(seed)
+    forms = [str, str, str.capitalize, str.upper, lambda word: word[0] + word[1:].upper()]
+    return [" ".join(forms[rng.integers(len(forms))](word) for word in text.split()) for text in texts]
+
+
 TEXTS, LABELS = reviews(20)
-TEXTS += ["", "na\xefve \u4e2d\u6587 na\xefvet\xe9", "a a a a"]
-TARGETS = np.array([["bad", "good"].index(label) for label in LABELS] + [0, 1, 0])
-NEW = [*reviews(20, seed=1)[0], "", "splendidly naive dullness", "zebra zebra", "xx the play was late yy"]
-EXACT = {"share": 0.5, "C": 1.0, "tol": 1e-7, "max_iter": 5000}
+TEXTS = [*cased(TEXTS, 0), "", "na\xefve \u4e2d\u6587 na\xefvet\xe9", "a a A a", "The 3 plays: 7 p.m.!"]
+TARGETS = np.array([["bad", "good"].index(label) for label in LABELS] + [0, 1, 0, 1])
+NEW = [
+    *cased(reviews(20, seed=1)[0], 1),
+    "",
+    "Splendidly naive DULLNESS",
+    "zebra Zebra",
+    "XX the play was 9 yy!",
+]
+EXACT = {"share": 0.5, "shape_ngrams": True, "C": 1.0, "tol": 1e-7, "max_iter": 5000}
+
+
+@pytest.fixture(autouse=True)
+def words_are_soon_frequent(monkeypatch):
+    """Some words of these few texts stand for themselves, and others are shapes."""
+    monkeypatch.setattr(ngram_linear, "FREQUENT_USES", 8)
 
 
 def options(ngram_range=(1, 2), char_ngram_range=(3, 4), **changes):
-    return LinearOptions(ngram_range=ngram_range, char_ngram_range=char_ngram_range, **(EXACT | changes))
+    settings = {"ngram_range": ngram_range, "char_ngram_range": char_ngram_range, **EXACT}
+    return LinearOptions(**(settings | changes))
 
 
 def fitted(options, texts=TEXTS, targets=TARGETS, weight=None, n_threads=1, **build):
@@ -33,23 +55,37 @@ def fitted(options, texts=TEXTS, targets=TARGETS, weight=None, n_threads=1, **bu
     weight = np.ones(len(texts)) if weight is None else weight
     n_classes = int(np.max(targets)) + 1
     linear = NGramLinear.fit(
-        vocabulary, ids, offsets, np.asarray(targets, np.intp), weight, n_classes, options, n_threads
-    )
+        vocabulary, ids, offsets, vocabulary.shapes(texts), np.asarray(targets, np.intp), weight, n_classes,
+        options, n_threads,
+    )  # fmt: skip
     return linear, vocabulary
 
 
 def scores(linear, vocabulary, texts=NEW, n_threads=1):
-    return linear.scores(*vocabulary.encode_with_unknown(texts, n_threads), n_threads)
+    return linear.scores(vocabulary.encode_fully(texts, n_threads), n_threads)
 
 
-def features_of(text, vocabulary, options, with_unknown):
+def frequent_words(texts, vocabulary):
+    """The words with enough uses, in lower case."""
+    uses = Counter(token for text in texts for token in vocabulary.tokens(text))
+    return {token for token in vocabulary.to_dict() if uses[token] >= ngram_linear.FREQUENT_USES}
+
+
+def features_of(text, vocabulary, options, frequent, with_unknown):
     """The features of a text with their counts, spelled out; None stands for a word that is unknown."""
     tokens = vocabulary.tokens(text)
     known = [token if token in vocabulary.to_dict() else None for token in tokens]
     found = Counter(("word", token) for token in known)
-    marked = ["<begin>", *known, "<end>"]
-    for n in range(max(2, options.ngram_range[0]), options.ngram_range[1] + 1):
-        found.update(("words", *gram) for gram in reference.ngrams(marked, n))
+    written = Vocabulary(lowercase=False).tokens(text)
+    symbols = [
+        token if token in frequent else (shape(before),)
+        for token, before in zip(tokens, written, strict=True)
+    ]
+    families = {"words": known} | ({"shapes": symbols} if options.shape_ngrams else {})
+    for family, sequence in families.items():
+        for n in range(max(2, options.ngram_range[0]), options.ngram_range[1] + 1):
+            grams = reference.ngrams(["<begin>", *sequence, "<end>"], n)
+            found.update((family, *gram) for gram in grams)
     for token in (tokens if with_unknown else filter(None, known)) if options.char_ngram_range else ():
         shortest, longest = options.char_ngram_range
         for n in range(shortest, min(longest, len(token) + 1) + 1 if len(token) > 1 else 0):
@@ -63,7 +99,8 @@ def expected_scores(options, texts, targets, new, weight, **build):
     The n-grams of characters of an unknown word count in prediction, but not in training.
     """
     vocabulary, _, _ = Vocabulary.build(texts, **build)
-    counted = [features_of(text, vocabulary, options, with_unknown=False) for text in texts]
+    frequent = frequent_words(texts, vocabulary)
+    counted = [features_of(text, vocabulary, options, frequent, with_unknown=False) for text in texts]
     columns = {feature: i for i, feature in enumerate(dict.fromkeys(f for found in counted for f in found))}
 
     def matrix(counters):
@@ -83,7 +120,7 @@ def expected_scores(options, texts, targets, new, weight, **build):
     if options.ngram_range[0] > 1:
         ratios[[column for feature, column in columns.items() if feature[0] == "word"]] = 0
     coef, intercept = reference.fit_logistic(x, targets, options.C * weight, positive, ratios)
-    out = matrix([features_of(text, vocabulary, options, True) for text in new]) @ coef + intercept
+    out = matrix([features_of(text, vocabulary, options, frequent, True) for text in new]) @ coef + intercept
     return np.hstack([-out, out]) if n_classes == 2 else out
 
 
@@ -91,9 +128,10 @@ def expected_scores(options, texts, targets, new, weight, **build):
     ("ngram_range", "char_ngram_range"),
     [((1, 1), None), ((1, 3), None), ((1, 1), (3, 5)), ((1, 2), (1, 2)), ((2, 3), (3, 20)), ((3, 3), None)],
 )
+@pytest.mark.parametrize("shape_ngrams", [True, False])
 @pytest.mark.parametrize("min_df", [1, 2])
-def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df):
-    chosen = options(ngram_range, char_ngram_range, C=0.7)
+def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df, shape_ngrams):
+    chosen = options(ngram_range, char_ngram_range, shape_ngrams=shape_ngrams, C=0.7)
     weight = np.random.default_rng(0).choice([0.5, 1.0, 3.0], len(TEXTS))
     linear, vocabulary = fitted(chosen, weight=weight, min_df=min_df)
     expected = expected_scores(chosen, TEXTS, TARGETS, NEW, weight, min_df=min_df)
@@ -105,9 +143,10 @@ def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df):
 def test_scores_of_many_classes_follow_the_formulas():
     targets = np.arange(len(TEXTS)) % 4
     weight = np.ones(len(TEXTS))
-    linear, vocabulary = fitted(options(), targets=targets)
+    chosen = options((1, 2), None)
+    linear, vocabulary = fitted(chosen, targets=targets)
     assert linear.coef.shape[1] == 4
-    assert_close(scores(linear, vocabulary), expected_scores(options(), TEXTS, targets, NEW, weight), 1e-4)
+    assert_close(scores(linear, vocabulary), expected_scores(chosen, TEXTS, targets, NEW, weight), 1e-4)
 
 
 def test_same_bits_for_any_number_of_threads():
@@ -124,12 +163,16 @@ def test_same_bits_for_any_number_of_threads():
 
 def test_memory_mapped_ids_give_the_same_bits(tmp_path):
     vocabulary, ids, offsets = Vocabulary.build(TEXTS)
-    np.save(tmp_path / "ids.npy", ids)
-    mapped = np.load(tmp_path / "ids.npy", mmap_mode="r")
-    assert isinstance(mapped, np.memmap)
-    arguments = offsets, TARGETS.astype(np.intp), np.ones(len(TEXTS)), 2, options(), 1
-    expected = NGramLinear.fit(vocabulary, ids, *arguments).to_arrays()
-    for name, array in NGramLinear.fit(vocabulary, mapped, *arguments).to_arrays().items():
+    shapes = vocabulary.shapes(TEXTS)
+    mapped = []
+    for name, array in (("ids", ids), ("shapes", shapes)):
+        np.save(tmp_path / f"{name}.npy", array)
+        mapped.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+        assert isinstance(mapped[-1], np.memmap)
+    others = TARGETS.astype(np.intp), np.ones(len(TEXTS)), 2, options(), 1
+    expected = NGramLinear.fit(vocabulary, ids, offsets, shapes, *others).to_arrays()
+    actual = NGramLinear.fit(vocabulary, mapped[0], offsets, mapped[1], *others).to_arrays()
+    for name, array in actual.items():
         assert_same_bits(array, expected[name])
 
 
@@ -141,20 +184,24 @@ def test_pieces_do_not_change_a_bit(monkeypatch, n_tokens):
         assert_same_bits(array, expected[name])
 
 
+@pytest.mark.parametrize(("shape_ngrams", "n_frequent"), [(False, 10), (True, 22)])
 @pytest.mark.parametrize("n_tokens", [1 << 22, 50])
-def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens):
-    monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", 10)
+def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens, shape_ngrams, n_frequent):
+    monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", n_frequent)
     monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
     # Ten pairs stand in every piece, so that none of them is forgotten on the way; the others come once.
+    # With shapes, the same ten come again, and two with the shape of the rare words.
     texts = [text for i in range(40) for text in ("the play was late", "a dull story", f"rare{i} the play")]
     targets = np.arange(len(texts)) % 3 % 2
-    linear, vocabulary = fitted(options((1, 2), (3, 4), tol=0.1), texts, targets)
+    chosen = options((1, 2), (3, 4), shape_ngrams=shape_ngrams, tol=0.1)
+    linear, vocabulary = fitted(chosen, texts, targets)
     _, ids, offsets = Vocabulary.build(texts)
-    grams, counts = np.unique(gram_keys(ids, offsets, 2, 2)[0], return_counts=True)
-    assert (counts >= 40).sum() == 10
+    symbols = np.where(linear.frequent[ids], ids, np.int32(-1)) if shape_ngrams else None
+    grams, counts = np.unique(gram_keys(ids, offsets, 2, 2, symbols)[0], return_counts=True)
+    assert (counts >= 40).sum() == n_frequent
     assert len(grams) > 80
-    assert len(linear.keys) == 20  # 10 of each kind
-    np.testing.assert_array_equal(linear.keys[:10], grams[counts >= 40])
+    assert len(linear.keys) == 2 * n_frequent  # so many of each kind
+    np.testing.assert_array_equal(linear.keys[:n_frequent], grams[counts >= 40])
     assert (scores(linear, vocabulary, texts).argmax(axis=1) == targets).all()
 
 
@@ -188,29 +235,30 @@ def test_a_text_without_features_has_the_bias():
     assert linear.bias()[0] == -linear.bias()[1]
 
 
-def test_terms_sum_to_the_scores():
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_terms_sum_to_the_scores(shape_ngrams):
     for targets in (TARGETS, np.arange(len(TEXTS)) % 3):
-        linear, vocabulary = fitted(options((1, 3), (2, 4)), targets=targets)
+        linear, vocabulary = fitted(options((1, 3), (2, 4), shape_ngrams=shape_ngrams), targets=targets)
         for text in NEW:
-            ids, offsets, unknown = vocabulary.encode_with_unknown([text])
-            terms = linear.terms(ids, unknown)
+            encoded = vocabulary.encode_fully([text])
+            terms = linear.terms(encoded)
             total = linear.bias() + sum(term.scores for term in terms)
-            np.testing.assert_allclose(
-                total, linear.scores(ids, offsets, unknown, 1)[0], rtol=1e-12, atol=1e-12
-            )
-            assert all(0 <= term.start <= term.end <= len(ids) for term in terms)
+            np.testing.assert_allclose(total, linear.scores(encoded, 1)[0], rtol=1e-12, atol=1e-12)
+            assert all(0 <= term.start <= term.end <= len(encoded.ids) for term in terms)
 
 
-def test_terms_stand_where_their_ngrams_are():
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_terms_stand_where_their_ngrams_are(shape_ngrams):
     texts = ["one two three", "three two one", "two", ""] * 3
-    linear, vocabulary = fitted(options((1, 3), None), texts, [0, 1, 0, 1] * 3)
-    ids, _, unknown = vocabulary.encode_with_unknown(["one two three"])
-    places = Counter((term.start, term.end) for term in linear.terms(ids, unknown))
+    linear, vocabulary = fitted(options((1, 3), None, shape_ngrams=shape_ngrams), texts, [0, 1, 0, 1] * 3)
+    terms = linear.terms(vocabulary.encode_fully(["one two three"]))
+    places = Counter((term.start, term.end) for term in terms)
     # Single words; pairs and triples, those with a mark cut to the words that they hold.
     single = Counter([(0, 1), (1, 2), (2, 3)])
     pairs = Counter([(0, 1), (0, 2), (1, 3), (2, 3)])
     triples = Counter([(0, 2), (0, 3), (1, 3)])
-    assert places == single + pairs + triples
+    longer = pairs + triples
+    assert places == single + longer + (longer if shape_ngrams else Counter())
 
 
 @pytest.mark.parametrize(("ngram_range", "min_df"), [((1, 2), 1), ((1, 1), 3), ((1, 3), 3)])
@@ -225,8 +273,8 @@ def test_new_words_score_as_they_did_when_unknown(ngram_range, min_df):
     assert len(extended.word_scores) == len(grown)
     assert_close(scores(extended, grown, texts), before, 1e-6)
     for text in texts:
-        ids, _, unknown = grown.encode_with_unknown([text])
-        total = extended.bias() + sum(term.scores for term in extended.terms(ids, unknown))
+        terms = extended.terms(grown.encode_fully([text]))
+        total = extended.bias() + sum(term.scores for term in terms)
         np.testing.assert_allclose(total, scores(extended, grown, [text])[0], rtol=1e-12, atol=1e-12)
     again = NGramLinear.from_arrays(extended.to_arrays(), extended.config(), len(grown), 2)
     assert_same_bits(scores(again, grown, texts), scores(extended, grown, texts))
@@ -312,7 +360,7 @@ def test_the_penalty_and_the_passes_are_obeyed():
 
 def test_the_defaults_are_near_the_optimum():
     # Training stops early by default; the classes must not depend on that.
-    quick = LinearOptions(share=0.5, ngram_range=(1, 3), char_ngram_range=(3, 5), C=1.0)
+    quick = LinearOptions(share=0.5, ngram_range=(1, 3), char_ngram_range=(3, 5), shape_ngrams=True, C=1.0)
     linear, vocabulary = fitted(quick)
     exact, _ = fitted(options((1, 3), (3, 5)))
     assert_close(scores(linear, vocabulary), scores(exact, vocabulary), 0.1)

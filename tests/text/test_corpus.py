@@ -10,7 +10,7 @@ from textcnn.text import corpus
 from textcnn.text.corpus import Corpus
 from textcnn.text.vocabulary import Vocabulary
 
-TEXTS = ["The cat, the dog.", "", "a cat; Ünïcode 映画", "dog dog dog a", "!", "the 映 bird a a"]
+TEXTS = ["The cat, the DOG.", "", "a Cat; Ünïcode 映画", "dog dOg DOG a", "!", "the 映 bird A 3rd"]
 
 
 def batches(texts, labels, size=7):
@@ -37,10 +37,11 @@ def test_the_vocabulary_is_that_of_texts_in_memory(small_blocks, min_df, max_fea
     if rows is not None:
         texts, found = [TEXTS[i] for i in rows], found.take(np.array(rows))
     expected, ids, offsets = Vocabulary.build(texts, min_df=min_df, max_features=max_features)
-    vocabulary, stored_ids, stored_offsets = found.build(min_df, max_features)
+    vocabulary, stored_ids, stored_offsets, shapes = found.build(min_df, max_features)
     assert vocabulary.id_to_token == expected.id_to_token
     assert_same_bits(stored_ids, ids)
     assert_same_bits(stored_offsets, offsets)
+    assert_same_bits(shapes, vocabulary.shapes(texts))
 
 
 @pytest.mark.parametrize(("analyzer", "lowercase"), [("char", True), ("word", False), (str.split, True)])
@@ -48,14 +49,15 @@ def test_analyzers_and_texts_held_out(small_blocks, analyzer, lowercase):
     texts = stored(TEXTS, analyzer, lowercase)
     kept, held_out = [0, 3, 4], [5, 2, 1]
     expected, _, _ = Vocabulary.build([TEXTS[i] for i in kept], analyzer=analyzer, lowercase=lowercase)
-    vocabulary, _, _ = texts.take(np.array(kept)).build(1, None)
+    vocabulary, _, _, shapes = texts.take(np.array(kept)).build(1, None)
     assert vocabulary.id_to_token == expected.id_to_token
-    ids, offsets, unknown = texts.take(np.array(held_out)).encoded(vocabulary)
-    expected_ids, expected_offsets, words = expected.encode_with_unknown([TEXTS[i] for i in held_out])
-    assert_same_bits(ids, expected_ids)
-    assert_same_bits(offsets, expected_offsets)
-    assert_same_bits(unknown.bytes, words.bytes)
-    assert_same_bits(unknown.offsets, words.offsets)
+    assert_same_bits(shapes, expected.shapes([TEXTS[i] for i in kept]))
+    found = texts.take(np.array(held_out)).encoded(vocabulary)
+    wanted = expected.encode_fully([TEXTS[i] for i in held_out])
+    for name in ("ids", "offsets", "shapes"):
+        assert_same_bits(getattr(found, name), getattr(wanted, name))
+    assert_same_bits(found.unknown.bytes, wanted.unknown.bytes)
+    assert_same_bits(found.unknown.offsets, wanted.unknown.offsets)
 
 
 @pytest.mark.parametrize(
@@ -105,16 +107,18 @@ def test_the_temporary_file_is_in_the_folder_and_goes(tmp_path):
 
 
 def test_ids_are_a_read_only_map():
-    _, ids, _ = stored(TEXTS).build(1, None)
-    assert isinstance(ids, np.memmap)
-    assert not ids.flags.writeable
+    _, ids, _, shapes = stored(TEXTS).build(1, None)
+    for array in (ids, shapes):
+        assert isinstance(array, np.memmap)
+        assert not array.flags.writeable
 
 
 @pytest.mark.parametrize("min_df", [1, 2])
 def test_texts_without_tokens(min_df):
-    vocabulary, ids, offsets = Corpus([(["", " "], ["a", "b"])]).scan("word", True, 1).build(min_df, None)
+    texts = Corpus([(["", " "], ["a", "b"])]).scan("word", True, 1)
+    vocabulary, ids, offsets, shapes = texts.build(min_df, None)
     assert len(vocabulary) == 1
-    assert (ids.tolist(), offsets.tolist()) == ([], [0, 0, 0])
+    assert (ids.tolist(), offsets.tolist(), shapes.tolist()) == ([], [0, 0, 0], [])
 
 
 def test_wrong_calls():
