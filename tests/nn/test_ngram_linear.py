@@ -132,21 +132,23 @@ def expected_scores(options, texts, targets, new, weight, **build):
 @pytest.mark.parametrize("min_df", [1, 2])
 def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df, shape_ngrams):
     chosen = options(ngram_range, char_ngram_range, shape_ngrams=shape_ngrams, C=0.7)
-    weight = np.random.default_rng(0).choice([0.5, 1.0, 3.0], len(TEXTS))
-    linear, vocabulary = fitted(chosen, weight=weight, min_df=min_df)
-    expected = expected_scores(chosen, TEXTS, TARGETS, NEW, weight, min_df=min_df)
+    texts, targets = TEXTS[-16:], TARGETS[-16:]  # few, as the time of the formulas is cubic
+    weight = np.random.default_rng(0).choice([0.5, 1.0, 3.0], 16)
+    linear, vocabulary = fitted(chosen, texts, targets, weight, min_df=min_df)
+    assert 0 < linear.frequent.sum() < len(vocabulary) / 2 or not shape_ngrams
+    expected = expected_scores(chosen, texts, targets, NEW, weight, min_df=min_df)
     if ngram_range[0] > 1 and char_ngram_range is None:
         assert not linear.word_scores.any()
     assert_close(scores(linear, vocabulary), expected, 1e-4)
 
 
 def test_scores_of_many_classes_follow_the_formulas():
-    targets = np.arange(len(TEXTS)) % 4
-    weight = np.ones(len(TEXTS))
+    texts, targets, weight = TEXTS[-14:], np.arange(14) % 4, np.ones(14)
     chosen = options((1, 2), None)
-    linear, vocabulary = fitted(chosen, targets=targets)
+    linear, vocabulary = fitted(chosen, texts, targets)
+    assert linear.frequent.any()
     assert linear.coef.shape[1] == 4
-    assert_close(scores(linear, vocabulary), expected_scores(chosen, TEXTS, targets, NEW, weight), 1e-4)
+    assert_close(scores(linear, vocabulary), expected_scores(chosen, texts, targets, NEW, weight), 1e-4)
 
 
 def test_same_bits_for_any_number_of_threads():
@@ -364,3 +366,106 @@ def test_the_defaults_are_near_the_optimum():
     linear, vocabulary = fitted(quick)
     exact, _ = fitted(options((1, 3), (3, 5)))
     assert_close(scores(linear, vocabulary), scores(exact, vocabulary), 0.1)
+
+
+# N-grams with shapes
+
+
+@pytest.mark.parametrize("n_tokens", [1 << 20, 5])
+def test_frequent_words_have_enough_uses(monkeypatch, n_tokens):
+    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    linear, vocabulary = fitted(options(tol=0.1), min_df=2)
+    found = {name for name, flag in zip(vocabulary.id_to_token, linear.frequent, strict=True) if flag}
+    assert found == frequent_words(TEXTS, vocabulary)
+    assert 2 < len(found) < len(vocabulary) - 2
+    assert linear.frequent.dtype == bool
+    # Unknown words are often many, but are different ones.
+    assert not linear.frequent[0]
+
+
+@pytest.mark.parametrize("char_ngram_range", [None, (3, 4)])
+def test_case_counts_with_shapes_only(char_ngram_range):
+    texts = ["see Anna", "see house", "see NATO", "see Peter", "see bread", "see NASA"]
+    targets = [1, 0, 0, 1, 0, 0]
+    pairs = (["see Zoe", "see zoe"], ["see ANNA", "see Anna"], ["SEE House", "see house"])
+    for shape_ngrams in (True, False):
+        chosen = options((1, 2), char_ngram_range, shape_ngrams=shape_ngrams)
+        linear, vocabulary = fitted(chosen, texts, targets)
+        for pair in pairs:
+            written, lower = scores(linear, vocabulary, pair)
+            assert np.array_equal(written, lower) != shape_ngrams
+        if shape_ngrams:  # of words never seen, the capital letter alone tells the class
+            assert scores(linear, vocabulary, ["see Zoe", "see zoe"]).argmax(axis=1).tolist() == [1, 0]
+        else:
+            assert len(linear.frequent) == 0
+
+
+def test_the_case_of_frequent_words_does_not_count():
+    linear, vocabulary = fitted(options((1, 3)))
+    frequent = sorted(frequent_words(TEXTS, vocabulary))
+    pair = " ".join(frequent), " ".join(frequent).upper()
+    assert_same_bits(scores(linear, vocabulary, pair[:1]), scores(linear, vocabulary, pair[1:]))
+    rare = "dull" if "dull" not in frequent else "grim"
+    assert (
+        len({scores(linear, vocabulary, [f"the {word} play"]).tobytes() for word in (rare, rare.upper())})
+        == 2
+    )
+
+
+def test_without_shapes_there_are_half_as_many_ngrams():
+    # No word is frequent, none comes twice, and all shapes are the same: two pairs are added, not four.
+    texts = ["one", "two"]
+    assert len(fitted(options((1, 2), None, shape_ngrams=False), texts, [0, 1])[0].keys) == 4
+    linear, vocabulary = fitted(options((1, 2), None), texts, [0, 1])
+    assert len(linear.keys) == 6
+    assert not linear.frequent.any()
+    assert len(linear.frequent) == len(vocabulary) == 3
+
+
+def test_a_single_word_has_no_shape():
+    linear, vocabulary = fitted(options((1, 1), None))
+    assert len(linear.keys) == 0
+    texts = ["the DULL play", "the dull play"]
+    assert_same_bits(scores(linear, vocabulary, texts[:1]), scores(linear, vocabulary, texts[1:]))
+
+
+def test_new_words_are_never_frequent():
+    linear, vocabulary = fitted(options((1, 3)))
+    grown = copy.deepcopy(vocabulary)
+    grown.extend(["zebra"] * 100)
+    extended = linear.extended(grown)
+    assert extended.frequent.tolist() == [*linear.frequent.tolist(), False]
+    assert extended.frequent.dtype == bool
+    plain, _ = fitted(options((1, 3), shape_ngrams=False))
+    assert len(plain.extended(grown).frequent) == 0
+    for old, new in ((linear, extended), (plain, plain.extended(grown))):
+        texts = ["the zebra play", "the ZEBRA play", "Zebra"]
+        assert_close(scores(new, grown, texts), scores(old, vocabulary, texts), 1e-6)
+
+
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_the_words_with_shapes_round_trip(shape_ngrams):
+    linear, vocabulary = fitted(options(shape_ngrams=shape_ngrams, tol=0.1))
+    again = NGramLinear.from_arrays(linear.to_arrays(), linear.config(), len(vocabulary), 2)
+    assert_same_bits(again.frequent, linear.frequent)
+    assert_same_bits(scores(again, vocabulary), scores(linear, vocabulary))
+    assert len(linear.frequent) == (len(vocabulary) if shape_ngrams else 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a[:-1],
+        lambda a: np.append(a, a),
+        lambda a: a[:, np.newaxis],
+        lambda a: a[:0, np.newaxis],
+        lambda a: a.astype(np.uint8),
+        lambda a: a[:0].astype(np.int32),
+    ],
+)
+def test_flags_of_words_that_do_not_fit_are_refused(change):
+    linear, vocabulary = fitted(options(tol=0.1))
+    arrays = linear.to_arrays()
+    arrays["frequent"] = change(arrays["frequent"])
+    with pytest.raises(ValueError, match=r"linear\.frequent is .*, not bool"):
+        NGramLinear.from_arrays(arrays, linear.config(), len(vocabulary), 2)
