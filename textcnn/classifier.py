@@ -527,6 +527,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if isinstance(texts, StoredTexts):
             raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
         vocabulary = copy.deepcopy(self.predictor_.vocabulary)
+        texts = vocabulary.analyzed(texts)
         network = self.predictor_.network.copy()
         n_threads = effective_n_threads(self.n_jobs)
         n_known = len(vocabulary)
