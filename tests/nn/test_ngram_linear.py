@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from checks import assert_close, assert_same_bits
-from samples import reviews
+from samples import cased, reviews
 
 from textcnn import _reference as reference
 from textcnn._kernels._ngrams import gram_keys
@@ -16,14 +16,6 @@ from textcnn.nn import ngram_linear
 from textcnn.nn.ngram_linear import LinearOptions, NGramLinear, checked_range
 from textcnn.text.analyzers import shape
 from textcnn.text.vocabulary import Vocabulary
-
-
-def cased(texts, seed):
-    """The texts with words in capitals, capitalised or in mixed case here and there."""
-    rng = np.random.default_rng(seed)
-    forms = [str, str, str.capitalize, str.upper, lambda word: word[0] + word[1:].upper()]
-    return [" ".join(forms[rng.integers(len(forms))](word) for word in text.split()) for text in texts]
-
 
 TEXTS, LABELS = reviews(20)
 TEXTS = [*cased(TEXTS, 0), "", "na\xefve \u4e2d\u6587 na\xefvet\xe9", "a a A a", "The 3 plays: 7 p.m.!"]

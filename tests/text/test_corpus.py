@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from checks import assert_same_bits
-from samples import reviews, same_bits
+from samples import cased, reviews, same_bits
 
 from textcnn import TextCNNClassifier
 from textcnn.text import corpus
+from textcnn.text.analyzers import SHAPES
 from textcnn.text.corpus import Corpus
 from textcnn.text.vocabulary import Vocabulary
 
@@ -69,15 +70,21 @@ def test_analyzers_and_texts_held_out(small_blocks, analyzer, lowercase):
         {"analyzer": "char", "max_features": 9, "n_jobs": 2},
         {"linear": 0.5, "ngram_range": (1, 3), "char_ngram_range": (3, 4)},
         {"linear": 0.5, "early_stopping": True, "min_df": 3, "n_members": 2},
+        {"early_stopping": True, "validation_fraction": 0.4, "min_df": 2, "linear": 0.9},
+        {"shape_ngrams": False, "lowercase": False},
+        {"analyzer": str.split, "early_stopping": True},
     ],
 )
-def test_fit_gives_the_same_weights(small_blocks, params):
+def test_fit_gives_the_same_weights(small_blocks, monkeypatch, params):
+    monkeypatch.setattr("textcnn.nn.ngram_linear.FREQUENT_USES", 10)
     texts, labels = reviews()
+    texts = cased(texts)
     options = {"n_filters": 4, "embedding_dim": 8, "max_iter": 3, "random_state": 3} | params
     expected = TextCNNClassifier(**options).fit(texts, labels)
     model = TextCNNClassifier(**options).fit(Corpus(batches(texts, labels)), None)
     assert same_bits(model, expected)
     if expected.predictor_.linear:
+        assert expected.predictor_.linear.frequent.any() == expected.shape_ngrams
         arrays = model.predictor_.linear.to_arrays()
         for name, array in expected.predictor_.linear.to_arrays().items():
             assert_same_bits(arrays[name], array)
@@ -86,6 +93,34 @@ def test_fit_gives_the_same_weights(small_blocks, params):
     assert model.classes_.dtype == expected.classes_.dtype
     assert model.loss_curve_ == expected.loss_curve_
     assert model.validation_scores_ == expected.validation_scores_
+
+
+def test_shapes_and_ids_of_many_tokens_do_not_mix(monkeypatch):
+    # An id and a shape share an int32: with ids of many bits none may spill into the other.
+    texts = [f"w{i} W{i} {i} ?" for i in range(3000)]
+    found = Corpus([(texts, ["a", "b"] * 1500)]).scan("word", False, 1)
+    expected, ids, _ = Vocabulary.build(texts, lowercase=False)
+    vocabulary, stored_ids, _, shapes = found.build(1, None)
+    assert len(vocabulary) > 9000
+    assert_same_bits(stored_ids, ids)
+    assert_same_bits(shapes, expected.shapes(texts))
+    assert set(shapes.tolist()) == {0, 1, 4, 5}
+    assert len(SHAPES) <= 1 << corpus.SHAPE_BITS
+    monkeypatch.setattr(corpus, "MAX_TOKENS", 9000)
+    with pytest.raises(OverflowError, match="at most 9000 distinct tokens"):
+        Corpus([(texts, ["a", "b"] * 1500)]).scan("word", False, 1)
+
+
+def test_a_corpus_calls_a_callable_analyzer_once_for_each_text():
+    calls = []
+
+    def analyzer(text):
+        calls.append(text)
+        return text.split()
+
+    texts, labels = reviews(20)
+    Corpus(batches(texts, labels)).scan(analyzer, True, 1)
+    assert calls == texts
 
 
 def test_validation_texts_in_memory():
