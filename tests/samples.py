@@ -19,6 +19,13 @@ def reviews(n=80, seed=0):
     return texts, labels
 
 
+def cased(texts, seed=0):
+    """The texts with words in capitals, capitalised or in mixed case here and there."""
+    rng = np.random.default_rng(seed)
+    forms = [str, str, str.capitalize, str.upper, lambda word: word[0] + word[1:].upper()]
+    return [" ".join(forms[rng.integers(len(forms))](word) for word in text.split()) for text in texts]
+
+
 def arrays_of(model):
     """The arrays of a fitted classifier's network."""
     network = model.predictor_.network

@@ -10,7 +10,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from samples import BAD, GOOD, arrays_of, reviews, same_bits
+from samples import BAD, GOOD, arrays_of, cased, reviews, same_bits
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -523,7 +523,7 @@ def network_logits(model, texts):
 
 def linear_scores(model, texts):
     predictor = model.predictor_
-    return predictor.linear.scores(*predictor.vocabulary.encode_with_unknown(texts), 1)
+    return predictor.linear.scores(predictor.vocabulary.encode_fully(texts), 1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
@@ -800,3 +800,112 @@ def test_a_linear_part_with_limits_of_the_vocabulary_and_empty_texts():
     model = small(min_df=3, max_features=5, max_iter=1).fit(texts, ["bad", "good", *Y, "good"])
     assert len(linear_of(model).word_scores) == 6
     assert np.isfinite(model.predict_proba([*texts, "zebra"])).all()
+
+
+# N-grams with shapes. The class of these texts is told by capital letters and by nothing else.
+
+NAMES = [f"{a}{b}o" for a in ("bar", "dil", "fen", "gus", "mor", "tav") for b in ("k", "l", "n", "s", "t")]
+CASED = [f"who met {name.capitalize() if i % 2 else name} today" for i, name in enumerate(NAMES)]
+CASE_LABELS = ["good" if i % 2 else "bad" for i in range(len(NAMES))]
+
+
+@pytest.mark.parametrize("char_ngram_range", [None, (3, 5)])
+def test_capital_letters_tell_the_class_with_shapes_only(char_ngram_range):
+    new = ["who met Zubo today", "who met zubo today"]
+    options = {"linear": 0.99, "max_iter": 1, "char_ngram_range": char_ngram_range}
+    model = small(**options).fit(CASED, CASE_LABELS)
+    assert model.predict(new).tolist() == ["good", "bad"]
+    blind = small(**options, shape_ngrams=False).fit(CASED, CASE_LABELS)
+    first, second = blind.predict_proba(new)
+    assert (first == second).all()
+    assert same_bits(model, blind)  # the network sees no shapes
+
+
+def test_a_callable_analyzer_gives_shapes():
+    new = ["who met Zubo today", "who met zubo today"]
+
+    def analyzer(text):
+        return text.split()
+
+    model = small(linear=0.99, max_iter=1, analyzer=analyzer).fit(CASED, CASE_LABELS)
+    assert model.predict(new).tolist() == ["good", "bad"]
+    lists = [text.split() for text in CASED]
+    model = small(linear=0.99, max_iter=1).fit(lists, CASE_LABELS)
+    assert model.predict([text.split() for text in new]).tolist() == ["good", "bad"]
+
+
+def test_a_callable_analyzer_is_called_once_for_each_text_of_fit():
+    calls = []
+
+    def analyzer(text):
+        calls.append(text)
+        return text.lower().split()
+
+    model = small(max_iter=1, analyzer=analyzer, warm_start=True).fit(X, Y)
+    assert sorted(calls) == sorted(X)
+    for further in (model.fit, model.partial_fit):
+        calls.clear()
+        further(X, Y)
+        assert sorted(calls) == sorted(X)
+    calls.clear()
+    model.predict(X)
+    assert calls == X
+
+
+def test_shape_ngrams_is_a_parameter_like_any_other():
+    assert small().get_params()["shape_ngrams"] is True
+    model = small(shape_ngrams=False, max_iter=1)
+    assert clone(model).get_params()["shape_ngrams"] is False
+    assert len(linear_of(model.fit(X, Y)).frequent) == 0
+    assert (
+        len(linear_of(model.set_params(shape_ngrams=True).fit(X, Y)).frequent) == len(model.vocabulary_) + 1
+    )
+    for wrong in ("yes", None, 1.5):
+        with pytest.raises(ValueError, match="'shape_ngrams' parameter"):
+            small(shape_ngrams=wrong).fit(X, Y)
+
+
+def test_partial_fit_keeps_scores_of_shapes():
+    model = small(max_iter=1).fit(CASED, CASE_LABELS)
+    texts = [*CASED, "who met Zubo today", "who met ZUBO today", "WHO met zubo", "Zubo"]
+    before = linear_scores(model, texts)
+    model.partial_fit(["who met Zubo", "zubo"] * 40, ["bad", "good"] * 40)
+    assert "zubo" in model.vocabulary_
+    np.testing.assert_allclose(linear_scores(model, texts), before, rtol=1e-6, atol=1e-6)
+
+
+def test_warm_start_counts_frequent_words_anew(monkeypatch):
+    monkeypatch.setattr("textcnn.nn.ngram_linear.FREQUENT_USES", 20)
+    model = small(warm_start=True, max_iter=1).fit(CASED, CASE_LABELS)
+    assert linear_of(model).frequent.sum() == 3  # who, met, today
+    turned = ["good" if label == "bad" else "bad" for label in CASE_LABELS]
+    model.fit([*CASED, *["Zubo again"] * 20], turned + ["bad", "good"] * 10)
+    found = {name for name, i in model.vocabulary_.items() if linear_of(model).frequent[i]}
+    assert found == {"who", "met", "today", "zubo", "again"}
+    new = ["who met Zilo today", "who met zilo today"]
+    assert linear_scores(model, new).argmax(axis=1).tolist() == [0, 1]
+    model.set_params(shape_ngrams=False).fit(CASED, CASE_LABELS)
+    assert len(linear_of(model).frequent) == 0
+
+
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_explanations_of_mixed_case_add_up(monkeypatch, shape_ngrams):
+    monkeypatch.setattr("textcnn.nn.ngram_linear.FREQUENT_USES", 20)
+    texts = [*cased(X), "", "A 3rd Play, in NYC!"]
+    model = small(linear=0.6, max_iter=2, shape_ngrams=shape_ngrams).fit(texts, [*Y, "good", "bad"])
+    new = [*cased(X_NEW[:8], 1), "", "Zebra ZEBRA zebra?", "the 4th \ud800X Play"]
+    for text, explanation in zip(new, model.explain(new), strict=True):
+        from_linear = sum(ngram.linear for ngram in explanation.ngrams) + 0.6 * linear_of(model).bias()
+        expected = 0.6 * linear_scores(model, [text])[0]
+        np.testing.assert_allclose(from_linear, expected, rtol=1e-10, atol=1e-10)
+        total = explanation.bias + sum(ngram.contributions for ngram in explanation.ngrams)
+        np.testing.assert_allclose(total, explanation.logits, rtol=1e-5, atol=1e-5)
+
+
+def test_shapes_have_the_same_bits_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr("textcnn.nn.ngram_linear.FREQUENT_USES", 100)
+    texts, labels = cased(X * 10), np.arange(len(X) * 10) % 3
+    models = [small(n_jobs=n, max_iter=1).fit(texts, labels) for n in (1, 2)]
+    assert same_linear(*models)
+    new = cased(X_NEW * 60, 1)
+    assert (models[0].predict_proba(new) == models[1].predict_proba(new)).all()

@@ -183,13 +183,17 @@ def test_settings_that_make_no_sense_are_refused(path, tmp_path, change):
         textcnn.load(tmp_path / "m.textcnn")
 
 
-NEW_TEXTS = [*X, "", "splendidly zebra", "zebra"]
+NEW_TEXTS = [*X, "", "splendidly zebra", "zebra", "the SPLENDID Zebra, 3rd!"]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("char_ngram_range", [None, (2, 4)])
-def test_the_linear_part_survives_a_model_file(tmp_path, n_classes, char_ngram_range):
-    model = TextCNNClassifier(**PARAMS, char_ngram_range=char_ngram_range, linear=0.3, ngram_range=[1, 2])
+@pytest.mark.parametrize(
+    ("char_ngram_range", "shape_ngrams"), [(None, True), ((2, 4), True), ((2, 4), False)]
+)
+def test_the_linear_part_survives_a_model_file(tmp_path, n_classes, char_ngram_range, shape_ngrams):
+    model = TextCNNClassifier(
+        **PARAMS, char_ngram_range=char_ngram_range, shape_ngrams=shape_ngrams, linear=0.3, ngram_range=[1, 2]
+    )
     model.fit(X, np.arange(80) % n_classes).save(tmp_path / "m.textcnn")
     expected = model.predict_proba(NEW_TEXTS)
     for loaded in (
@@ -203,7 +207,7 @@ def test_the_linear_part_survives_a_model_file(tmp_path, n_classes, char_ngram_r
         assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
     params = TextCNNClassifier.load(tmp_path / "m.textcnn").get_params()
     assert (params["ngram_range"], params["char_ngram_range"]) == ((1, 2), char_ngram_range)
-    assert params["linear"] == 0.3
+    assert (params["linear"], params["shape_ngrams"]) == (0.3, shape_ngrams)
 
 
 def test_a_model_without_a_linear_part_survives_a_model_file(path, tmp_path):
@@ -251,6 +255,13 @@ def with_nan(array):
                 with_nan,
             )
         ],
+        ("frequent", lambda a: a[:-1]),
+        ("frequent", lambda a: np.append(a, a)),
+        ("frequent", lambda a: a[:, np.newaxis]),
+        ("frequent", lambda a: a[0]),
+        ("frequent", lambda a: a.astype(np.uint8)),
+        ("frequent", lambda a: a.astype(np.float32)),
+        ("frequent", lambda a: a[:0].astype(np.int32)),
         ("keys", lambda a: a[:-1]),
         ("keys", lambda a: a[:0]),
         ("keys", lambda a: a[:, np.newaxis]),
@@ -275,7 +286,7 @@ def test_arrays_of_the_linear_part_that_do_not_fit_are_refused(path, tmp_path, n
             load(tmp_path / "m.textcnn")
 
 
-@pytest.mark.parametrize("name", ["word_scores", "keys", "coef", "intercept"])
+@pytest.mark.parametrize("name", ["word_scores", "frequent", "keys", "coef", "intercept"])
 def test_a_linear_part_that_lacks_an_array_is_refused(path, tmp_path, name):
     arrays, config = load_arrays(path)
     del arrays[f"linear.{name}"]

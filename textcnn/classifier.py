@@ -527,18 +527,19 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if isinstance(texts, StoredTexts):
             raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
         vocabulary = copy.deepcopy(self.predictor_.vocabulary)
+        analyzed = vocabulary.analyzed(texts)
         network = self.predictor_.network.copy()
         n_threads = effective_n_threads(self.n_jobs)
         n_known = len(vocabulary)
         room = None if self.max_features is None else self.max_features - (n_known - 1)
         if room is None or room > 0:
-            vocabulary.extend(texts, min_df=self.min_df, max_features=room, n_threads=n_threads)
+            vocabulary.extend(analyzed, min_df=self.min_df, max_features=room, n_threads=n_threads)
         new_tokens = vocabulary.id_to_token[n_known:]
         if new_tokens:
             mode = self._resolved_mode() if self.embeddings is not None else "random"
             rows = self._embedding_rows(new_tokens, mode, rng, n_dims=network.embedding.shape[1])
             network.add_rows(rows)
-        encoded = vocabulary.encode_fully(texts, n_threads)
+        encoded = vocabulary.encode_fully(analyzed, n_threads)
         return _Model(vocabulary, network, encoded.ids, encoded.offsets, encoded.shapes)
 
     def _embedding_rows(

@@ -1,6 +1,6 @@
 """N-grams: keys, index, the solver of logistic regression, scores."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import pytest
@@ -45,6 +45,47 @@ def test_gram_keys_equal_the_reference(batch, orders):
     assert_equal_keys(_ngrams.gram_keys(batch.ids, batch.offsets, *orders), expected)
 
 
+def symbols_for(ids, rng):
+    """Some of the ids, and shapes for the others."""
+    return np.where(rng.random(len(ids)) < 0.5, ids, -1 - rng.integers(0, 6, len(ids))).astype(np.int32)
+
+
+@given(batch=packed_batches(max_tokens=6), orders=orders, rng=generators())
+def test_gram_keys_with_symbols_equal_the_reference(batch, orders, rng):
+    symbols = symbols_for(batch.ids, rng)
+    expected = reference.gram_keys(batch.ids, batch.offsets, *orders, symbols)
+    assert_equal_keys(_ngrams.gram_keys(batch.ids, batch.offsets, *orders, symbols), expected)
+
+
+def test_keys_of_symbols_follow_those_of_ids_in_each_text():
+    ids, offsets = np.array([1, 2, 3], np.int32), np.array([0, 2, 3], np.intp)
+    plain, plain_offsets = _ngrams.gram_keys(ids, offsets, 2, 2)
+    keys, key_offsets = _ngrams.gram_keys(ids, offsets, 2, 2, ids)
+    assert key_offsets.tolist() == [0, 6, 10] == (2 * plain_offsets).tolist()
+    assert_array_equal(np.concatenate([keys[:3], keys[6:8]]), plain)
+    # The same codes, but keys of another family.
+    assert not set(keys.tolist()[3:6] + keys.tolist()[8:]) & set(plain.tolist())
+
+
+def test_gram_keys_of_extreme_symbols():
+    ids, offsets = np.zeros(4, np.int32), np.array([0, 4], np.intp)
+    symbols = np.array([-(2**31), 2**31 - 1, -1, 0], np.int32)
+    expected = reference.gram_keys(ids, offsets, 2, 20, symbols)
+    keys = _ngrams.gram_keys(read_only(ids), read_only(offsets), 2, 20, read_only(symbols))
+    assert_equal_keys(keys, expected)
+
+
+@pytest.mark.parametrize("n_symbols", [0, 1, 3])
+def test_symbols_of_another_length_are_refused(n_symbols):
+    ids, offsets = np.zeros(2, np.int32), np.array([0, 2], np.intp)
+    index, coef, out = NGramIndex(np.zeros(1, np.uint64)), np.zeros((1, 1), np.float32), np.zeros((1, 1))
+    symbols = np.zeros(n_symbols, np.int32)
+    with pytest.raises(ValueError, match=f"2 tokens need as many symbols, not {n_symbols}"):
+        _ngrams.gram_keys(ids, offsets, 2, 3, symbols)
+    with pytest.raises(ValueError, match=f"2 tokens need as many symbols, not {n_symbols}"):
+        _ngrams.text_scores(ids, offsets, coef, np.zeros((2, 1)), 2, 3, index, coef, out, 1, symbols)
+
+
 def test_gram_keys_of_the_largest_ids_and_the_highest_order():
     ids, offsets = np.array([2**31 - 1, 0, 2**31 - 2], np.int32), np.array([0, 0, 3, 3], np.intp)
     expected = reference.gram_keys(ids, offsets, 2, 20)
@@ -86,6 +127,15 @@ GOLDEN_GRAMS = [
     "78e139598b3e52e5",
     "f04884a0f8ec6b1b",
 ]
+GOLDEN_SHAPES = [
+    "e7b0a65950ede196",
+    "eec6288b2cc9d2e0",
+    "9d1ee5c765374645",
+    "61a3afbb341567d3",
+    "74f648a79448ab0f",
+    "298467ae4335a187",
+    "114aa807c3d6e5ed",
+]
 GOLDEN_SUBWORDS = [
     "88dad05d867dc95c",
     "954b5bcd398d5a73",
@@ -104,6 +154,8 @@ def test_keys_are_those_of_saved_models():
     ids, offsets = np.array([1, 0, 7], np.int32), np.array([0, 3], np.intp)
     grams, _ = _ngrams.gram_keys(ids, offsets, 2, 3)
     assert [f"{key:016x}" for key in grams.tolist()] == GOLDEN_GRAMS
+    both, _ = _ngrams.gram_keys(ids, offsets, 2, 3, np.array([1, -1, -6], np.int32))
+    assert [f"{key:016x}" for key in both.tolist()] == GOLDEN_GRAMS + GOLDEN_SHAPES
     subwords, _ = _ngrams.subword_keys(*packed_words(["caf\xe9"]), 3, 5)
     assert [f"{key:016x}" for key in subwords.tolist()] == GOLDEN_SUBWORDS
 
@@ -586,16 +638,19 @@ class Scoring:
     highest: int
     index: np.ndarray
     coef: np.ndarray
+    symbols: np.ndarray | None = None
 
     def scores(self, n_threads=1):
         out = garbage((len(self.offsets) - 1, self.coef.shape[1]), np.float64)
-        *others, index, coef = astuple(self)
-        _ngrams.text_scores(*others, NGramIndex(index), coef, out, n_threads)
+        *others, index, coef, symbols = astuple(self)
+        _ngrams.text_scores(*others, NGramIndex(index), coef, out, n_threads, symbols)
         return out
 
 
-def scoring(batch, n_ids, orders, n_columns, rng):
-    index, coef = known_keys(_ngrams.gram_keys(batch.ids, batch.offsets, *orders)[0], rng, n_columns)
+def scoring(batch, n_ids, orders, n_columns, rng, with_symbols=False):
+    symbols = symbols_for(batch.ids, rng) if with_symbols else None
+    keys, _ = _ngrams.gram_keys(batch.ids, batch.offsets, *orders, symbols)
+    index, coef = known_keys(keys, rng, n_columns)
     return Scoring(
         batch.ids,
         batch.offsets,
@@ -604,27 +659,36 @@ def scoring(batch, n_ids, orders, n_columns, rng):
         *orders,
         index,
         coef,
+        symbols,
     )
 
 
-@given(batch=packed_batches(max_ids=4), orders=orders, n_columns=st.integers(1, 4), rng=generators())
-def test_text_scores_equal_the_reference(batch, orders, n_columns, rng):
-    problem = scoring(batch, 4, orders, n_columns, rng)
+@given(
+    batch=packed_batches(max_ids=4),
+    orders=orders,
+    n_columns=st.integers(1, 4),
+    rng=generators(),
+    with_symbols=st.booleans(),
+)
+def test_text_scores_equal_the_reference(batch, orders, n_columns, rng, with_symbols):
+    problem = scoring(batch, 4, orders, n_columns, rng, with_symbols)
     assert_close(problem.scores(), reference.text_scores(*astuple(problem)))
 
 
+@pytest.mark.parametrize("with_symbols", [False, True])
 @pytest.mark.parametrize("n_tokens", [61, 62, 63, 64, 65, 127, 200])
-def test_texts_of_more_ngrams_than_a_block(n_tokens):
+def test_texts_of_more_ngrams_than_a_block(n_tokens, with_symbols):
     rng = np.random.default_rng(n_tokens)
-    problem = scoring(pack([n_tokens, 3], 5, rng), 5, (2, 4), 2, rng)
+    problem = scoring(pack([n_tokens, 3], 5, rng), 5, (2, 4), 2, rng, with_symbols)
     assert_close(problem.scores(), reference.text_scores(*astuple(problem)))
 
 
-def test_text_scores_are_the_same_bits_for_any_number_of_threads():
+@pytest.mark.parametrize("with_symbols", [False, True])
+def test_text_scores_are_the_same_bits_for_any_number_of_threads(with_symbols):
     rng = np.random.default_rng(0)
     lengths = rng.integers(0, 40, 300)
     lengths[[0, 150]] = 0, 3000
-    problem = scoring(pack(lengths, 9, rng), 9, (2, 3), 3, rng)
+    problem = scoring(pack(lengths, 9, rng), 9, (2, 3), 3, rng, with_symbols)
     expected = problem.scores()
     for n_threads in [*THREADS, 16]:
         assert_same_bits(problem.scores(n_threads), expected)
@@ -633,15 +697,14 @@ def test_text_scores_are_the_same_bits_for_any_number_of_threads():
 def test_a_score_does_not_depend_on_the_company():
     rng = np.random.default_rng(1)
     batch = pack([4, 0, 9, 1], 3, rng)
-    problem = scoring(batch, 3, (2, 3), 2, rng)
+    problem = scoring(batch, 3, (2, 3), 2, rng, with_symbols=True)
     together, n_unknown = problem.scores(), 0
     for i in range(4):
         ids = batch.text(i)
         mine = problem.unknown[n_unknown : n_unknown + int((ids == 0).sum())]
         n_unknown += len(mine)
-        alone = Scoring(
-            ids, np.array([0, len(ids)]), problem.word_scores, mine, 2, 3, problem.index, problem.coef
-        )
+        symbols = problem.symbols[batch.offsets[i] : batch.offsets[i + 1]]
+        alone = replace(problem, ids=ids, offsets=np.array([0, len(ids)]), unknown=mine, symbols=symbols)
         assert_same_bits(alone.scores()[0], together[i])
 
 

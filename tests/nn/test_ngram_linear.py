@@ -8,23 +8,37 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from checks import assert_close, assert_same_bits
-from samples import reviews
+from samples import cased, reviews
 
 from textcnn import _reference as reference
 from textcnn._kernels._ngrams import gram_keys
 from textcnn.nn import ngram_linear
 from textcnn.nn.ngram_linear import LinearOptions, NGramLinear, checked_range
+from textcnn.text.analyzers import shape
 from textcnn.text.vocabulary import Vocabulary
 
 TEXTS, LABELS = reviews(20)
-TEXTS += ["", "na\xefve \u4e2d\u6587 na\xefvet\xe9", "a a a a"]
-TARGETS = np.array([["bad", "good"].index(label) for label in LABELS] + [0, 1, 0])
-NEW = [*reviews(20, seed=1)[0], "", "splendidly naive dullness", "zebra zebra", "xx the play was late yy"]
-EXACT = {"share": 0.5, "C": 1.0, "tol": 1e-7, "max_iter": 5000}
+TEXTS = [*cased(TEXTS, 0), "", "na\xefve \u4e2d\u6587 na\xefvet\xe9", "a a A a", "The 3 plays: 7 p.m.!"]
+TARGETS = np.array([["bad", "good"].index(label) for label in LABELS] + [0, 1, 0, 1])
+NEW = [
+    *cased(reviews(20, seed=1)[0], 1),
+    "",
+    "Splendidly naive DULLNESS",
+    "zebra Zebra",
+    "XX the play was 9 yy!",
+]
+EXACT = {"share": 0.5, "shape_ngrams": True, "C": 1.0, "tol": 1e-7, "max_iter": 5000}
+
+
+@pytest.fixture(autouse=True)
+def words_are_soon_frequent(monkeypatch):
+    """Some words of these few texts stand for themselves, and others are shapes."""
+    monkeypatch.setattr(ngram_linear, "FREQUENT_USES", 8)
 
 
 def options(ngram_range=(1, 2), char_ngram_range=(3, 4), **changes):
-    return LinearOptions(ngram_range=ngram_range, char_ngram_range=char_ngram_range, **(EXACT | changes))
+    settings = {"ngram_range": ngram_range, "char_ngram_range": char_ngram_range, **EXACT}
+    return LinearOptions(**(settings | changes))
 
 
 def fitted(options, texts=TEXTS, targets=TARGETS, weight=None, n_threads=1, **build):
@@ -33,23 +47,37 @@ def fitted(options, texts=TEXTS, targets=TARGETS, weight=None, n_threads=1, **bu
     weight = np.ones(len(texts)) if weight is None else weight
     n_classes = int(np.max(targets)) + 1
     linear = NGramLinear.fit(
-        vocabulary, ids, offsets, np.asarray(targets, np.intp), weight, n_classes, options, n_threads
-    )
+        vocabulary, ids, offsets, vocabulary.shapes(texts), np.asarray(targets, np.intp), weight, n_classes,
+        options, n_threads,
+    )  # fmt: skip
     return linear, vocabulary
 
 
 def scores(linear, vocabulary, texts=NEW, n_threads=1):
-    return linear.scores(*vocabulary.encode_with_unknown(texts, n_threads), n_threads)
+    return linear.scores(vocabulary.encode_fully(texts, n_threads), n_threads)
 
 
-def features_of(text, vocabulary, options, with_unknown):
+def frequent_words(texts, vocabulary):
+    """The words with enough uses, in lower case."""
+    uses = Counter(token for text in texts for token in vocabulary.tokens(text))
+    return {token for token in vocabulary.to_dict() if uses[token] >= ngram_linear.FREQUENT_USES}
+
+
+def features_of(text, vocabulary, options, frequent, with_unknown):
     """The features of a text with their counts, spelled out; None stands for a word that is unknown."""
     tokens = vocabulary.tokens(text)
     known = [token if token in vocabulary.to_dict() else None for token in tokens]
     found = Counter(("word", token) for token in known)
-    marked = ["<begin>", *known, "<end>"]
-    for n in range(max(2, options.ngram_range[0]), options.ngram_range[1] + 1):
-        found.update(("words", *gram) for gram in reference.ngrams(marked, n))
+    written = Vocabulary(lowercase=False).tokens(text)
+    symbols = [
+        token if token in frequent else (shape(before),)
+        for token, before in zip(tokens, written, strict=True)
+    ]
+    families = {"words": known} | ({"shapes": symbols} if options.shape_ngrams else {})
+    for family, sequence in families.items():
+        for n in range(max(2, options.ngram_range[0]), options.ngram_range[1] + 1):
+            grams = reference.ngrams(["<begin>", *sequence, "<end>"], n)
+            found.update((family, *gram) for gram in grams)
     for token in (tokens if with_unknown else filter(None, known)) if options.char_ngram_range else ():
         shortest, longest = options.char_ngram_range
         for n in range(shortest, min(longest, len(token) + 1) + 1 if len(token) > 1 else 0):
@@ -63,7 +91,8 @@ def expected_scores(options, texts, targets, new, weight, **build):
     The n-grams of characters of an unknown word count in prediction, but not in training.
     """
     vocabulary, _, _ = Vocabulary.build(texts, **build)
-    counted = [features_of(text, vocabulary, options, with_unknown=False) for text in texts]
+    frequent = frequent_words(texts, vocabulary)
+    counted = [features_of(text, vocabulary, options, frequent, with_unknown=False) for text in texts]
     columns = {feature: i for i, feature in enumerate(dict.fromkeys(f for found in counted for f in found))}
 
     def matrix(counters):
@@ -83,7 +112,7 @@ def expected_scores(options, texts, targets, new, weight, **build):
     if options.ngram_range[0] > 1:
         ratios[[column for feature, column in columns.items() if feature[0] == "word"]] = 0
     coef, intercept = reference.fit_logistic(x, targets, options.C * weight, positive, ratios)
-    out = matrix([features_of(text, vocabulary, options, True) for text in new]) @ coef + intercept
+    out = matrix([features_of(text, vocabulary, options, frequent, True) for text in new]) @ coef + intercept
     return np.hstack([-out, out]) if n_classes == 2 else out
 
 
@@ -91,23 +120,27 @@ def expected_scores(options, texts, targets, new, weight, **build):
     ("ngram_range", "char_ngram_range"),
     [((1, 1), None), ((1, 3), None), ((1, 1), (3, 5)), ((1, 2), (1, 2)), ((2, 3), (3, 20)), ((3, 3), None)],
 )
+@pytest.mark.parametrize("shape_ngrams", [True, False])
 @pytest.mark.parametrize("min_df", [1, 2])
-def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df):
-    chosen = options(ngram_range, char_ngram_range, C=0.7)
-    weight = np.random.default_rng(0).choice([0.5, 1.0, 3.0], len(TEXTS))
-    linear, vocabulary = fitted(chosen, weight=weight, min_df=min_df)
-    expected = expected_scores(chosen, TEXTS, TARGETS, NEW, weight, min_df=min_df)
+def test_scores_follow_the_formulas(ngram_range, char_ngram_range, min_df, shape_ngrams):
+    chosen = options(ngram_range, char_ngram_range, shape_ngrams=shape_ngrams, C=0.7)
+    texts, targets = TEXTS[-16:], TARGETS[-16:]  # few, as the time of the formulas is cubic
+    weight = np.random.default_rng(0).choice([0.5, 1.0, 3.0], 16)
+    linear, vocabulary = fitted(chosen, texts, targets, weight, min_df=min_df)
+    assert 0 < linear.frequent.sum() < len(vocabulary) / 2 or not shape_ngrams
+    expected = expected_scores(chosen, texts, targets, NEW, weight, min_df=min_df)
     if ngram_range[0] > 1 and char_ngram_range is None:
         assert not linear.word_scores.any()
     assert_close(scores(linear, vocabulary), expected, 1e-4)
 
 
 def test_scores_of_many_classes_follow_the_formulas():
-    targets = np.arange(len(TEXTS)) % 4
-    weight = np.ones(len(TEXTS))
-    linear, vocabulary = fitted(options(), targets=targets)
+    texts, targets, weight = TEXTS[-14:], np.arange(14) % 4, np.ones(14)
+    chosen = options((1, 2), None)
+    linear, vocabulary = fitted(chosen, texts, targets)
+    assert linear.frequent.any()
     assert linear.coef.shape[1] == 4
-    assert_close(scores(linear, vocabulary), expected_scores(options(), TEXTS, targets, NEW, weight), 1e-4)
+    assert_close(scores(linear, vocabulary), expected_scores(chosen, texts, targets, NEW, weight), 1e-4)
 
 
 def test_same_bits_for_any_number_of_threads():
@@ -124,12 +157,16 @@ def test_same_bits_for_any_number_of_threads():
 
 def test_memory_mapped_ids_give_the_same_bits(tmp_path):
     vocabulary, ids, offsets = Vocabulary.build(TEXTS)
-    np.save(tmp_path / "ids.npy", ids)
-    mapped = np.load(tmp_path / "ids.npy", mmap_mode="r")
-    assert isinstance(mapped, np.memmap)
-    arguments = offsets, TARGETS.astype(np.intp), np.ones(len(TEXTS)), 2, options(), 1
-    expected = NGramLinear.fit(vocabulary, ids, *arguments).to_arrays()
-    for name, array in NGramLinear.fit(vocabulary, mapped, *arguments).to_arrays().items():
+    shapes = vocabulary.shapes(TEXTS)
+    mapped = []
+    for name, array in (("ids", ids), ("shapes", shapes)):
+        np.save(tmp_path / f"{name}.npy", array)
+        mapped.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+        assert isinstance(mapped[-1], np.memmap)
+    others = TARGETS.astype(np.intp), np.ones(len(TEXTS)), 2, options(), 1
+    expected = NGramLinear.fit(vocabulary, ids, offsets, shapes, *others).to_arrays()
+    actual = NGramLinear.fit(vocabulary, mapped[0], offsets, mapped[1], *others).to_arrays()
+    for name, array in actual.items():
         assert_same_bits(array, expected[name])
 
 
@@ -141,20 +178,24 @@ def test_pieces_do_not_change_a_bit(monkeypatch, n_tokens):
         assert_same_bits(array, expected[name])
 
 
+@pytest.mark.parametrize(("shape_ngrams", "n_frequent"), [(False, 10), (True, 22)])
 @pytest.mark.parametrize("n_tokens", [1 << 22, 50])
-def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens):
-    monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", 10)
+def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens, shape_ngrams, n_frequent):
+    monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", n_frequent)
     monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
     # Ten pairs stand in every piece, so that none of them is forgotten on the way; the others come once.
+    # With shapes, the same ten come again, and two with the shape of the rare words.
     texts = [text for i in range(40) for text in ("the play was late", "a dull story", f"rare{i} the play")]
     targets = np.arange(len(texts)) % 3 % 2
-    linear, vocabulary = fitted(options((1, 2), (3, 4), tol=0.1), texts, targets)
+    chosen = options((1, 2), (3, 4), shape_ngrams=shape_ngrams, tol=0.1)
+    linear, vocabulary = fitted(chosen, texts, targets)
     _, ids, offsets = Vocabulary.build(texts)
-    grams, counts = np.unique(gram_keys(ids, offsets, 2, 2)[0], return_counts=True)
-    assert (counts >= 40).sum() == 10
+    symbols = np.where(linear.frequent[ids], ids, np.int32(-1)) if shape_ngrams else None
+    grams, counts = np.unique(gram_keys(ids, offsets, 2, 2, symbols)[0], return_counts=True)
+    assert (counts >= 40).sum() == n_frequent
     assert len(grams) > 80
-    assert len(linear.keys) == 20  # 10 of each kind
-    np.testing.assert_array_equal(linear.keys[:10], grams[counts >= 40])
+    assert len(linear.keys) == 2 * n_frequent  # so many of each kind
+    np.testing.assert_array_equal(linear.keys[:n_frequent], grams[counts >= 40])
     assert (scores(linear, vocabulary, texts).argmax(axis=1) == targets).all()
 
 
@@ -188,29 +229,30 @@ def test_a_text_without_features_has_the_bias():
     assert linear.bias()[0] == -linear.bias()[1]
 
 
-def test_terms_sum_to_the_scores():
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_terms_sum_to_the_scores(shape_ngrams):
     for targets in (TARGETS, np.arange(len(TEXTS)) % 3):
-        linear, vocabulary = fitted(options((1, 3), (2, 4)), targets=targets)
+        linear, vocabulary = fitted(options((1, 3), (2, 4), shape_ngrams=shape_ngrams), targets=targets)
         for text in NEW:
-            ids, offsets, unknown = vocabulary.encode_with_unknown([text])
-            terms = linear.terms(ids, unknown)
+            encoded = vocabulary.encode_fully([text])
+            terms = linear.terms(encoded)
             total = linear.bias() + sum(term.scores for term in terms)
-            np.testing.assert_allclose(
-                total, linear.scores(ids, offsets, unknown, 1)[0], rtol=1e-12, atol=1e-12
-            )
-            assert all(0 <= term.start <= term.end <= len(ids) for term in terms)
+            np.testing.assert_allclose(total, linear.scores(encoded, 1)[0], rtol=1e-12, atol=1e-12)
+            assert all(0 <= term.start <= term.end <= len(encoded.ids) for term in terms)
 
 
-def test_terms_stand_where_their_ngrams_are():
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_terms_stand_where_their_ngrams_are(shape_ngrams):
     texts = ["one two three", "three two one", "two", ""] * 3
-    linear, vocabulary = fitted(options((1, 3), None), texts, [0, 1, 0, 1] * 3)
-    ids, _, unknown = vocabulary.encode_with_unknown(["one two three"])
-    places = Counter((term.start, term.end) for term in linear.terms(ids, unknown))
+    linear, vocabulary = fitted(options((1, 3), None, shape_ngrams=shape_ngrams), texts, [0, 1, 0, 1] * 3)
+    terms = linear.terms(vocabulary.encode_fully(["one two three"]))
+    places = Counter((term.start, term.end) for term in terms)
     # Single words; pairs and triples, those with a mark cut to the words that they hold.
     single = Counter([(0, 1), (1, 2), (2, 3)])
     pairs = Counter([(0, 1), (0, 2), (1, 3), (2, 3)])
     triples = Counter([(0, 2), (0, 3), (1, 3)])
-    assert places == single + pairs + triples
+    longer = pairs + triples
+    assert places == single + longer + (longer if shape_ngrams else Counter())
 
 
 @pytest.mark.parametrize(("ngram_range", "min_df"), [((1, 2), 1), ((1, 1), 3), ((1, 3), 3)])
@@ -225,8 +267,8 @@ def test_new_words_score_as_they_did_when_unknown(ngram_range, min_df):
     assert len(extended.word_scores) == len(grown)
     assert_close(scores(extended, grown, texts), before, 1e-6)
     for text in texts:
-        ids, _, unknown = grown.encode_with_unknown([text])
-        total = extended.bias() + sum(term.scores for term in extended.terms(ids, unknown))
+        terms = extended.terms(grown.encode_fully([text]))
+        total = extended.bias() + sum(term.scores for term in terms)
         np.testing.assert_allclose(total, scores(extended, grown, [text])[0], rtol=1e-12, atol=1e-12)
     again = NGramLinear.from_arrays(extended.to_arrays(), extended.config(), len(grown), 2)
     assert_same_bits(scores(again, grown, texts), scores(extended, grown, texts))
@@ -312,7 +354,110 @@ def test_the_penalty_and_the_passes_are_obeyed():
 
 def test_the_defaults_are_near_the_optimum():
     # Training stops early by default; the classes must not depend on that.
-    quick = LinearOptions(share=0.5, ngram_range=(1, 3), char_ngram_range=(3, 5), C=1.0)
+    quick = LinearOptions(share=0.5, ngram_range=(1, 3), char_ngram_range=(3, 5), shape_ngrams=True, C=1.0)
     linear, vocabulary = fitted(quick)
     exact, _ = fitted(options((1, 3), (3, 5)))
     assert_close(scores(linear, vocabulary), scores(exact, vocabulary), 0.1)
+
+
+# N-grams with shapes
+
+
+@pytest.mark.parametrize("n_tokens", [1 << 20, 5])
+def test_frequent_words_have_enough_uses(monkeypatch, n_tokens):
+    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    linear, vocabulary = fitted(options(tol=0.1), min_df=2)
+    found = {name for name, flag in zip(vocabulary.id_to_token, linear.frequent, strict=True) if flag}
+    assert found == frequent_words(TEXTS, vocabulary)
+    assert 2 < len(found) < len(vocabulary) - 2
+    assert linear.frequent.dtype == bool
+    # Unknown words are often many, but are different ones.
+    assert not linear.frequent[0]
+
+
+@pytest.mark.parametrize("char_ngram_range", [None, (3, 4)])
+def test_case_counts_with_shapes_only(char_ngram_range):
+    texts = ["see Anna", "see house", "see NATO", "see Peter", "see bread", "see NASA"]
+    targets = [1, 0, 0, 1, 0, 0]
+    pairs = (["see Zoe", "see zoe"], ["see ANNA", "see Anna"], ["SEE House", "see house"])
+    for shape_ngrams in (True, False):
+        chosen = options((1, 2), char_ngram_range, shape_ngrams=shape_ngrams)
+        linear, vocabulary = fitted(chosen, texts, targets)
+        for pair in pairs:
+            written, lower = scores(linear, vocabulary, pair)
+            assert np.array_equal(written, lower) != shape_ngrams
+        if shape_ngrams:  # of words never seen, the capital letter alone tells the class
+            assert scores(linear, vocabulary, ["see Zoe", "see zoe"]).argmax(axis=1).tolist() == [1, 0]
+        else:
+            assert len(linear.frequent) == 0
+
+
+def test_the_case_of_frequent_words_does_not_count():
+    linear, vocabulary = fitted(options((1, 3)))
+    frequent = sorted(frequent_words(TEXTS, vocabulary))
+    pair = " ".join(frequent), " ".join(frequent).upper()
+    assert_same_bits(scores(linear, vocabulary, pair[:1]), scores(linear, vocabulary, pair[1:]))
+    rare = "dull" if "dull" not in frequent else "grim"
+    assert (
+        len({scores(linear, vocabulary, [f"the {word} play"]).tobytes() for word in (rare, rare.upper())})
+        == 2
+    )
+
+
+def test_without_shapes_there_are_half_as_many_ngrams():
+    # No word is frequent, none comes twice, and all shapes are the same: two pairs are added, not four.
+    texts = ["one", "two"]
+    assert len(fitted(options((1, 2), None, shape_ngrams=False), texts, [0, 1])[0].keys) == 4
+    linear, vocabulary = fitted(options((1, 2), None), texts, [0, 1])
+    assert len(linear.keys) == 6
+    assert not linear.frequent.any()
+    assert len(linear.frequent) == len(vocabulary) == 3
+
+
+def test_a_single_word_has_no_shape():
+    linear, vocabulary = fitted(options((1, 1), None))
+    assert len(linear.keys) == 0
+    texts = ["the DULL play", "the dull play"]
+    assert_same_bits(scores(linear, vocabulary, texts[:1]), scores(linear, vocabulary, texts[1:]))
+
+
+def test_new_words_are_never_frequent():
+    linear, vocabulary = fitted(options((1, 3)))
+    grown = copy.deepcopy(vocabulary)
+    grown.extend(["zebra"] * 100)
+    extended = linear.extended(grown)
+    assert extended.frequent.tolist() == [*linear.frequent.tolist(), False]
+    assert extended.frequent.dtype == bool
+    plain, _ = fitted(options((1, 3), shape_ngrams=False))
+    assert len(plain.extended(grown).frequent) == 0
+    for old, new in ((linear, extended), (plain, plain.extended(grown))):
+        texts = ["the zebra play", "the ZEBRA play", "Zebra"]
+        assert_close(scores(new, grown, texts), scores(old, vocabulary, texts), 1e-6)
+
+
+@pytest.mark.parametrize("shape_ngrams", [True, False])
+def test_the_words_with_shapes_round_trip(shape_ngrams):
+    linear, vocabulary = fitted(options(shape_ngrams=shape_ngrams, tol=0.1))
+    again = NGramLinear.from_arrays(linear.to_arrays(), linear.config(), len(vocabulary), 2)
+    assert_same_bits(again.frequent, linear.frequent)
+    assert_same_bits(scores(again, vocabulary), scores(linear, vocabulary))
+    assert len(linear.frequent) == (len(vocabulary) if shape_ngrams else 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a[:-1],
+        lambda a: np.append(a, a),
+        lambda a: a[:, np.newaxis],
+        lambda a: a[:0, np.newaxis],
+        lambda a: a.astype(np.uint8),
+        lambda a: a[:0].astype(np.int32),
+    ],
+)
+def test_flags_of_words_that_do_not_fit_are_refused(change):
+    linear, vocabulary = fitted(options(tol=0.1))
+    arrays = linear.to_arrays()
+    arrays["frequent"] = change(arrays["frequent"])
+    with pytest.raises(ValueError, match=r"linear\.frequent is .*, not bool"):
+        NGramLinear.from_arrays(arrays, linear.config(), len(vocabulary), 2)

@@ -1,14 +1,23 @@
 """The rules of tokens, and the compiled scanner against the analyzers in plain Python."""
 
+import random
 import sys
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textcnn._kernels import _text
-from textcnn.text.analyzers import CLASS_LETTERS, UNICODE_VERSION, CharAnalyzer, WordAnalyzer
+from textcnn.text.analyzers import (
+    CLASS_LETTERS,
+    SHAPES,
+    UNICODE_VERSION,
+    CharAnalyzer,
+    WordAnalyzer,
+    shape,
+)
 from textcnn.text.vocabulary import Vocabulary
 
 REFERENCES = {"word": WordAnalyzer, "char": CharAnalyzer}
@@ -163,3 +172,99 @@ def test_what_is_no_code_point_is_refused(code):
     for function in (_text.char_class, _text.simple_lower):
         with pytest.raises(ValueError, match="not a code point"):
             function(code)
+
+
+# Shapes
+
+
+def shapes_of(texts, analyzer, n_threads=1):
+    """Names of the shapes of all tokens, by the compiled code."""
+    codes = _text.token_shapes(texts, analyzer, n_threads)
+    assert codes.dtype == np.int32
+    return [SHAPES[code] for code in codes]
+
+
+def expected_shapes(texts, analyzer):
+    """Those of each token as written."""
+    cut = REFERENCES[analyzer](lowercase=False).tokens
+    return [shape(token) for text in texts for token in (cut(text) if isinstance(text, str) else text)]
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char"])
+@given(texts=st.lists(st.one_of(strings, st.lists(st.text(characters, max_size=6), max_size=6)), max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_shapes_equal_the_reference(texts, analyzer):
+    assert shapes_of(texts, analyzer) == expected_shapes(texts, analyzer)
+
+
+def test_shapes_of_every_code_point():
+    for start in range(0, sys.maxunicode + 1, 0x4000):
+        codes = range(start, min(start + 0x4000, sys.maxunicode + 1))
+        chars = [chr(code) for code in codes if code < 0x3400 or 0xF000 <= code < 0x12000 or code % 61 == 0]
+        tokens = [form for char in chars for form in (char, f"a{char}", f"A{char}", f"{char}B", f"3{char}")]
+        assert shapes_of([tokens], "word") == [shape(token) for token in tokens]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("analyzer", ["word", "char"])
+def test_shapes_of_many_pieces(analyzer, n_threads):
+    rng = random.Random(0)
+    words = ["plain", "Word", "NATO", "iPhone", "3rd", "4", "?!", "\u4e2d\u6587", "\xc9t\xe9", "\U0001f600"]
+    texts = [" ".join(rng.choices(words, k=rng.randint(0, 60))) for _ in range(600)]
+    texts += ["", words, "Word " * 20_000]
+    assert sum(map(len, texts)) > 2 * 2**16  # characters of a piece
+    assert shapes_of(texts, analyzer, n_threads) == expected_shapes(texts, analyzer)
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("analyzer", ["word", "char", str.split, WordAnalyzer(), CharAnalyzer(False)])
+def test_shapes_of_a_vocabulary_are_of_tokens_as_written(analyzer, lowercase):
+    text = "The NATO summit, 3rd iPhone I"
+    vocabulary = Vocabulary(analyzer=analyzer, lowercase=lowercase)
+    cut = REFERENCES[analyzer](False) if isinstance(analyzer, str) else analyzer
+    expected = [SHAPES.index(shape(token)) for token in cut(text)]
+    assert vocabulary.shapes([text, ["A", "b"]], 2).tolist() == [*expected, 1, 0]
+    assert vocabulary.shapes([]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens"),
+    [
+        ("plain", "word isn't \xdf \u4e2d \u304b \u30ab \ud55c \u0301a ma\u0301 b2b \u0915 \xaa"),
+        ("capitalized", "Word A \xc9t\xe9 I'm \u0130 \u01c5 B2b A1 E\u0301t\u0301 \u03a3 \u212a"),
+        ("capitals", "NATO AB U2B I'M 3D 2ND \xc9\xc9 \u039f\u0394 A\u0301B \u0301A"),
+        ("mixed", "iPhone McDonald NATOs 2Nd O'Neill aB \u0301Ab"),
+        ("number", "3 2000 3rd 0x"),
+        ("sign", "? _ -- ' \u2019em \u20ac \u3002 \uff0c \uff1f \U0001f600 \u2764 \u200b \u2026 \ufe30"),
+    ],
+)
+def test_tokens_of_each_shape(name, tokens):
+    tokens = tokens.split(" ")
+    assert {token: shape(token) for token in tokens} == dict.fromkeys(tokens, name)
+    assert shapes_of([tokens], "word") == [name] * len(tokens)
+
+
+def test_empty_tokens_and_white_space_are_signs():
+    assert (
+        shapes_of([["", " ", "\n", " Word"]], "word")
+        == ["sign"] * 4
+        == [*map(shape, ["", " ", "\n", " Word"])]
+    )
+
+
+def test_codes_of_shapes_are_those_of_saved_models():
+    # Keys of n-grams are made of them, and a Corpus has three bits for them.
+    assert SHAPES == ("plain", "capitalized", "capitals", "mixed", "number", "sign")
+    tokens = ["word", "Word", "NATO", "iPhone", "3rd", "?"]
+    assert _text.token_shapes([tokens], "word", 1).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_wrong_calls_of_shapes():
+    with pytest.raises(ValueError, match="analyzer must be 'word' or 'char'"):
+        _text.token_shapes(["a"], "syllable", 1)
+    with pytest.raises(TypeError):
+        _text.token_shapes([3], "word", 1)
+    with pytest.raises(ValueError, match="n_threads"):
+        Vocabulary().shapes(["a"], 0)
+    with pytest.raises(ValueError, match=r"."):
+        Vocabulary().shapes("a single text")

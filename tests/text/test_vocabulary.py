@@ -488,3 +488,59 @@ def test_other_wrong_calls():
         Vocabulary("ab")
     with pytest.raises(ValueError, match="'a' twice"):
         Vocabulary(["a", "b", "a"])
+
+
+# Shapes beside ids
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char", str.split])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_encode_fully_is_ids_shapes_and_unknown_words(analyzer, n_threads):
+    texts = ["The cat SAT", "", ["a", "Dog", "", "THE"], "NATO, 3rd caf\xe9 \u4e2d\u6587!"]
+    vocabulary, _, _ = Vocabulary.build(CORPUS, analyzer=analyzer)
+    found = vocabulary.encode_fully(texts, n_threads)
+    ids, offsets, unknown = vocabulary.encode_with_unknown(texts)
+    assert len(unknown) > 0
+    for actual, expected in (
+        (found.ids, ids),
+        (found.offsets, offsets),
+        (found.shapes, vocabulary.shapes(texts)),
+        (found.unknown.bytes, unknown.bytes),
+        (found.unknown.offsets, unknown.offsets),
+    ):
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
+    assert len(found.shapes) == len(found.ids)
+
+
+def test_a_callable_analyzer_is_called_once_for_each_text():
+    calls = []
+
+    def analyzer(text):
+        calls.append(text)
+        return text.split()
+
+    texts = ["The cat", ["a", "dog"], "NATO"]
+    vocabulary = Vocabulary(["cat"], analyzer=analyzer)
+    analyzed = vocabulary.analyzed(texts)
+    assert calls == ["The cat", "NATO"]
+    assert [list(text) for text in analyzed] == [["The", "cat"], ["a", "dog"], ["NATO"]]
+    expected = vocabulary.encode_fully(texts)
+    assert calls == ["The cat", "NATO"] * 2
+    again = vocabulary.encode_fully(analyzed)
+    assert len(calls) == 4
+    assert (
+        by_text(again.ids, again.offsets) == by_text(expected.ids, expected.offsets) == [[0, 1], [0, 0], [0]]
+    )
+    assert again.shapes.tolist() == expected.shapes.tolist() == [1, 0, 0, 0, 2]
+
+
+def test_an_analyzer_that_gives_an_iterator_is_consumed_once():
+    vocabulary = Vocabulary(["cat"], analyzer=lambda text: iter(text.split()))
+    found = vocabulary.encode_fully(["The cat"])
+    assert (found.ids.tolist(), found.shapes.tolist()) == ([0, 1], [1, 0])
+
+
+def test_texts_are_analyzed_only_for_a_callable():
+    texts = ["The cat"]
+    assert Vocabulary().analyzed(texts) is texts

@@ -70,7 +70,8 @@ def shape(token: str) -> str:
 
     "sign" is punctuation, a symbol or white space; "number" begins with one of the digits 0 to 9 and has
     no capital letter; then capital letters count: none ("plain", Chinese characters too), the first
-    character alone ("capitalized"), two or more beside no other letters ("capitals"), or else ("mixed").
+    character alone ("capitalized"), others beside no small letters ("capitals", also of ``3D``), or else
+    ("mixed").
 
     Parameters
     ----------
@@ -104,8 +105,10 @@ def shape(token: str) -> str:
 
 def _is_ideograph(char: str) -> bool:
     """Whether a SINGLE character is rather a letter than a sign: what lies beyond the CJK radicals, but for
-    CJK punctuation and the full-width forms."""
-    return char >= "\u2e80" and not "\u3000" <= char < "\u3040" and not "\uff00" <= char < "\ufff0"
+    CJK punctuation, the forms for vertical text and of full width, and pictures such as emoji."""
+    return char >= "\u2e80" and not (
+        "\u3000" <= char < "\u3040" or "\ufe00" <= char < "\ufff0" or "\U0001f000" <= char < "\U00020000"
+    )
 
 
 class _Analyzer:

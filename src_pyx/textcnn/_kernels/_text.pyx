@@ -217,7 +217,7 @@ cdef inline Py_ssize_t next_token(
 cdef enum:
     PLAIN = 0                   # no capital letter
     CAPITALIZED = 1             # the first letter only
-    CAPITALS = 2                # two capital letters or more, and no others
+    CAPITALS = 2                # other words with capital letters and no small ones
     MIXED = 3
     NUMBER = 4                  # begins with a digit, without capital letters
     SIGN = 5                    # punctuation, symbols and white space
@@ -225,8 +225,10 @@ cdef enum:
 
 cdef inline bint is_ideograph(uint32_t code) noexcept nogil:
     """Whether a SINGLE code point is rather a letter than a sign: what lies beyond the CJK radicals,
-    but for CJK punctuation and the full-width forms."""
-    return code >= 0x2E80 and not (0x3000 <= code < 0x3040) and not (0xFF00 <= code < 0xFFF0)
+    but for CJK punctuation, the forms for vertical text and of full width, and pictures such as emoji."""
+    return code >= 0x2E80 and not (
+        0x3000 <= code < 0x3040 or 0xFE00 <= code < 0xFFF0 or 0x1F000 <= code < 0x20000
+    )
 
 
 cdef inline int32_t shape_of(const char_t* text, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
