@@ -363,6 +363,38 @@ def test_ctrl_c_keeps_the_model_and_the_handler():
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_interrupted_members_are_left_out(monkeypatch):
+    trained = []
+    whole = Trainer._epoch
+
+    def epoch(self, *args):
+        trained.append(self)
+        if len(set(map(id, trained))) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return whole(self, *args)
+
+    monkeypatch.setattr(Trainer, "_epoch", epoch)
+    model = small(n_members=4, max_iter=2)
+    with pytest.warns(UserWarning, match="interrupted; the model has 2 of 4 networks"):
+        model.fit(X, Y)
+    monkeypatch.undo()
+    assert model.n_members_ == 2
+    assert same_bits(model, small(n_members=2, max_iter=2).fit(X, Y))
+
+
+def test_interrupt_ends_the_fit_of_the_linear_part():
+    texts = [f"w{i % 977} w{i % 389} w{i % 83} w{i}" for i in range(4000)]
+    model = small(linear_C=1e6, n_jobs=1)
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    labels = [i * 7919 % 211 for i in range(4000)]
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(texts, labels)
+    assert time.monotonic() - start < 10
+    assert not hasattr(model, "predictor_")
+
+
 def test_progress_is_shown_only_if_asked_for(capfd):
     small(max_iter=2).fit(X, Y)
     assert capfd.readouterr() == ("", "")

@@ -329,13 +329,41 @@ def test_a_linear_part_beside_a_network_of_one_class_is_refused(path, tmp_path):
 
 
 def test_any_keys_and_coefficients_are_safe(path, tmp_path):
-    # Keys that are all equal, or that all lead to one place of the index, are odd but no danger.
+    # Keys that are all equal are odd but no danger; very many that lead to one place would cost hours.
     arrays, config = load_arrays(path)
     n = len(arrays["linear.keys"])
-    for keys in (np.zeros(n, np.int64), np.arange(n) << 32, np.full(n, -1)):
+    for keys in (np.zeros(n, np.int64), np.minimum(np.arange(n), 900) << 32, np.full(n, -1)):
         arrays["linear.keys"] = keys.astype(np.int64)
         save_arrays(tmp_path / "m.textcnn", arrays, config)
         assert np.isfinite(textcnn.load(tmp_path / "m.textcnn").predict_proba(NEW_TEXTS)).all()
+    arrays["linear.keys"] = np.arange(n) << 32
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    with pytest.raises(ModelFileError, match="lead to one place"):
+        textcnn.load(tmp_path / "m.textcnn")
+
+
+def test_pieces_do_not_change_scores(fitted, monkeypatch):
+    texts = [*NEW_TEXTS, "unheard words here", "", "and others there"] * 3
+    expected = fitted.predict_proba(texts)
+    for n_tokens in (1, 5, 20):
+        monkeypatch.setattr("textcnn.predictor.TOKENS_PER_PIECE", n_tokens)
+        assert (fitted.predict_proba(texts) == expected).all()
+
+
+def test_explain_asks_a_callable_analyzer_once():
+    calls = []
+
+    def analyzer(text):
+        calls.append(text)
+        return text.split()[: 1 + len(calls) % 3]  # never the same twice
+
+    model = TextCNNClassifier(analyzer=analyzer, random_state=0, max_iter=1).fit(
+        ["good film now", "bad film now"] * 3, [1, 0] * 3
+    )
+    calls.clear()
+    for explanation in model.explain(["good film now", "bad film today"] * 3):
+        assert all(ngram.end <= len(explanation.tokens) for ngram in explanation.ngrams)
+    assert len(calls) == 6
 
 
 def test_scores_do_not_depend_on_company(fitted):

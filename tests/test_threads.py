@@ -45,6 +45,8 @@ def test_other_types_are_refused(value):
 def test_zero_is_refused():
     with pytest.raises(ValueError, match="n_jobs is 0"):
         effective_n_threads(0)
+    with pytest.raises(ValueError, match="at most 1024 threads"):
+        effective_n_threads(100_000)
 
 
 def test_a_forked_child_has_one_thread(monkeypatch):

@@ -11,6 +11,10 @@ from textcnn._kernels import _openmp
 _IMPORTED_IN = os.getpid()
 
 
+# OpenMP ends the process when the system refuses it a thread.
+MOST_THREADS = 1024
+
+
 def effective_n_threads(n_jobs: int | None) -> int:
     """Number of threads for an ``n_jobs`` parameter.
 
@@ -31,7 +35,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
     Raises
     ------
     ValueError
-        If ``n_jobs`` is 0.
+        If ``n_jobs`` is 0 or above MOST_THREADS.
     TypeError
         If ``n_jobs`` is neither None nor an integer.
 
@@ -45,6 +49,10 @@ def effective_n_threads(n_jobs: int | None) -> int:
         raise TypeError(f"n_jobs is {n_jobs!r}, but it must be None or an integer")
     if n_jobs == 0:
         raise ValueError("n_jobs is 0, but it must be None, positive or negative; -1 uses all processors")
+    if n_jobs is not None and n_jobs > MOST_THREADS:
+        raise ValueError(
+            f"n_jobs is {n_jobs}, but at most {MOST_THREADS} threads can be used; -1 uses all processors"
+        )
     if os.getpid() != _IMPORTED_IN or not _openmp.openmp_version():
         return 1
     if n_jobs is None:

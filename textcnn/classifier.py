@@ -25,7 +25,7 @@ from tqdm import tqdm
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes
 from textcnn.nn.layers import PADDINGS, ConvLayout
-from textcnn.nn.ngram_linear import LinearOptions, NGramLinear, checked_range
+from textcnn.nn.ngram_linear import Collect, LinearOptions, NGramLinear, checked_range
 from textcnn.nn.optimizers import DEFAULT_RATES, SOLVERS
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
@@ -59,7 +59,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     over mini-batches. The linear part: logistic regression, each class against the rest, over n-grams
     of words and of characters inside words, scaled by their naive-Bayes log-count ratios (Wang &
-    Manning 2012). The two are trained apart, and their logits are averaged.
+    Manning 2012). The two are trained apart, and the logits of the network are averaged with the scores of
+    the regressions, which for two classes are those of the second one and their negatives. The linear
+    part takes time and memory in proportion to the number of classes; with hundreds set ``linear=0``.
 
     With one `random_state` the result has the same bits for any `n_jobs`.
 
@@ -126,8 +128,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Share of the linear part in the logits, from 0 (the network alone, and no linear part is
         trained) to below 1.
     ngram_range : (int, int), default=(1, 3)
-        Shortest and longest n-grams of tokens in the linear part, with marks for the begin and the end
-        of the text. If there are more than 2 million n-grams, the most frequent ones are kept.
+        Shortest and longest n-grams of tokens in the linear part, from 1 to 20, with marks for the begin
+        and the end of the text. If there are more than 2 million n-grams, or more than 32 million divided
+        by the number of classes, about the most frequent ones are kept.
     char_ngram_range : (int, int) or None, default=(3, 5)
         The same for n-grams of characters inside a token, with marks at its ends; None for none.
     shape_ngrams : bool, default=True
@@ -312,7 +315,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     ) -> TextCNNClassifier:
         """Train on texts and labels.
 
-        Ctrl-C stops after the step at hand and keeps the model, with a warning.
+        Ctrl-C while the network is trained stops after the step at hand and keeps the model, with a
+        warning; before that, while texts are read and the linear part is fitted, it ends `fit`.
 
         Parameters
         ----------
@@ -361,7 +365,14 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         history = self._train_members(model, examples, validation, early_stopping, rng)
         self._partial_trainer: Trainer | None = None
         self._set_fitted(model, classes, history)
-        if history.interrupted:
+        if history.interrupted and self.n_members > 1:
+            warnings.warn(
+                f"training was interrupted; the model has {self.n_members_} of {self.n_members} networks and "
+                "is usable as it is",
+                UserWarning,
+                stacklevel=2,
+            )
+        elif history.interrupted:
             warnings.warn(
                 f"training was interrupted after {history.n_epochs} of {self.max_iter} epochs; the model "
                 "is usable as it is, and fit with warm_start=True goes on from it",
@@ -509,7 +520,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             max_features=self.max_features,
             n_threads=effective_n_threads(self.n_jobs),
         )
-        return _Model(vocabulary, self._new_network(vocabulary, len(classes), rng), ids, offsets, shapes)
+        network = self._new_network(vocabulary, len(classes), rng)
+        collect = texts.saved if isinstance(texts, StoredTexts) else None
+        return _Model(vocabulary, network, ids, offsets, shapes, collect)
 
     def _new_network(self, vocabulary: Vocabulary, n_classes: int, rng: np.random.RandomState) -> SentenceCNN:
         mode = self._resolved_mode()
@@ -602,6 +615,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             n_classes,
             options,
             effective_n_threads(self.n_jobs),
+            model.collect,
         )
         if not linear.is_finite():
             raise ValueError(
@@ -629,9 +643,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             histories.append(self._train(model, trainer, examples, validation))
             if histories[-1].interrupted:
                 break
+        history = mean_history(histories)
+        if history.interrupted and len(networks) > 1:  # the last one is hardly trained
+            networks.pop()
         self.n_members_ = len(networks)
         model.network = side_by_side(networks)
-        return mean_history(histories)
+        return history
 
     def _train(
         self,
@@ -839,7 +856,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             classifier.n_members_ = int(fitted.get("n_members", 1))
             classifier.loss_curve_ = list(fitted["loss_curve"])
             classifier.validation_scores_ = fitted["validation_scores"]
-        except (TypeError, ValueError, KeyError) as error:
+            if classifier.n_members_ < 1:
+                raise ValueError(f"{classifier.n_members_} networks")
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise ModelFileError(
                 f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
             ) from error
@@ -904,13 +923,17 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
 @dataclass
 class _Model:
-    """What training works on: the text side, the network, the encoded texts, and the linear part."""
+    """What training works on: the text side, the network, the encoded texts, and the linear part.
+
+    `collect` keeps arrays as large as the texts where these are.
+    """
 
     vocabulary: Vocabulary
     network: SentenceCNN
     ids: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray
+    collect: Collect | None = None
     linear: NGramLinear | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ from textcnn.nn.layers import PADDINGS, ConvLayout
 from textcnn.nn.ngram_linear import NGramLinear
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
-from textcnn.text.inputs import Text, as_texts
-from textcnn.text.vocabulary import Analyzer, EncodedTexts, UnknownWords, Vocabulary
+from textcnn.text.inputs import as_texts
+from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, EncodedTexts, Text, UnknownWords, Vocabulary
 
 # Tokens of one piece of work: its features stay in cache, and memory is bounded for any number of texts.
 TOKENS_PER_PIECE = 32768
@@ -226,23 +227,23 @@ class Predictor:
 
     def _logits(self, X: Any) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
-        texts = self._encode(as_texts(X), n_threads)
-        parts = [
-            self._inference.logits(self._inference.pooled(*piece, n_threads)[0], n_threads)
-            for piece in pieces(texts.ids, texts.offsets, TOKENS_PER_PIECE)
-        ]
-        logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        parts = [self._piece_logits(piece, n_threads) for piece in _cut(self._encode(as_texts(X), n_threads))]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _piece_logits(self, texts: EncodedTexts, n_threads: int) -> np.ndarray:
+        pooled, _ = self._inference.pooled(texts.ids, texts.offsets, n_threads)
+        logits = self._inference.logits(pooled, n_threads)
         if self.linear is not None:
             self.linear.mix_into(logits, self.linear.scores(texts, n_threads))
         return logits
 
-    def _encode(self, texts: list[Text], n_threads: int) -> EncodedTexts:
+    def _encode(self, texts: Sequence[Text], n_threads: int) -> EncodedTexts:
         """Texts as ids; shapes and unknown words only if the linear part looks at them."""
         if self.linear is not None:
             return self.vocabulary.encode_fully(texts, n_threads)
         return EncodedTexts(*self.vocabulary.encode(texts, n_threads), np.empty(0, np.int32), NO_WORDS)
 
-    def _pooled(self, texts: list[Text]) -> np.ndarray:
+    def _pooled(self, texts: Sequence[Text]) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
         ids, offsets = self.vocabulary.encode(texts, n_threads)
         return np.concatenate(
@@ -250,7 +251,9 @@ class Predictor:
         )
 
     def _explain(self, text: Text) -> Explanation:
-        encoded = self._encode([text], 1)
+        # A callable analyzer is asked once: it need not cut a text alike twice.
+        analyzed = self.vocabulary.analyzed([text])
+        encoded = self._encode(analyzed, 1)
         ids = encoded.ids
         pooled, argmax = self._inference.pooled(ids, encoded.offsets, 1)
         logits = self._inference.logits(pooled, 1)[0].astype(np.float64)
@@ -270,8 +273,8 @@ class Predictor:
             logits = (1 - share) * logits + share * self.linear.scores(encoded, 1)[0]
             bias = (1 - share) * bias + share * self.linear.bias()
         best = int(logits.argmax())
-        tokens = self.vocabulary.tokens(text)
-        spans = self.vocabulary.spans(text) if isinstance(text, str) else None
+        tokens = self.vocabulary.tokens(analyzed[0])
+        spans = self.vocabulary.spans(text, tokens) if isinstance(text, str) else None
         ngrams = [
             NGram(
                 " ".join(tokens[start:end]),
@@ -286,6 +289,19 @@ class Predictor:
         ngrams.sort(key=lambda ngram: -ngram.contributions[best] + ngram.contributions.mean())
         label = self.classes_[best : best + 1].tolist()[0]  # a plain Python value
         return Explanation(label, logits, bias, ngrams, tokens)
+
+
+def _cut(texts: EncodedTexts) -> Iterator[EncodedTexts]:
+    """Encoded texts in pieces of about TOKENS_PER_PIECE tokens."""
+    n_tokens = n_unknown = 0
+    for ids, offsets in pieces(texts.ids, texts.offsets, TOKENS_PER_PIECE):
+        unknown = texts.unknown
+        if len(ids) < len(texts.ids):
+            n_here = int(np.count_nonzero(ids == UNKNOWN_ID)) if len(unknown) else 0
+            unknown = unknown.part(n_unknown, n_unknown + n_here)
+            n_unknown += n_here
+        yield EncodedTexts(ids, offsets, texts.shapes[n_tokens : n_tokens + len(ids)], unknown)
+        n_tokens += len(ids)
 
 
 def _characters(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:

@@ -318,11 +318,11 @@ def training(features, n_classes, rng, costs=(0.0, 0.3, 1.0, 5.0)):
 def test_count_by_class_equals_the_reference(features, n_classes, rng):
     targets = rng.integers(0, n_classes, features.n_texts).astype(np.intp)
     weights = rng.integers(0, 8, features.n_texts) / 4
-    before = rng.integers(0, 5, (features.n_features, n_classes)).astype(np.float32)
+    before = rng.integers(0, 5, (features.n_features, n_classes)).astype(float)
     counts = before.copy()
     features.kernel.count_by_class(targets, weights, counts)
     expected = before + reference.count_by_class(features.x, targets, weights, n_classes)
-    assert_array_equal(counts, expected.astype(np.float32))  # multiples of 1/4: sums are exact
+    assert_array_equal(counts, expected)  # multiples of 1/4: sums are exact
 
 
 @given(features=feature_sets(), n_classes=st.integers(2, 4), rng=generators())
@@ -577,9 +577,20 @@ def test_arguments_of_the_solver_that_do_not_fit_are_refused(name, value):
 def test_arguments_of_counting_that_do_not_fit_are_refused(targets, weights, shape):
     features = NGramFeatures(*VALID.values())
     with pytest.raises(ValueError, match=r"."):
-        features.count_by_class(
-            np.array(targets, np.intp), np.array(weights, float), np.zeros(shape, np.float32)
-        )
+        features.count_by_class(np.array(targets, np.intp), np.array(weights, float), np.zeros(shape))
+
+
+def test_counts_go_beyond_what_float32_can_count():
+    features = NGramFeatures(*VALID.values())
+    counts = np.full((5, 3), 2.0**24)
+    features.count_by_class(np.array([0, 1], np.intp), np.ones(2), counts)
+    assert counts.max() > 2**24
+
+
+def test_keys_that_all_lead_to_one_place_are_refused():
+    keys = (np.arange(5000, dtype=np.uint64) << np.uint64(32)) | np.uint64(5)
+    with pytest.raises(ValueError, match="more than 1000 keys of n-grams lead to one place"):
+        NGramIndex(keys)
 
 
 # Scores

@@ -173,16 +173,16 @@ def test_memory_mapped_ids_give_the_same_bits(tmp_path):
 @pytest.mark.parametrize("n_tokens", [1, 7, 100])
 def test_pieces_do_not_change_a_bit(monkeypatch, n_tokens):
     expected = fitted(options((1, 3)))[0].to_arrays()
-    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    monkeypatch.setattr(ngram_linear, "NGRAMS_PER_PIECE", n_tokens)
     for name, array in fitted(options((1, 3)))[0].to_arrays().items():
         assert_same_bits(array, expected[name])
 
 
 @pytest.mark.parametrize(("shape_ngrams", "n_frequent"), [(False, 10), (True, 22)])
-@pytest.mark.parametrize("n_tokens", [1 << 22, 50])
+@pytest.mark.parametrize("n_tokens", [1 << 22, 100])
 def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens, shape_ngrams, n_frequent):
     monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", n_frequent)
-    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    monkeypatch.setattr(ngram_linear, "NGRAMS_PER_PIECE", n_tokens)
     # Ten pairs stand in every piece, so that none of them is forgotten on the way; the others come once.
     # With shapes, the same ten come again, and two with the shape of the rare words.
     texts = [text for i in range(40) for text in ("the play was late", "a dull story", f"rare{i} the play")]
@@ -199,10 +199,18 @@ def test_of_too_many_ngrams_the_most_frequent_stay(monkeypatch, n_tokens, shape_
     assert (scores(linear, vocabulary, texts).argmax(axis=1) == targets).all()
 
 
+def test_many_classes_leave_fewer_ngrams(monkeypatch):
+    monkeypatch.setattr(ngram_linear, "MAX_COEFFICIENTS", 40)
+    targets = np.arange(len(TEXTS)) % 4
+    linear, vocabulary = fitted(options(tol=0.1), targets=targets)
+    assert linear.coef.shape == (20, 4)  # ten of each kind
+    assert np.isfinite(scores(linear, vocabulary)).all()
+
+
 def test_of_too_many_subwords_the_most_frequent_stay(monkeypatch):
     monkeypatch.setattr(ngram_linear, "MAX_NGRAMS", 3)
     vocabulary = Vocabulary(["abcd", "abce", "abcf", "zq", "x"])
-    keys, places, offsets = ngram_linear._subwords(vocabulary, (3, 4))
+    keys, places, offsets = ngram_linear._subwords(vocabulary, (3, 4), ngram_linear.MAX_NGRAMS)
     whole, whole_offsets = reference.subword_keys(*vocabulary.to_arrays().values(), 3, 4)
     counts = Counter(whole.tolist())
     assert sorted(counts[key] for key in keys.tolist()) == [3, 3, 3]  # "<ab", "abc" and "<abc"
@@ -365,7 +373,7 @@ def test_the_defaults_are_near_the_optimum():
 
 @pytest.mark.parametrize("n_tokens", [1 << 20, 5])
 def test_frequent_words_have_enough_uses(monkeypatch, n_tokens):
-    monkeypatch.setattr(ngram_linear, "TOKENS_PER_PIECE", n_tokens)
+    monkeypatch.setattr(ngram_linear, "NGRAMS_PER_PIECE", n_tokens)
     linear, vocabulary = fitted(options(tol=0.1), min_df=2)
     found = {name for name, flag in zip(vocabulary.id_to_token, linear.frequent, strict=True) if flag}
     assert found == frequent_words(TEXTS, vocabulary)

@@ -33,7 +33,7 @@ class NGramFeatures:
         n_features: int,
     ) -> None: ...
     def count_by_class(
-        self, targets: NDArray[np.intp], weights: NDArray[np.float64], counts: NDArray[np.float32]
+        self, targets: NDArray[np.intp], weights: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> None: ...
     def fit_logistic(
         self,

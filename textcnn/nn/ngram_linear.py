@@ -7,11 +7,10 @@ trained by dual coordinate descent (Yu, Huang & Lin 2011).
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -32,14 +31,20 @@ MAX_NGRAMS = 2_000_000
 # Words or characters of an n-gram at most; longer ones would be as rare as whole texts.
 MAX_ORDER = 20
 
-# Tokens whose n-grams are in memory at once.
-TOKENS_PER_PIECE = 1 << 20
+# Coefficients of n-grams of either kind at most: with many classes fewer n-grams are kept.
+MAX_COEFFICIENTS = 32_000_000
+
+# n-grams that are in memory at once.
+NGRAMS_PER_PIECE = 1 << 21
 
 # Words with fewer uses in training are shapes in the n-grams with shapes.
 FREQUENT_USES = 30
 
 # Added to the counts of which the naive-Bayes ratios are made.
 SMOOTHING = 0.2
+
+
+Collect: TypeAlias = Callable[[Iterable[np.ndarray], int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,12 @@ class NGramLinear:
         n_classes: int,
         options: LinearOptions,
         n_threads: int,
+        collect: Collect | None = None,
     ) -> NGramLinear:
         """Fit to encoded texts; the result does not depend on `n_threads`.
+
+        Time and memory grow with the number of classes, each of which is set against the rest. Ctrl-C ends
+        it with KeyboardInterrupt.
 
         Parameters
         ----------
@@ -134,34 +143,39 @@ class NGramLinear:
         n_classes : int
         options : LinearOptions
         n_threads : int
+        collect : callable, default=None
+            Makes one int32 array of pieces and their length in all, on disk for example.
 
         Returns
         -------
         NGramLinear
         """
         orders = max(2, options.ngram_range[0]), options.ngram_range[1]
-        frequent = _frequent_words(ids, len(vocabulary)) if options.shape_ngrams else np.empty(0, bool)
-        texts = _Texts(ids, offsets, shapes, frequent)
-        grams = _frequent_grams(texts, orders)
-        subwords, word_subwords, subword_offsets = _subwords(vocabulary, options.char_ngram_range)
+        weight = np.ascontiguousarray(sample_weight, np.float64)
         n_ids = len(vocabulary)
+        frequent = _frequent_words(ids, offsets, weight, n_ids) if options.shape_ngrams else np.empty(0, bool)
+        positive = np.arange(n_classes, dtype=np.intp) if n_classes > 2 else np.array([1], np.intp)
+        n_most = min(MAX_NGRAMS, MAX_COEFFICIENTS // len(positive))
+        texts = _Texts(ids, offsets, shapes, frequent, orders)
+        grams = _frequent_grams(texts, n_most)
+        subwords, word_subwords, subword_offsets = _subwords(vocabulary, options.char_ngram_range, n_most)
         features = NGramFeatures(
             ids,
             offsets,
             *_word_features(n_ids, n_ids + len(grams), word_subwords, subword_offsets),
-            *_gram_features(texts, orders, grams, n_ids, n_threads),
+            *_gram_features(texts, grams, n_ids, n_threads, collect or _in_memory),
             n_ids + len(grams) + len(subwords),
         )
-        weight = np.ascontiguousarray(sample_weight, np.float64)
-        positive = np.arange(n_classes, dtype=np.intp) if n_classes > 2 else np.array([1], np.intp)
-        counts = np.zeros((features.n_features, n_classes), np.float32)
+        counts = np.zeros((features.n_features, n_classes))
         features.count_by_class(targets, weight, counts)
-        ratios = _log_ratios(counts, positive)
+        coef = _log_ratios(counts, positive)
+        del counts
         if options.ngram_range[0] > 1:
-            ratios[:n_ids] = 0
-        coef, intercept = np.empty_like(ratios), np.empty(len(positive))
+            coef[:n_ids] = 0
+        intercept = np.empty(len(positive))
+        # The ratios become the coefficients, in one array.
         features.fit_logistic(
-            targets, options.C * weight, positive, ratios, options.tol, options.max_iter, 1, coef, intercept,
+            targets, options.C * weight, positive, coef, options.tol, options.max_iter, 1, coef, intercept,
             n_threads,
         )  # fmt: skip
         linear = cls(
@@ -181,6 +195,8 @@ class NGramLinear:
     def extended(self, vocabulary: Vocabulary) -> NGramLinear:
         """The same classifier for a vocabulary with more words, which score as they did when unknown."""
         n_known = len(self.word_scores)
+        if len(vocabulary) == n_known:
+            return self
         words = _words(vocabulary)
         first = words.offsets[n_known - 1]
         new = UnknownWords(words.bytes[first:], words.offsets[n_known - 1 :] - first)
@@ -212,7 +228,8 @@ class NGramLinear:
             ids, texts.offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef, out,
             n_threads, _symbols(ids, texts.shapes, self.frequent),
         )  # fmt: skip
-        return self._by_class(out + self.intercept)
+        out += self.intercept
+        return self._by_class(out)
 
     def bias(self) -> np.ndarray:
         """Score of each class of a text without features, float64 ndarray of shape (n_classes,)."""
@@ -360,11 +377,14 @@ def _words(vocabulary: Vocabulary) -> UnknownWords:
     return UnknownWords(arrays["bytes"], arrays["offsets"])
 
 
-def _frequent_words(ids: np.ndarray, n_ids: int) -> np.ndarray:
-    """Which words have FREQUENT_USES in the texts or more; never the unknown one."""
-    counts = np.zeros(n_ids, np.int64)
-    for first in range(0, len(ids), TOKENS_PER_PIECE):
-        counts += np.bincount(ids[first : first + TOKENS_PER_PIECE], minlength=n_ids)
+def _frequent_words(ids: np.ndarray, offsets: np.ndarray, weight: np.ndarray, n_ids: int) -> np.ndarray:
+    """Which words have FREQUENT_USES or more in texts whose weight is not zero; never the unknown one."""
+    counts, done = np.zeros(n_ids, np.int64), 0
+    for piece_ids, piece_offsets in pieces(ids, offsets, NGRAMS_PER_PIECE):
+        n_texts = len(piece_offsets) - 1
+        counted = np.repeat(weight[done : done + n_texts] > 0, np.diff(piece_offsets))
+        counts += np.bincount(piece_ids[counted], minlength=n_ids)
+        done += n_texts
     counts[0] = 0
     return counts >= FREQUENT_USES
 
@@ -384,45 +404,53 @@ class _Texts:
     offsets: np.ndarray
     shapes: np.ndarray
     frequent: np.ndarray
+    orders: tuple[int, int]
 
-    def gram_keys(self, orders: tuple[int, int]) -> Iterator[np.ndarray]:
+    @property
+    def n_families(self) -> int:
+        """2 with n-grams with shapes, else 1."""
+        return 2 if len(self.frequent) else 1
+
+    def gram_keys(self) -> Iterator[np.ndarray]:
         """Keys of the n-grams of words, of some texts at a time."""
+        n_orders = self.orders[1] - self.orders[0] + 1
+        if n_orders < 1:
+            return
         done = 0
-        for ids, offsets in pieces(self.ids, self.offsets, TOKENS_PER_PIECE):
+        for ids, offsets in pieces(
+            self.ids, self.offsets, max(1, NGRAMS_PER_PIECE // (n_orders * self.n_families))
+        ):
             shapes = self.shapes[done : done + len(ids)]
             done += len(ids)
-            yield gram_keys(ids, offsets, *orders, _symbols(ids, shapes, self.frequent))[0]
+            yield gram_keys(ids, offsets, *self.orders, _symbols(ids, shapes, self.frequent))[0]
 
-    def gram_offsets(self, orders: tuple[int, int]) -> np.ndarray:
+    def gram_offsets(self) -> np.ndarray:
         """Where the n-grams of each text begin and end."""
         lengths = np.diff(self.offsets)
         sizes = np.zeros_like(lengths)
-        for order in range(orders[0], orders[1] + 1):
+        for order in range(self.orders[0], self.orders[1] + 1):
             sizes += np.maximum(0, lengths + 3 - order)  # with a mark at each end
-        n_families = 2 if len(self.frequent) else 1
-        return np.concatenate([[0], np.cumsum(n_families * sizes)]).astype(np.intp)
+        return np.concatenate([[0], np.cumsum(self.n_families * sizes)]).astype(np.intp)
 
 
-def _frequent_grams(texts: _Texts, orders: tuple[int, int]) -> np.ndarray:
-    """Keys of the n-grams of words in rising order, the MAX_NGRAMS most frequent ones if there are more.
+def _frequent_grams(texts: _Texts, n_most: int) -> np.ndarray:
+    """Keys of the n-grams of words in rising order, about the `n_most` most frequent ones if there are more.
 
-    Memory is bounded: whenever there are too many, the rare ones are forgotten.
+    Memory is bounded: whenever there are too many, the rare ones are forgotten, with their counts so far.
     """
     keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
-    if orders[0] > orders[1]:
-        return keys
-    for piece in texts.gram_keys(orders):
+    for piece in texts.gram_keys():
         new, new_counts = np.unique(piece, return_counts=True)
         keys, places = np.unique(np.concatenate([keys, new]), return_inverse=True)
         counts = np.bincount(places, np.concatenate([counts, new_counts]), len(keys)).astype(np.int64)
-        if len(keys) > MAX_NGRAMS:
-            kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_NGRAMS])
+        if len(keys) > n_most:
+            kept = np.sort(np.argsort(-counts, kind="stable")[:n_most])
             keys, counts = keys[kept], counts[kept]
     return keys
 
 
 def _subwords(
-    vocabulary: Vocabulary, lengths: tuple[int, int] | None
+    vocabulary: Vocabulary, lengths: tuple[int, int] | None, n_most: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distinct keys of n-grams of characters, and those of each word as places among them, from id 1."""
     if lengths is None:
@@ -431,9 +459,9 @@ def _subwords(
     words = _words(vocabulary)
     keys, offsets = subword_keys(words.bytes, words.offsets, *lengths)
     distinct, places, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    if len(distinct) <= MAX_NGRAMS:
+    if len(distinct) <= n_most:
         return distinct, places.astype(np.int32), offsets
-    kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_NGRAMS])
+    kept = np.sort(np.argsort(-counts, kind="stable")[:n_most])
     new_places = np.full(len(distinct), -1, np.int32)
     new_places[kept] = np.arange(len(kept))
     found = new_places[places]
@@ -456,34 +484,26 @@ def _word_features(
 
 
 def _gram_features(
-    texts: _Texts, orders: tuple[int, int], grams: np.ndarray, first: int, n_threads: int
+    texts: _Texts, grams: np.ndarray, first: int, n_threads: int, collect: Collect
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features of the n-grams of words of each text, from `first`, and their offsets; -1 for none."""
-    offsets = texts.gram_offsets(orders)
-    features = _array_beside(texts.ids, int(offsets[-1]))
-    index, done = NGramIndex(grams), 0
-    for keys in texts.gram_keys(orders) if len(features) else ():
-        rows = index.rows(keys, n_threads)
-        features[done : done + len(rows)] = np.where(rows >= 0, rows + np.int32(first), -1)
-        done += len(rows)
-    return features, offsets
+    offsets, index = texts.gram_offsets(), NGramIndex(grams)
+
+    def features() -> Iterator[np.ndarray]:
+        for keys in texts.gram_keys():
+            rows = index.rows(keys, n_threads)
+            yield np.where(rows >= 0, rows + np.int32(first), np.int32(-1))
+
+    return collect(features(), int(offsets[-1])), offsets
 
 
-def _array_beside(ids: np.ndarray, size: int) -> np.ndarray:
-    """A new int32 array, on disk if the ids are."""
-    if size and _is_mapped(ids):
-        with tempfile.TemporaryFile() as file:
-            return np.asarray(np.memmap(file, np.int32, "w+", shape=size))
-    return np.empty(size, np.int32)
-
-
-def _is_mapped(array: Any) -> bool:
-    """True for a memory map and for a view of one."""
-    while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap):
-            return True
-        array = array.base
-    return False
+def _in_memory(chunks: Iterable[np.ndarray], size: int) -> np.ndarray:
+    """The pieces end to end, int32 of shape (size,)."""
+    out, done = np.empty(size, np.int32), 0
+    for chunk in chunks:
+        out[done : done + len(chunk)] = chunk
+        done += len(chunk)
+    return out
 
 
 def _log_ratios(counts: np.ndarray, positive: np.ndarray) -> np.ndarray:

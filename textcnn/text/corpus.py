@@ -156,6 +156,13 @@ class StoredTexts:
         ids, offsets, shapes = self._stored(final)
         return EncodedTexts(ids, offsets, shapes, self._words(np.concatenate(unknown)))
 
+    def saved(self, chunks: Iterable[np.ndarray], size: int) -> np.ndarray:
+        """Pieces of an int32 array of shape (size,), end to end in a memory map beside that of the texts."""
+        with _Store(self.folder) as store:
+            for chunk in chunks:
+                store.append(chunk)
+            return store.mapped()
+
     def _words(self, places: np.ndarray) -> UnknownWords:
         """The words of provisional ids, in their order."""
         words = {i: self.tokens[i].encode("utf-8", "surrogatepass") for i in np.unique(places).tolist()}

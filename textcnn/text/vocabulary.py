@@ -44,6 +44,11 @@ class UnknownWords:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def part(self, first: int, last: int) -> "UnknownWords":
+        """The words from `first` to ``last - 1``."""
+        offsets = self.offsets[first : last + 1]
+        return UnknownWords(self.bytes[offsets[0] : offsets[-1]], offsets - offsets[0])
+
 
 @dataclass(frozen=True)
 class EncodedTexts:
@@ -359,7 +364,7 @@ class Vocabulary:
             return split_tokens(text, self.analyzer, self.lowercase)
         return _checked_tokens(_called(self.analyzer, text))
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
+    def spans(self, text: str, tokens: Iterable[str] | None = None) -> list[tuple[int, int]]:
         """Start and end of each token in a text, in characters of the text as given.
 
         With a callable analyzer each token is searched from the end of the one before, as it is and
@@ -368,6 +373,8 @@ class Vocabulary:
         Parameters
         ----------
         text : str
+        tokens : iterable of str, default=None
+            What a callable analyzer made of the text, so that it is not called again.
 
         Returns
         -------
@@ -383,7 +390,7 @@ class Vocabulary:
             raise TypeError(f"only a str has spans, but the text is a {type(text).__name__}")
         if isinstance(self.analyzer, str):
             return token_spans(text, self.analyzer)
-        return _searched_spans(text, self.tokens(text))
+        return _searched_spans(text, self.tokens(text) if tokens is None else list(tokens))
 
     def __len__(self) -> int:
         """Number of ids, with that of the unknown token."""

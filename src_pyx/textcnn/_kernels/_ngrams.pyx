@@ -16,6 +16,7 @@ chance that any two do is about 1 in 10,000, and a strange one is taken for one 
 Names: k columns of coefficients, one for each one-vs-rest problem.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
 from libc.math cimport fabs, log
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -31,6 +32,7 @@ cdef enum:
     BEGIN_BYTE = 0xFE           # marks at the ends of a word: bytes that UTF-8 never has
     END_BYTE = 0xFF
     TOKENS_PER_TEAM = 2048      # texts of fewer tokens do not repay a second thread
+    LONGEST_PROBE = 1000        # slots in a row; honest keys in a table half full need far fewer
     BLOCK = 64                  # n-grams looked up together, so that their slots arrive from memory together
 
 
@@ -266,6 +268,11 @@ cdef class NGramIndex:
     ----------
     keys : uint64 array of shape (f,)
         Key of each row. Of equal keys the first one counts.
+
+    Raises
+    ------
+    ValueError
+        If so many keys lead to one place that a look-up would take long: those of a file made to harm.
     """
 
     cdef Slot* slots
@@ -273,7 +280,7 @@ cdef class NGramIndex:
     cdef readonly Py_ssize_t n_rows
 
     def __cinit__(self, const uint64_t[::1] keys):
-        cdef uint64_t n_slots = 16, place
+        cdef uint64_t n_slots = 16
         cdef Py_ssize_t row
         self.n_rows = keys.shape[0]
         if self.n_rows >= 2**31 - 1:
@@ -285,15 +292,25 @@ cdef class NGramIndex:
             raise MemoryError
         self.mask = n_slots - 1
         for row in range(self.n_rows):
-            if self.find(keys[row]) >= 0:
-                continue
-            place = keys[row] & self.mask
-            while self.slots[place].row:
-                place = (place + 1) & self.mask
-            self.slots[place] = Slot(<uint32_t> (keys[row] >> 32), <uint32_t> (row + 1))
+            if not self.put(keys[row], row):
+                raise ValueError(f"more than {LONGEST_PROBE} keys of n-grams lead to one place of the index")
 
     def __dealloc__(self):
         free(self.slots)
+
+    cdef bint put(self, uint64_t key, Py_ssize_t row) noexcept nogil:
+        """Give a key its row, unless it has one; false if there is no free slot near its place."""
+        cdef uint64_t place = key & self.mask
+        cdef uint32_t tag = <uint32_t> (key >> 32)
+        cdef int _
+        for _ in range(LONGEST_PROBE):
+            if self.slots[place].row == 0:
+                self.slots[place] = Slot(tag, <uint32_t> (row + 1))
+                return True
+            if self.slots[place].tag == tag:
+                return True
+            place = (place + 1) & self.mask
+        return False
 
     cdef inline int32_t find(self, uint64_t key) noexcept nogil:
         """Row of a key, or -1."""
@@ -443,6 +460,7 @@ cdef struct Problem:
     double tolerance
     int max_iter
     uint64_t seed
+    int* stop                   # set when the user wants to stop
 
 
 cdef struct Work:
@@ -473,6 +491,17 @@ cdef void give_back(Work* work) noexcept nogil:
     free(work.order)
 
 
+cdef bint interrupted(int* stop) noexcept nogil:
+    """Whether Ctrl-C was pressed; only the thread that Python's signals go to notices, and tells others."""
+    if not stop[0]:
+        with gil:
+            try:
+                PyErr_CheckSignals()
+            except KeyboardInterrupt:
+                stop[0] = True
+    return stop[0]
+
+
 cdef int descend(const Texts* texts, const Problem* problem, Work* work, double* intercept) noexcept nogil:
     """Dual coordinate descent (Yu, Huang & Lin 2011, algorithm 5); returns the number of passes.
 
@@ -497,7 +526,7 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
         work.rest[i] = problem.cost[i] - work.alpha[i]
         add(texts, i, y * work.alpha[i], work.weights)
         intercept[0] += y * work.alpha[i]
-    while n_passes < problem.max_iter:
+    while n_passes < problem.max_iter and not interrupted(problem.stop):
         n_passes += 1
         steepest = 0.0
         n_steps = 0
@@ -572,18 +601,18 @@ cdef class NGramFeatures:
         self,
         const Py_ssize_t[::1] targets,       # IN      (n,)
         const double[::1] weights,           # IN      (n,)
-        float[:, ::1] counts,                # IN/OUT  (n_features, c)
+        double[:, ::1] counts,               # IN/OUT  (n_features, c)
     ):
         """Add the weighted number of occurrences of each feature in the texts of each class."""
         cdef Texts texts = self.pointers()
         cdef Py_ssize_t i, t, j, target
-        cdef float weight
+        cdef double weight
         check_targets(self.n_texts, targets, weights, counts.shape[1])
         if counts.shape[0] != self.n_features:
             raise ValueError(f"{self.n_features} features need as many rows of counts, not {counts.shape[0]}")
         with nogil:
             for i in range(self.n_texts):
-                target, weight = targets[i], <float> weights[i]
+                target, weight = targets[i], weights[i]
                 for t in range(texts.offsets[i], texts.offsets[i + 1]):
                     for j in range(
                         texts.feature_offsets[texts.ids[t]], texts.feature_offsets[texts.ids[t] + 1]
@@ -598,7 +627,7 @@ cdef class NGramFeatures:
         const Py_ssize_t[::1] targets,       # IN   (n,)
         const double[::1] cost,              # IN   (n,) C of each text; texts of cost 0 are left out
         const Py_ssize_t[::1] positive,      # IN   (k,) the class against the rest, of each problem
-        const float[:, ::1] scales,          # IN   (n_features, k) r
+        const float[:, ::1] scales,          # IN   (n_features, k) r; may be the same array as coef
         double tolerance,                    # IN
         int max_iter,                        # IN   passes over the texts at most
         uint64_t seed,                       # IN   of the order of the texts
@@ -608,10 +637,13 @@ cdef class NGramFeatures:
     ):
         """Minimise ``|u|^2 / 2 + sum_i C_i log(1 + exp(-y_i (b + w'x_i)))`` with ``w = r u`` and b in u.
 
-        Returns the passes of each problem: int32 (k,). The result does not depend on `n_threads`.
+        Returns the passes of each problem: int32 (k,). The result does not depend on `n_threads`. Ctrl-C
+        raises KeyboardInterrupt after the pass at hand.
         """
         cdef Texts texts = self.pointers()
         cdef Py_ssize_t p, n_problems = positive.shape[0]
+        cdef int stop = False
+        cdef int* flag = &stop
         cdef int32_t[::1] n_passes
         check_targets(self.n_texts, targets, cost, 2**31)
         for matrix, name in ((scales, "scales"), (coef, "coef")):
@@ -626,17 +658,20 @@ cdef class NGramFeatures:
         if n_threads > 1 and n_problems > 1:
             for p in prange(n_problems, nogil=True, num_threads=n_threads, schedule="dynamic"):
                 n_passes[p] = self.fit_problem(
-                    &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef, intercept
+                    &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef,
+                    intercept, flag,
                 )
         else:
             with nogil:
                 for p in range(n_problems):
                     n_passes[p] = self.fit_problem(
                         &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef,
-                        intercept,
+                        intercept, flag,
                     )
+        if stop:
+            raise KeyboardInterrupt
         if np.any(result < 0):
-            raise MemoryError
+            raise MemoryError(f"there is no memory for {self.n_features} features")
         return result
 
     cdef int fit_problem(
@@ -652,6 +687,7 @@ cdef class NGramFeatures:
         Py_ssize_t column,
         float[:, ::1] coef,
         double[::1] intercept,
+        int* stop,
     ) noexcept nogil:
         """Fit one column; returns the passes, or -1 without memory."""
         cdef Work work
@@ -667,6 +703,7 @@ cdef class NGramFeatures:
             problem.targets = &targets[0] if self.n_texts else NULL
             problem.positive, problem.seed = positive, seed
             problem.tolerance, problem.max_iter = tolerance, max_iter
+            problem.stop = stop
             n_passes = descend(texts, &problem, &work, &intercept[column])
             for f in range(self.n_features):
                 coef[f, column] = <float> work.weights[f].value
@@ -730,7 +767,7 @@ def subword_scores(
                 offsets[i], offsets[i + 1], shortest, longest, index, coef, out[i],
             )
     if n_failed:
-        raise MemoryError
+        raise MemoryError("there is no memory for the n-grams of a very long word")
 
 
 cdef bint score_word(
