@@ -135,6 +135,44 @@ def test_validation_texts_in_memory():
     assert model.validation_scores_ == expected.validation_scores_
 
 
+@pytest.mark.parametrize("of_texts", [list, Corpus])
+@pytest.mark.parametrize("params", [{}, {"analyzer": "char", "min_df": 2}, {"linear": 0, "lowercase": False}])
+def test_validation_texts_on_disk(small_blocks, of_texts, params):
+    texts, labels = reviews()
+    texts = cased(texts)
+    held_out, kept = (texts[:19], labels[:19]), (texts[9:], labels[9:])
+    options = {"n_filters": 4, "embedding_dim": 8, "max_iter": 3, "random_state": 3} | params
+    expected = TextCNNClassifier(**options).fit(*kept, X_val=held_out[0], y_val=held_out[1])
+    given = kept if of_texts is list else (Corpus(batches(*kept)), None)
+    model = TextCNNClassifier(**options).fit(*given, X_val=Corpus(batches(*held_out)))
+    assert same_bits(model, expected)
+    assert model.validation_scores_ == expected.validation_scores_
+
+
+def test_validation_texts_on_disk_of_a_model_that_goes_on():
+    # Its vocabulary cuts texts as it did when it was built, whatever the parameters say now.
+    texts, labels = reviews()
+    options = {"n_filters": 4, "embedding_dim": 8, "max_iter": 2, "random_state": 3, "warm_start": True}
+    scores = []
+    for validation in ((texts[:9], labels[:9]), (Corpus(batches(texts[:9], labels[:9])), None)):
+        model = TextCNNClassifier(**options).fit(texts, labels).set_params(analyzer="char")
+        scores.append(model.fit(texts, labels, None, *validation).validation_scores_)
+    assert scores[0] == scores[1]
+
+
+def test_wrong_validation_texts_on_disk():
+    texts, labels = reviews(20)
+    for found, y_val, message in (
+        ((texts, labels), labels, "X_val is a Corpus, which has its labels, but y_val is a list; give y_val"),
+        ((["a"], ["fair"]), None, "X_val has the label 'fair', which is not among ['bad', 'good']"),
+        ((["a"], [1]), None, "X_val has the label 1, which is not among ['bad', 'good']"),
+        ((["a"], []), None, "X_val.batches[0] has 1 texts, but 0 labels"),
+        (([], []), None, "X_val: the Corpus has no texts"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            TextCNNClassifier().fit(texts, labels, X_val=Corpus([found]), y_val=y_val)
+
+
 def test_the_temporary_file_is_in_the_folder_and_goes(tmp_path):
     texts, labels = reviews(20)
     TextCNNClassifier(n_filters=2, max_iter=1).fit(Corpus(batches(texts, labels), tmp_path), None)
@@ -169,9 +207,16 @@ def test_wrong_calls():
         TextCNNClassifier().fit(Corpus([(texts, ["bad"])]), None)
     with pytest.raises(ValueError, match="y has one class"):
         TextCNNClassifier().fit(Corpus([(texts, ["bad"] * 20)]), None)
-    model = TextCNNClassifier(n_filters=2, max_iter=1, warm_start=True).fit(whole, None)
+
+
+@pytest.mark.parametrize("again", ["fit", "partial_fit"])
+def test_a_corpus_that_cannot_go_on_is_not_read(again):
+    texts, labels = reviews(20)
+    model = TextCNNClassifier(n_filters=2, max_iter=1, warm_start=True).fit(texts, labels)
+    unread = iter(batches(texts, labels))
     with pytest.raises(ValueError, match="a Corpus can only start a model"):
-        model.fit(whole, None)
+        getattr(model, again)(Corpus(unread), None)
+    assert len(list(unread)) == 3
 
 
 def refused(found, kind, message):
