@@ -328,7 +328,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         sample_weight : array-like of shape (n_texts,), default=None
             Weights of the texts; 2 counts like the text given twice, 0 like its absence.
         X_val, y_val : as X and y, default=None
-            Validation texts.
+            Validation texts; with a `Corpus` as `X_val`, `y_val` is None.
 
         Returns
         -------
@@ -339,12 +339,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If something does not fit; the message says what.
         """
-        texts, classes, targets, sample_weight = self._check_training_data(X, y, sample_weight)
+        continues = self.warm_start and hasattr(self, "predictor_")
+        texts, classes, targets, sample_weight = self._check_training_data(X, y, sample_weight, continues)
         if len(classes) < 2:
             raise ValueError(
                 f"y has one class, {classes.tolist()}, but a classifier needs texts of two or more classes"
             )
-        continues = self.warm_start and hasattr(self, "predictor_")
         if continues:
             self._check_one_member("warm_start")
         if continues and not np.array_equal(classes, self.classes_):
@@ -353,7 +353,9 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"{classes.tolist()}; set warm_start=False to start anew"
             )
         rng = check_random_state(self.random_state)
-        validation = _check_validation_data(X_val, y_val, classes)
+        cutter = self.predictor_.vocabulary if continues else self
+        scan_options = cutter.analyzer, cutter.lowercase, effective_n_threads(self.n_jobs)
+        validation = _check_validation_data(X_val, y_val, classes, scan_options)
         if validation is None and self._holds_out(targets):
             texts, targets, sample_weight, validation = self._hold_out(texts, targets, sample_weight, rng)
         early_stopping = validation is not None and self.early_stopping is not False
@@ -416,7 +418,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"classes is {all_classes.tolist()}, but the first call gave {self.classes_.tolist()}"
             )
-        texts, found, places, sample_weight = self._check_training_data(X, y, sample_weight)
+        texts, found, places, sample_weight = self._check_training_data(X, y, sample_weight, not first_call)
         targets = _class_numbers(found, all_classes, "y")[places]
 
         trainer = getattr(self, "_partial_trainer", None)
@@ -439,7 +441,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return self
 
     def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any
+        self, X: Any, y: Any, sample_weight: Any, continues: bool
     ) -> tuple[Texts, np.ndarray, np.ndarray, np.ndarray]:
         """Texts, classes of y, the class number of each text, and its weight, all checked."""
         _check_kernel_sizes(self.kernel_sizes)
@@ -448,6 +450,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             checked_range(self.char_ngram_range, "char_ngram_range")
         self._resolved_mode()
         if isinstance(X, Corpus):
+            if continues:  # before the texts are read, which may take long
+                raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
             stored = X.scan(self.analyzer, self.lowercase, effective_n_threads(self.n_jobs), y)
             return stored, stored.classes, stored.targets, _check_sample_weight(sample_weight, len(stored))
         texts = as_texts(X)
@@ -537,8 +541,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _continued(self, texts: Texts, rng: np.random.RandomState) -> _Model:
         """Copies of the vocabulary and the network, grown by the new words, and the texts encoded."""
-        if isinstance(texts, StoredTexts):
-            raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
+        assert not isinstance(texts, StoredTexts), "refused before they are read"
         vocabulary = copy.deepcopy(self.predictor_.vocabulary)
         analyzed = vocabulary.analyzed(texts)
         network = self.predictor_.network.copy()
@@ -989,10 +992,15 @@ def _check_sample_weight(sample_weight: Any, n_texts: int) -> np.ndarray:
     return weights
 
 
-def _check_validation_data(X_val: Any, y_val: Any, classes: np.ndarray) -> tuple[Texts, np.ndarray] | None:
+def _check_validation_data(
+    X_val: Any, y_val: Any, classes: np.ndarray, scan_options: tuple[Any, bool, int]
+) -> tuple[Texts, np.ndarray] | None:
     """Validation texts and their class numbers, or None if none were given."""
     if X_val is None and y_val is None:
         return None
+    if isinstance(X_val, Corpus):
+        stored = X_val.scan(*scan_options, y_val, "X_val")
+        return stored, _class_numbers(stored.classes, classes, "X_val")[stored.targets]
     if X_val is None or y_val is None:
         raise ValueError("only one of X_val and y_val was given; give both or none")
     texts, labels = as_texts(X_val, "X_val"), _as_labels(y_val, "y_val")

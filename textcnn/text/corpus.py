@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from textcnn._kernels import _packing
 from textcnn._kernels._text import count_tokens
-from textcnn.text.inputs import Text
+from textcnn.text.inputs import Text, as_texts
 from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, EncodedTexts, UnknownWords, Vocabulary, _selection
 
 # Characters that are cut into tokens at a time, and tokens that are moved at a time.
@@ -34,8 +35,9 @@ class Corpus:
 
     Parameters
     ----------
-    batches : iterable of (list of str, list of labels)
-        The texts, some at a time.
+    batches : iterable of (texts, labels)
+        Some texts at a time, in any form that `fit` takes, and as many labels. A list, or an object
+        whose `__iter__` starts anew, can be read by each `fit`; an iterator or a generator by one only.
     folder : str or path-like, default=None
         Where the temporary files lie; None for the system's choice.
 
@@ -50,12 +52,15 @@ class Corpus:
     """
 
     def __init__(
-        self, batches: Iterable[tuple[list[str], list[Any]]], folder: str | os.PathLike[str] | None = None
+        self, batches: Iterable[tuple[Any, Any]], folder: str | os.PathLike[str] | None = None
     ) -> None:
         self.batches = batches
         self.folder = folder
+        self._was_read = False
 
-    def scan(self, analyzer: Analyzer, lowercase: bool, n_threads: int, y: Any = None) -> StoredTexts:
+    def scan(
+        self, analyzer: Analyzer, lowercase: bool, n_threads: int, y: Any = None, name: str = "X"
+    ) -> StoredTexts:
         """Read all texts, cut them into tokens and store these.
 
         Parameters
@@ -64,22 +69,41 @@ class Corpus:
         n_threads : int
         y : None
             Labels given in another place are refused.
+        name : str, default="X"
+            How error messages call the corpus: an item of its first batch is ``X.batches[0][0][0]``.
 
         Returns
         -------
         StoredTexts
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something does not fit; the message names the batch.
         """
         if y is not None:
+            y_name = name.replace("X", "y")
             raise ValueError(
-                f"X is a Corpus, which has its labels, but y is a {type(y).__name__}; give y=None"
+                f"{name} is a Corpus, which has its labels, but {y_name} is a {type(y).__name__}; "
+                f"give {y_name}=None"
             )
+        # Also after a scan that failed: an iterator would go on in the middle, without the first texts.
+        if self._was_read and isinstance(self.batches, Iterator):
+            raise ValueError(
+                f"{name} is a Corpus whose batches are an iterator, which was used up when it was first "
+                "read; give a list of batches or a new Corpus"
+            )
+        self._was_read = True
         with _Store(self.folder) as store:
             scanner = _Scanner(Vocabulary(analyzer=analyzer, lowercase=lowercase), store, n_threads)
-            for texts, labels in _blocks(self.batches):
+            for texts, labels in _blocks(_checked(self.batches, name)):
                 scanner.add(texts, labels)
             stored = scanner.finished(self.folder)
         if not len(stored):
-            raise ValueError("the Corpus has no texts, but training needs at least one text of each class")
+            used_up = (
+                "; if its iterator was used up, give a list" if isinstance(self.batches, Iterator) else ""
+            )
+            raise ValueError(f"{name}: the Corpus has no texts, but at least one is needed{used_up}")
         return stored
 
 
@@ -253,10 +277,16 @@ class _Scanner:
         self._lengths = [np.zeros(1, np.intp)]
         self._labels: list[np.ndarray] = []
 
-    def add(self, texts: list[str], labels: list[Any]) -> None:
-        if len(texts) != len(labels):
-            raise ValueError(f"a batch has {len(texts)} texts, but {len(labels)} labels; give one for each")
+    def add(self, texts: list[Text], labels: list[Any]) -> None:
         analyzed = self._cutter.analyzed(texts)
+        if callable(self._cutter.analyzer):
+            for kind in {type(token) for tokens in analyzed for token in tokens}:
+                # The compiled code would name the place among the joined batches, which tells nothing.
+                if not issubclass(kind, str):
+                    raise TypeError(
+                        "the analyzer must return an iterable of str, but "
+                        f"{self._cutter.analyzer!r} returned one with a {kind.__name__}"
+                    )
         token_bytes, token_offsets, _, _, ids, offsets = count_tokens(
             *self._cutter._prepared(analyzed), self._n_threads
         )
@@ -275,7 +305,7 @@ class _Scanner:
         self._labels.append(np.array(codes, np.min_scalar_type(len(numbers))))
 
     def finished(self, folder: str | os.PathLike[str] | None) -> StoredTexts:
-        classes, ranks = np.unique(_checked_labels(list(self._label_places)), return_inverse=True)
+        classes, ranks = np.unique(np.array(list(self._label_places)), return_inverse=True)
         codes = np.concatenate([np.empty(0, np.uint8), *self._labels])
         targets = ranks.astype(np.intp)[codes] if len(codes) else np.empty(0, np.intp)
         return StoredTexts(
@@ -291,19 +321,137 @@ class _Scanner:
         )
 
 
-def _checked_labels(labels: list[Any]) -> np.ndarray:
-    """The distinct labels as an array that can be sorted."""
-    if any(label is None or label != label for label in labels):
-        raise ValueError("a label of the Corpus is missing; drop its text")
-    if len({isinstance(label, str) for label in labels}) > 1:
-        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
-        raise ValueError(f"the Corpus mixes labels of the types {kinds}; use one type")
-    return np.array(labels)
+def _checked(batches: Any, name: str) -> Iterator[tuple[list[Text], list[Any]]]:
+    """Each batch as two lists of one length; whatever training could not use is refused."""
+    if isinstance(batches, (str, bytes, Mapping)) or not _can_iterate(batches):
+        raise TypeError(
+            f"{name}.batches is a {type(batches).__name__}, but it must be a list or an iterator of pairs "
+            "(texts, labels)"
+        )
+    known: dict[Any, None] = {}
+    for number, batch in enumerate(batches):
+        where = f"{name}.batches[{number}]"
+        given_texts, given_labels = _pair(batch, where)
+        texts = _batch_texts(given_texts, f"{where}[0]")
+        labels = _batch_labels(given_labels, f"{where}[1]")
+        # Before batches are joined: too many labels in one could make up for too few in another.
+        if len(texts) != len(labels):
+            raise ValueError(
+                f"{where} has {len(texts)} texts, but {len(labels)} labels; give one label for each text"
+            )
+        for place in _new_labels(labels, known):
+            _check_label(labels[place], f"{where}[1][{place}]", known)
+            known[labels[place]] = None
+        yield texts, labels
 
 
-def _blocks(batches: Iterable[tuple[list[str], list[Any]]]) -> Iterator[tuple[list[str], list[Any]]]:
+def _can_iterate(value: Any) -> bool:
+    """Does a loop over the value work? Also true with `__getitem__` alone, unlike with `Iterable`."""
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _pair(batch: Any, where: str) -> tuple[Any, Any]:
+    """Texts and labels of a batch."""
+    found = f"a {type(batch).__name__}"
+    if not isinstance(batch, (str, bytes, Mapping, Set)) and _can_iterate(batch):
+        parts = tuple(batch)
+        if len(parts) == 2:
+            return parts[0], parts[1]
+        found += f" of length {len(parts)}"
+    raise TypeError(f"{where} is {found}, but every batch must be a pair (texts, labels)")
+
+
+def _batch_texts(given: Any, where: str) -> list[Text]:
+    if isinstance(given, (str, bytes)):
+        raise TypeError(
+            f"{where} is a single {type(given).__name__}, but the texts of a batch must be a list; give "
+            "([text], [label])"
+        )
+    texts = as_texts(given, where)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str) and not all(issubclass(kind, str) for kind in set(map(type, text))):
+            wrong = next(i for i, token in enumerate(text) if not isinstance(token, str))
+            raise TypeError(
+                f"{where}[{place}][{wrong}] is of type {type(text[wrong]).__name__}, but every token must "
+                "be a str"
+            )
+    return texts
+
+
+def _batch_labels(given: Any, where: str) -> list[Any]:
+    expected = "the labels of a batch must be a list with a label for each text"
+    # A set has no order, so its labels belong to no text.
+    if isinstance(given, (str, bytes, Mapping, Set)) or not _can_iterate(given):
+        single = "single " if isinstance(given, (str, bytes)) else ""
+        raise TypeError(f"{where} is a {single}{type(given).__name__}, but {expected}")
+    shape = getattr(given, "shape", None)
+    if shape is not None and len(shape) != 1:
+        if len(shape) != 2 or shape[1] != 1:
+            raise ValueError(f"{where} has shape {tuple(shape)}, but {expected}; choose one column")
+        given = np.asarray(given).ravel()
+    # Items of NumPy's arrays keep their type, so that classes have it as well; Arrow's are no labels.
+    return list(given.to_pylist() if hasattr(given, "to_pylist") else given)
+
+
+def _new_labels(labels: list[Any], known: dict[Any, None]) -> list[int]:
+    """Where labels stand that no batch before had; all places if a label cannot be looked up."""
+    first: dict[Any, int] = {}
+    try:
+        for place, label in enumerate(labels):
+            first.setdefault(label, place)
+    except TypeError:
+        return list(range(len(labels)))
+    return [place for label, place in first.items() if label not in known]
+
+
+def _check_label(label: Any, where: str, known: dict[Any, None]) -> None:
+    """Refuse a label that cannot be a class beside the known ones."""
+    if _is_missing(label):
+        raise ValueError(f"{where} is {label}, but every label must be given; drop its text")
+    if isinstance(label, (float, np.floating)) and not float(label).is_integer():
+        raise ValueError(
+            f"{where} is {label}, but labels must be classes: str or whole numbers; put the numbers into "
+            "ranges"
+        )
+    if _kind(label) == "other":
+        raise TypeError(
+            f"{where} is a {type(label).__name__}, but every label must be a str or a whole number; give "
+            "each text one such label"
+        )
+    first = next(iter(known), label)
+    if _kind(label) != _kind(first):
+        raise ValueError(
+            f"{where} is a label of type {type(label).__name__}, but the Corpus began with the type "
+            f"{type(first).__name__}; use one type"
+        )
+
+
+def _is_missing(label: Any) -> bool:
+    """None, NaN and their like, which differ from themselves."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # the NA of pandas is not even unlike itself
+        return True
+    except ValueError:  # an array
+        return False
+
+
+def _kind(label: Any) -> str:
+    """Labels of one kind can be sorted."""
+    if isinstance(label, str):
+        return "str"
+    if isinstance(label, np.datetime64):
+        return "date"
+    return "number" if isinstance(label, (Integral, np.bool_, float, np.floating)) else "other"
+
+
+def _blocks(batches: Iterable[tuple[list[Text], list[Any]]]) -> Iterator[tuple[list[Text], list[Any]]]:
     """The batches, small ones joined: counting many texts at once is faster."""
-    texts: list[str] = []
+    texts: list[Text] = []
     labels: list[Any] = []
     size = 0
     for more_texts, more_labels in batches:
@@ -313,5 +461,5 @@ def _blocks(batches: Iterable[tuple[list[str], list[Any]]]) -> Iterator[tuple[li
         if size >= CHARACTERS_PER_BLOCK:
             yield texts, labels
             texts, labels, size = [], [], 0
-    if texts or labels:
+    if texts:
         yield texts, labels
