@@ -65,6 +65,7 @@ def run_script(name, *arguments, hidden=""):
         text=True,
         timeout=300,
         env=environment,
+        cwd=BENCHMARKS,  # in the checkout itself Python would find the sources first
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
