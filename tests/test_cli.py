@@ -1,5 +1,6 @@
 """The command line."""
 
+import re
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ def test_the_version_comes_without_numpy():
     assert finished.stdout.splitlines()[-1] == "False"
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["demo", "klingon"], ["demo", "--seed", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["demo", "klingon"], ["demo", "--seed", "x"], ["demo", "--threads", "0"]])
 def test_a_wrong_call_is_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -35,17 +36,25 @@ def test_a_wrong_call_is_status_2(arguments, capsys):
 
 
 def test_an_error_is_one_sentence_and_status_1(capsys):
-    assert main(["demo", "--threads", "0"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("textcnn: error: n_jobs is 0")
+    assert main(["info", "no-such-file"]) == 1
+    assert capsys.readouterr().err == "textcnn: error: there is no file no-such-file\n"
 
 
 @pytest.mark.parametrize(("data", "label"), [("english", "request"), ("chinese", "好评")])
-def test_demo_reports_accuracy_and_explains(data, label, capsys):
+def test_demo_reports_accuracy_and_explains(data, label, capsys, monkeypatch):
+    monkeypatch.setattr("textcnn.cli.demo.N_FOLDS", 3)
     assert main(["demo", data]) == 0
     shown = capsys.readouterr()
-    accuracy = float(shown.out.split("held out: ")[1].split("%")[0])
+    accuracy = float(shown.out.split("all parts together: ")[1].split("%")[0])
     assert accuracy > {"english": 60, "chinese": 50}[data]
     assert f"{label} (" in shown.out
+    # The n-grams come by the figure that is printed beside them.
+    rows = re.findall(rf"{label} \(\d+%\): (.*)", shown.out)
+    assert rows
+    for row in rows:
+        figures = [float(figure) for figure in re.findall(r'" ([+-]\d\.\d\d)', row)]
+        assert len(figures) == 3
+        assert figures == sorted(figures, reverse=True)
     assert "Next:" in shown.out
     assert "epoch" in shown.err
 
