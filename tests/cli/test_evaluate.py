@@ -143,7 +143,7 @@ def test_the_picture_is_drawn_even_if_the_reader_of_the_report_goes_away(model, 
     read_end, write_end = os.pipe()
     os.close(read_end)
     with open(write_end, "wb") as nobody:
-        finished = subprocess.run([sys.executable, "-P", "-m", "textcnn", *arguments], stdout=nobody)
+        finished = subprocess.run([sys.executable, "-u", "-P", "-m", "textcnn", *arguments], stdout=nobody)
     assert finished.returncode == 0
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
