@@ -1,6 +1,9 @@
 """textcnn evaluate."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -133,6 +136,16 @@ def test_plot_draws_the_matrix(command, fails, model, table, tmp_path, monkeypat
     assert "is no picture" in fails("evaluate", model, table, "--plot", tmp_path / "c.txt")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "--plot needs matplotlib" in fails("evaluate", model, table, "--plot", tmp_path / "d.png")
+
+
+def test_the_picture_is_drawn_even_if_the_reader_of_the_report_goes_away(model, table, tmp_path):
+    arguments = ["evaluate", str(model), str(table), "--plot", str(tmp_path / "c.png")]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open(write_end, "wb") as nobody:
+        finished = subprocess.run([sys.executable, "-u", "-P", "-m", "textcnn", *arguments], stdout=nobody)
+    assert finished.returncode == 0
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_labels_that_look_like_formulas_are_drawn_as_they_are(tmp_path):

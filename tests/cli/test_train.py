@@ -1,5 +1,6 @@
 """textcnn train."""
 
+import errno
 import gzip
 import inspect
 import json
@@ -35,6 +36,34 @@ def test_quiet_is_quiet_and_the_same_seed_gives_the_same_file(command, table, sm
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     command("train", table, "-o", tmp_path / "c", "--seed", 1, *small)
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+def test_the_number_of_threads_is_no_part_of_the_file(command, table, small, tmp_path):
+    for name, more in (("a", []), ("b", ["--threads", "1"]), ("c", ["--threads", "3"])):
+        assert command("train", table, "-o", tmp_path / name, *small, *more).status == 0
+    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
+
+
+def test_quiet_wins_over_verbose(command, table, small, tmp_path):
+    arguments = ("train", table, "-o", tmp_path / "m", "--set", "verbose=1", *small)
+    assert "epoch 25/25" in command(*arguments).err
+    assert command(*arguments, "--quiet") == (0, "", "")
+
+
+def test_a_full_disk_is_named(fails, table, small, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("textcnn.io.os.fsync", full)
+    sentence = fails("train", table, "-o", tmp_path / "m", *small)
+    assert sentence == f"{tmp_path / 'm'} cannot be written (No space left on device); " + (
+        "make room, or give another place"
+    )
+    monkeypatch.setattr("textcnn.text.corpus._Store.append", full)
+    sentence = fails("train", table, "-o", tmp_path / "m", "--stream", *small)
+    assert sentence.startswith("the temporary file of --stream in ")
+    assert sentence.endswith("(No space left on device); --temporary-folder chooses another disk")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("more", [[], ["--set", "early_stopping=true"], ["--dev"], ["--threads", "2"]])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from textcnn._version import __version__
+from textcnn.cli.output import naming
 
 # name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and
 # often EPILOG, examples for the end of its help. It imports nothing heavy before it runs.
@@ -48,22 +52,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0 if all went well, 1 after an error, 2 for a wrong call, 130 after Ctrl-C.
+        0 if all went well, 1 after an error, 2 for a wrong call, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    _replace_closed_streams()
     args = _parser().parse_args(argv)
     _speak_utf8()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _clean_end(), naming("standard output"):
             warnings.showwarning = _show_warning
             import_module(f"textcnn.cli.{args.command}").run(args)
-        sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except KeyboardInterrupt:
         print("textcnn: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except _Ended as end:
+        print("textcnn: terminated", file=sys.stderr)
+        return 128 + end.signum
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         print(f"textcnn: error: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
@@ -91,6 +103,71 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _ClosedStream(io.TextIOBase):
+    """Standard input or output that the caller has closed: whoever needs it gets a sentence."""
+
+    def __init__(self, name: str, advice: str) -> None:
+        self.message = f"{name} is closed, but the command needs it; {advice}"
+
+    @property
+    def buffer(self) -> _ClosedStream:
+        return self
+
+    def read1(self, size: int = -1) -> NoReturn:
+        raise OSError(self.message)
+
+    def write(self, text: Any) -> NoReturn:
+        raise OSError(self.message)
+
+
+def _replace_closed_streams() -> None:
+    """Python has None in place of streams that were closed before it started (`>&-`)."""
+    # The null device takes their descriptors, which the next file opened would get otherwise.
+    closed = [stream is None for stream in (sys.stdin, sys.stdout, sys.stderr)]
+    while any(closed) and os.open(os.devnull, os.O_RDWR) < 2:
+        pass
+    if sys.stdin is None:
+        sys.stdin = cast(Any, _ClosedStream("standard input", "name a file"))
+    if sys.stdout is None:
+        sys.stdout = cast(Any, _ClosedStream("standard output", "redirect it into a file, or to /dev/null"))
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the whole process
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that Python does not fail on it again at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Ended(BaseException):
+    """A signal asks the process to end."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@contextlib.contextmanager
+def _clean_end() -> Iterator[None]:
+    """Turn the signals that end a process into an exception, so that no temporary file stays behind."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    in_main = threading.current_thread() is threading.main_thread()
+    # Whoever ignores a signal (nohup) or handles it himself has his reasons.
+    numbers = [number for number in numbers if in_main and signal.getsignal(number) == signal.SIG_DFL]
+
+    def end(signum: int, frame: object) -> NoReturn:
+        raise _Ended(signum)
+
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _speak_utf8() -> None:
     """Write UTF-8 into files and pipes, and never fail on a character that a terminal lacks."""
     for stream in (sys.stdout, sys.stderr):
@@ -113,7 +190,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
-        return f"there is not enough memory {_one_line(str(error))}".rstrip()
+        detail = _one_line(str(error))
+        return "there is not enough memory" + (f": {detail[0].lower()}{detail[1:]}" if detail else "")
     return _one_line(str(error))
 
 

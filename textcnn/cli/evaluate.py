@@ -58,15 +58,15 @@ def run(args: argparse.Namespace) -> None:
     predictor = textcnn.load(args.model, n_jobs=args.threads)
     comparison = _compare(predictor, source, args.allow_unknown_labels)
     scores = _scores(comparison)
+    if args.plot:  # before anything is printed, for the reader of that may go away
+        from textcnn.cli.plots import plot_confusion
+
+        plot_confusion(scores.names, scores.confusion, scores.accuracy, args.plot)
     print(
         json.dumps(_as_json(scores), ensure_ascii=False, indent=1)
         if args.json
         else "\n".join(_report(scores))
     )
-    if args.plot:
-        from textcnn.cli.plots import plot_confusion
-
-        plot_confusion(scores.names, scores.confusion, scores.accuracy, args.plot)
 
 
 class _Comparison(NamedTuple):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib.util
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 # Not "printable" for Python, but no danger: blanks, and the joiners of Indic scripts and emoji.
 _HARMLESS = "\u00a0\u2009\u202f\u3000\u200c\u200d"
+
+# Errors of writing alone, so that they cannot come from an input that is read meanwhile.
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -56,7 +61,19 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
     """Write a file that is complete when it appears; an older one stays until then."""
     from textcnn.io import _write_atomically
 
-    _write_atomically(path, parts)
+    with naming(path):
+        _write_atomically(path, parts)
+
+
+@contextlib.contextmanager
+def naming(what: str, advice: str = "make room, or give another place") -> Iterator[None]:
+    """Let errors of a full disk tell what could not be written: the system does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        raise OSError(f"{what} cannot be written ({error.strerror}); {advice}") from None
 
 
 def note(args: Any, message: str) -> None:

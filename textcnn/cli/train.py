@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from textcnn.cli import options, tables
 from textcnn.cli.lines import InputError
-from textcnn.cli.output import check_distinct, check_picture, check_writable, counted, note
+from textcnn.cli.output import check_distinct, check_picture, check_writable, counted, naming, note
 
 EPILOG = f"""\
 {tables.FORMAT_HELP}
@@ -70,13 +70,15 @@ def run(args: argparse.Namespace) -> None:
         )
     dev = _read_dev(args)
     classifier = options.classifier(args)
-    if not args.quiet and sys.stderr.isatty():
-        classifier.set_params(verbose=True)
+    if args.quiet or sys.stderr.isatty():
+        classifier.set_params(verbose=not args.quiet)
     reader = _TrainingReader(source, dev)
     with _plain_interrupt():
         _fit(classifier, reader, dev, args)
-    classifier.set_params(verbose=False)  # what the terminal was is no part of the model
-    classifier.save(args.output)
+    # Neither the terminal nor the processors of this machine are part of the model.
+    classifier.set_params(verbose=False, n_jobs=None)
+    with naming(args.output):
+        classifier.save(args.output)
     _summarize(classifier, reader, args)
     if args.plot:
         from textcnn.cli.plots import plot_training
@@ -150,9 +152,13 @@ def _read_dev(args: argparse.Namespace) -> _Dev | None:
 def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argparse.Namespace) -> None:
     validation = {"X_val": dev.texts, "y_val": dev.labels} if dev else {}
     if args.stream:
+        import tempfile
+
         from textcnn.text.corpus import Corpus
 
-        with _temporary_folder(args.temporary_folder):
+        folder = args.temporary_folder or tempfile.gettempdir()
+        advice = "--temporary-folder chooses another disk"
+        with _temporary_folder(folder), naming(f"the temporary file of --stream in {folder}", advice):
             classifier.fit(Corpus(reader), None, **validation)
         return
     texts: list[str] = []
@@ -164,12 +170,12 @@ def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argpa
 
 
 @contextmanager
-def _temporary_folder(folder: str | None) -> Iterator[None]:
+def _temporary_folder(folder: str) -> Iterator[None]:
     """Let all temporary files lie in a folder."""
     import tempfile
 
     before = tempfile.tempdir
-    tempfile.tempdir = folder or before
+    tempfile.tempdir = folder
     try:
         yield
     finally:
