@@ -20,6 +20,9 @@ from pathlib import Path
 
 from common import best_and_median, in_own_process, read_labelled, report
 
+# -P: the package that is installed is measured, whatever folder this is started in.
+PYTHON = (sys.executable, "-P", "-c")
+
 FIRST_LABEL = """
 import sys
 import textcnn
@@ -76,8 +79,8 @@ def main() -> None:
         path = str(Path(folder) / "mr.textcnn")
         in_own_process(train, args.data, path)
         singles = in_own_process(times_of_single_texts, args.data, path, args.singles)
-        first_label = times_of_processes([sys.executable, "-c", FIRST_LABEL, path], args.starts)
-    numpy_alone = times_of_processes([sys.executable, "-c", "import numpy"], args.starts)
+        first_label = times_of_processes([*PYTHON, FIRST_LABEL, path], args.starts)
+    numpy_alone = times_of_processes([*PYTHON, "import numpy"], args.starts)
     rows = [
         {"what": "new process, textcnn.load, first label", "unit": "s", **best_and_median(first_label)},
         {"what": "new process, import numpy alone", "unit": "s", **best_and_median(numpy_alone)},

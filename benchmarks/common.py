@@ -17,8 +17,11 @@ from typing import Any
 def read_labelled(path: Path) -> tuple[list[str], list[str]]:
     """Texts and labels of a file with lines ``label<TAB>text``, plain or gzipped."""
     open_text = gzip.open if path.suffix == ".gz" else open
-    with open_text(path, "rt", encoding="utf-8", newline="\n") as lines:
-        rows = [line.rstrip("\n").split("\t", 1) for line in lines if "\t" in line]
+    try:
+        with open_text(path, "rt", encoding="utf-8", newline="\n") as lines:
+            rows = [line.rstrip("\n").split("\t", 1) for line in lines if "\t" in line]
+    except FileNotFoundError:
+        raise SystemExit(f"there is no file {path}; --data must name the folder with sentences/") from None
     return [text for _, text in rows], [label for label, _ in rows]
 
 

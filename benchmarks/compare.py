@@ -54,10 +54,10 @@ def main() -> None:
     parser = arguments()
     args = parser.parse_args()
     if args.show:
-        found = results.load(args.show)
+        found = loaded(parser, args.show)
     else:
         check(parser, args)
-        found = results.load(args.json) if args.add and Path(args.json).exists() else new_results(args)
+        found = loaded(parser, args.json) if args.add and Path(args.json).exists() else new_results(args)
         for line in problems_of(found):
             print(line, file=sys.stderr)
         compare(found, args)
@@ -108,6 +108,16 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
             parser.error(f"--{name.replace('_', '-')} must be 1 or more")
     if args.folds > N_FOLDS:
         parser.error(f"--folds can be {N_FOLDS} at most")
+
+
+def loaded(parser: argparse.ArgumentParser, path: str) -> dict:
+    """Results from a file; ends with a message if it has none."""
+    try:
+        return results.load(path)
+    except OSError as error:
+        parser.error(f"{path} cannot be read ({error.strerror})")
+    except ValueError as error:
+        parser.error(f"{path} holds no results ({error})")
 
 
 def new_results(args: argparse.Namespace) -> dict:

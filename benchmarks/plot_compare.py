@@ -90,8 +90,8 @@ def draw_speed(found: dict) -> plt.Figure:
             axis.set_xlabel(f"{unit}, log scale; {better}", fontsize=8)
     machine, settings = found["machine"], found["settings"]
     figure.supxlabel(
-        f"{machine['cpu']}, {counted(settings['threads'])}, {found['date']}. Dots: medians; lines: smallest "
-        "to largest; in grey, times textcnn's median.",
+        f"{machine['cpu']}, {counted(settings['threads'], 'thread')}, {found['date']}. Dots: medians; lines: "
+        "smallest to largest; in grey, times textcnn's median.",
         fontsize=8,
         color="#555555",
     )

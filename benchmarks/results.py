@@ -16,7 +16,7 @@ from peers import PEERS
 FORMAT = 1
 MODES = ("matched", "default")
 HEADINGS = {
-    "matched": "the same network, the same {epochs} epochs for all",
+    "matched": "the same network, {epochs} for all",
     "default": "each as its users run it",
 }
 LABELS = {
@@ -91,7 +91,7 @@ def load(path: str | Path) -> dict:
     """Read a file of results; ValueError if it is none."""
     results = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(results, dict) or results.get("format") != FORMAT:
-        raise ValueError(f"{path} is no result of compare.py in format {FORMAT}")
+        raise ValueError(f"it was not written by compare.py in format {FORMAT}")
     return results
 
 
@@ -151,11 +151,12 @@ def rates(amount: float, seconds: list[float]) -> Spread:
 def tables(results: dict, markdown: bool) -> list[str]:
     """All of the results in lines to print."""
     lines = [about(results), ""]
+    epochs = counted(results["settings"]["epochs"], "epoch")
     for data in results["sets"]:
         for mode in MODES:
             found = summaries(results, data, mode)
             if found:
-                heading = f"{data.upper()}: {HEADINGS[mode].format(**results['settings'])}"
+                heading = f"{data.upper()}: {HEADINGS[mode].format(epochs=epochs)}"
                 lines += [f"**{heading}**" if markdown else heading, ""]
                 lines += [*table_lines(rows(found, results["settings"]["threads"]), markdown), ""]
         lines += ratio_lines(results, data, markdown)
@@ -166,7 +167,7 @@ def about(results: dict) -> str:
     """One sentence on when, where and with what."""
     machine, versions = results["machine"], results["versions"]
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
-    threads = counted(results["settings"]["threads"])
+    threads = counted(results["settings"]["threads"], "thread")
     return (
         f"{results['date']}; {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {threads}; "
         f"{libraries}."
@@ -182,7 +183,7 @@ def row(each: Summary, n_threads: int) -> dict[str, Any]:
     name = LABELS[each.peer]
     if not each.runs:
         return {"": f"{name} (failed)"}
-    most = f", {counted(n_threads)}"
+    most = f", {counted(n_threads, 'thread')}"
     speeds = {"raw M tok/s, 1 thread": each.raw.get(1), f"raw M tok/s{most}": each.raw.get(n_threads)}
     speeds[f"ready M tok/s{most}"] = each.ready.get(n_threads)
     return {
@@ -197,9 +198,9 @@ def row(each: Summary, n_threads: int) -> dict[str, Any]:
     }
 
 
-def counted(n_threads: int) -> str:
-    """A number of threads in words."""
-    return "1 thread" if n_threads == 1 else f"{n_threads} threads"
+def counted(number: int, thing: str) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def shown(spread: Spread | None, unit: float = 1.0) -> str:
@@ -218,29 +219,28 @@ def digits(value: float) -> str:
 
 
 def ratio_lines(results: dict, data: str, markdown: bool) -> list[str]:
-    """How many times as fast textcnn is, median to median, with the aims beside."""
+    """How many times as fast textcnn is, median to median."""
     matched = {each.peer: each for each in summaries(results, data, "matched") if each.runs}
     default = {each.peer: each for each in summaries(results, data, "default") if each.runs}
     n = results["settings"]["threads"]
     ours, lines = matched.get("textcnn"), []
     if ours is None:
         return []
-    for peer, aim in (("pytorch-usual", 6), ("pytorch-best", 2)):
+    for peer in ("pytorch-usual", "pytorch-best"):
         if peer in matched:
             ratio = matched[peer].epoch_s.median / ours.epoch_s.median
-            lines.append(f"an epoch takes {LABELS[peer]} {ratio:.1f} times as long (aim: {aim})")
-    for peer, aim in (("pytorch-usual", 12), ("pytorch-best", None)):
+            lines.append(f"an epoch takes {LABELS[peer]} {ratio:.1f} times as long")
+    for peer in ("pytorch-usual", "pytorch-best"):
         if peer in matched:
             ratio = ours.raw[n].median / matched[peer].ready[n].median
-            note = f" (aim: {aim})" if aim else ""
-            lines.append(f"prediction from raw text is {ratio:.1f} times {LABELS[peer]} from ready ids{note}")
+            lines.append(f"prediction from raw text is {ratio:.1f} times {LABELS[peer]} from ready ids")
     for peer in ("fasttext-1gram", "fasttext-2gram"):
         if peer in default:
             for threads, speed in default[peer].raw.items():
                 ratio = ours.raw[threads].median / speed.median
                 lines.append(
-                    f"prediction from raw text, {counted(threads)} each: {ratio:.1f} times {LABELS[peer]} "
-                    "(aim: 1)"
+                    f"prediction from raw text, {counted(threads, 'thread')} each: {ratio:.1f} times "
+                    f"{LABELS[peer]}"
                 )
     bullet = "- " if markdown else "  "
     return [*(bullet + line for line in lines), ""] if lines else []

@@ -128,6 +128,30 @@ def test_results_are_shown_again_as_markdown(results):
     assert "| NB-SVM |" in printed
 
 
+def test_headings_and_ratios_are_plain(results):
+    assert "TREC: the same network, 1 epoch for all" in results[2]
+    assert "aim" not in results[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("compare.py", ["--data", "none", *QUICK], "mr.tsv; --data must name the folder with sentences/"),
+        ("compare.py", ["--show", "none.json"], "error: none.json cannot be read (No such file"),
+        ("compare.py", ["--show", "README.md"], "error: README.md holds no results ("),
+        ("bench_start.py", ["--data", "none"], "mr.tsv; --data must name the folder with sentences/"),
+    ],
+)
+def test_missing_data_is_a_sentence(name, arguments, message, tmp_path):
+    (tmp_path / "README.md").write_text("no JSON")
+    environment = dict(os.environ, PYTHONPATH=str(Path(textcnn.__file__).resolve().parents[1]))
+    command = [sys.executable, str(BENCHMARKS / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_comparison_goes_on_where_it_stopped(results, data, tmp_path):
     _, found, _ = results
     kept = {**found, "runs": found["runs"][:-1]}

@@ -1,6 +1,7 @@
 """textcnn explain."""
 
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -159,6 +160,36 @@ def test_top_limits_the_table(command, model, tmp_path):
         assert table.count("<tr>") == top
 
 
+def test_the_strongest_ngrams_are_shown_for_and_against(command, model, tmp_path):
+    text = "a witty story in the noisy town"
+    explanation = textcnn.load(model).explain([text])[0]
+    all_shares = shading.shares(explanation)
+    pairs = shading.strongest(explanation, 4)
+    figures = [share for _, share in pairs]
+    assert figures == sorted(figures, reverse=True)
+    assert sorted(map(abs, figures)) == sorted(map(abs, all_shares))[-4:]
+    assert figures[0] > 0 > figures[-1]
+    out = command("explain", model, "--top", "4", stdin=text.encode() + b"\n").out
+    assert re.findall(r"  ([+-]\d+\.\d\d)$", out, re.MULTILINE) == [f"{share:+.2f}" for share in figures]
+    _, page = page_of(command, model, tmp_path, [text], "--top", "4")
+    assert f"4 of {len(all_shares)} n-grams, the strongest" in page
+    assert '<div class="for"' in page
+    assert '<div class="against"' in page
+    _, page = page_of(command, model, tmp_path, [text], "--top", "1000")
+    assert f"all {len(all_shares)} n-grams" in page
+
+
+def test_long_labels_are_shortened(command, tmp_path):
+    model = TextCNNClassifier(n_filters=2, max_iter=1, random_state=0)
+    model.fit(["good", "bad"] * 4, ["g" * 1000, "b" * 1000] * 4).save(tmp_path / "m")
+    _, page = page_of(command, tmp_path / "m", tmp_path, ["good"])
+    outputs = [page, command("explain", tmp_path / "m", stdin=b"good\n").out]
+    outputs.append(command("info", tmp_path / "m").out)
+    for output in outputs:
+        assert "g" * 50 in output
+        assert "g" * 101 not in output
+
+
 def test_errors(command, fails, model, tmp_path):
     (tmp_path / "empty.txt").touch()
     (tmp_path / "page.html").write_text("old")
@@ -169,3 +200,4 @@ def test_errors(command, fails, model, tmp_path):
     assert "is a folder" in fails("explain", model, tmp_path / "empty.txt", "--html", tmp_path)
     assert "is named twice" in fails("explain", model, "--html", model)
     fails("explain", model, "--top", "0", status=2)
+    fails("explain", model, "--html", "", status=2)

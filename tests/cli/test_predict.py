@@ -35,6 +35,13 @@ def test_one_label_a_line(command, model, new):
     assert finished.out.startswith("good\n")
 
 
+def test_options_may_stand_between_model_and_file(command, fails, model, new):
+    assert command("predict", model, "--format", "txt", new) == command("predict", model, new)
+    assert "unrecognized arguments" in fails("predict", model, "--format", "txt", new, new, status=2)
+    assert "unrecognized arguments" in fails("predict", model, new, "--nothing", status=2)
+    assert "unrecognized arguments" in fails("predict", model, "-", "--format", "txt", new, status=2)
+
+
 @pytest.mark.parametrize(
     ("data", "n_lines"),
     [

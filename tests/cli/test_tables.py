@@ -95,7 +95,15 @@ def test_csv_fields_may_hold_newlines_and_errors_name_the_true_line(tmp_path):
     ("name", "content", "message"),
     [
         ("a.tsv", "pos\tfine\nfine\n", r"line 2: 1 field, but a line is a label, a tab and a text"),
-        ("a.tsv", "pos\tfine\nneg\ta\tb\n", r"line 2: 3 fields"),
+        (
+            "a.tsv",
+            "pos\tfine\nneg\ta\tb\n",
+            r"line 2: 3 fields, but a line is a label, a tab and a text; replace tabs inside texts by",
+        ),
+        ("a.tsv", "id\tbody\tstars\n", r"by spaces; for a file with a header give --text-column and"),
+        ("a.tsv", "text\tlabel\nfine\n", r"line 2: 1 field, but the header on line 1 has 2 fields; give"),
+        ("a.csv", "text;label\nx;pos\n", r'among "text;label"; the fields of a \.csv are .* commas, .*\';\''),
+        ("a.csv", "TEXT,Text,label\n", r'line 1: no column "text" among "TEXT", "Text", "label"'),
         ("a.tsv", "pos\tfine\n\n\n \tmissing\n", r"line 4: the label is missing"),
         ("a.tsv", "pos\0\tfine\n", r"line 1: the label ends with a NUL"),
         ("a.tsv", "a text" * 500 + "\tpos\n", r"line 1: the label has 3,000 characters; is it the text\?"),
@@ -113,7 +121,7 @@ def test_csv_fields_may_hold_newlines_and_errors_name_the_true_line(tmp_path):
         ("a.jsonl", "[1]\n", r"line 1: an object \{\.\.\.\} was expected, but this is a list"),
         ("a.jsonl", '\n{"body": "a", "label": 1}\n', r'line 2: no key "text" among "body", "label"'),
         ("a.jsonl", '{"text": 5, "label": 1}\n', r'line 1: "text" is a number, but a text in quotes'),
-        ("a.jsonl", '{"text": "a", "label": null}\n', r'line 1: the label is missing: no "label"$'),
+        ("a.jsonl", '{"text": "a", "label": null}\n', r'line 1: "label" is null, but one label was expected'),
         ("a.jsonl", '{"text": "a"}\n', r'line 1: the label is missing: no "label" among "text"'),
         ("a.jsonl", '{"text": "a", "label": ["x"]}\n', r'line 1: "label" is a list, but one label'),
         ("a.jsonl", '{"text": "a", "label": "\\ud800"}\n', r"line 1: the label .* half a surrogate pair"),
@@ -139,6 +147,25 @@ def test_a_tsv_with_the_usual_names_in_its_first_line_has_a_header(tmp_path):
     assert read(write(tmp_path, "a.tsv", "text\tlabel\nfine\tpos\n")) == (["fine"], ["pos"], [2])
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "Text\tLabel\nfine\tpos\n"),
+        ("a.csv", "TEXT, Label\nfine,pos\n"),
+        ("a.csv", "Text,text,LABEL\nother,fine,pos\n"),
+        ("a.jsonl", '{"Text": "fine", "Label": "pos"}\n'),
+    ],
+)
+def test_names_of_columns_in_any_case(tmp_path, name, content):
+    assert read(write(tmp_path, name, content))[:2] == (["fine"], ["pos"])
+
+
+def test_one_column_under_two_names(tmp_path):
+    path = write(tmp_path, "a.csv", "Body,stars\nfine,5\n")
+    with pytest.raises(InputError, match=r'line 1: texts and labels are both to be read from "Body"'):
+        read(path, text_column="body", label_column="BODY")
+
+
 def test_labels_lose_blanks_around_them_and_json_values_become_text(tmp_path):
     assert read(write(tmp_path, "a.tsv", " pos \tfine\n"))[1] == ["pos"]
     values = [json.dumps({"text": "a", "label": label}) for label in ("x", 3, 1.5, True, False)]
@@ -155,6 +182,27 @@ def test_texts_to_predict_need_no_labels(tmp_path):
 def test_a_tab_in_a_text_to_predict(tmp_path):
     with pytest.raises(InputError, match=r"line 2: 2 fields, but the first line has no tab; --format txt"):
         read(write(tmp_path, "a.tsv", "a\nb\tc\n"), with_labels=False)
+
+
+def test_more_tabs_than_one_in_a_text_to_predict(tmp_path):
+    with pytest.raises(
+        InputError, match=r"line 1: 3 fields, but a line is .*, or a text alone; replace tabs"
+    ):
+        read(write(tmp_path, "a.tsv", "a\tb\tc\n"), with_labels=False)
+    with pytest.raises(InputError, match=r"line 2: 3 fields, but .*; replace tabs inside texts by spaces$"):
+        read(write(tmp_path, "b.tsv", "a\tb\na\tb\tc\n"), with_labels=False)
+
+
+def test_gzip_data_are_known_by_their_begin_or_name(tmp_path, monkeypatch):
+    packed = gzip.compress(TSV.encode())
+    for name in ("a.tsv", "a.tsv.GZ", "A.TSV.gz"):
+        (tmp_path / name).write_bytes(packed)
+        assert read(tmp_path / name)[0] == TEXTS
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(packed))))
+    assert read("-", format="tsv")[0] == TEXTS
+    (tmp_path / "a.tsv").write_bytes(packed[:-20])
+    with pytest.raises(InputError, match=r"a\.tsv ends in the middle of its gzip data"):
+        read(tmp_path / "a.tsv")
 
 
 def test_very_long_fields(tmp_path):

@@ -5,6 +5,7 @@ import gzip
 import inspect
 import json
 import os
+import re
 import signal
 import sys
 
@@ -97,8 +98,31 @@ def test_formats_and_standard_input(command, table, small, tmp_path, stream):
 
 def test_dev_texts_are_validated_on(command, table, small, tmp_path):
     finished = command("train", table, "-o", tmp_path / "m", "--dev", table, *small)
-    assert "validation accuracy 1.0000 in epoch" in finished.err
+    assert re.search(r"validation accuracy 1\.0000 in epoch \d+, whose weights are kept\n", finished.err)
+    finished = command("train", table, "-o", tmp_path / "n", "--dev", table, "--set", "n_members=2", *small)
+    assert ", each network keeping the weights of its best epoch\n" in finished.err
+    more = ["--set", "early_stopping=false"]
+    finished = command("train", table, "-o", tmp_path / "o", "--dev", table, *more, *small)
+    assert "kept" not in finished.err
     assert TextCNNClassifier.load(tmp_path / "m").best_validation_score_ == 1.0
+
+
+def test_dev_texts_from_standard_input(command, fails, table, small, tmp_path):
+    dev = table.read_bytes()
+    finished = command("train", table, "-o", tmp_path / "m", "--dev", "-", *small, stdin=dev)
+    assert "validation accuracy 1.0000" in finished.err
+    sentence = fails("train", "-", "-o", tmp_path / "m", "--dev", "-", *small, stdin=dev)
+    assert "are both to come from standard input; name a file for one" in sentence
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_an_empty_vocabulary_is_an_error(fails, table, small, tmp_path, stream):
+    sentence = fails("train", table, "-o", tmp_path / "m", "--set", "min_df=1000", *small, *stream)
+    assert "no token occurs in as many texts as min_df=1000 asks for" in sentence
+    (tmp_path / "t.tsv").write_text("good\t\nbad\t\n")
+    sentence = fails("train", tmp_path / "t.tsv", "-o", tmp_path / "m", *small, *stream)
+    assert sentence.endswith("have no tokens, so there is nothing to learn from; give other texts")
+    assert not (tmp_path / "m").exists()
 
 
 def test_every_parameter_can_be_set(command, table, tmp_path):
@@ -144,8 +168,8 @@ def test_kernel_sizes_without_brackets(command, table, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "n_filtres=3"], 'no parameter "n_filtres"; did you mean "n_filters"? The parameters are'),
-        (["--set", "xyz=3"], 'no parameter "xyz"; The parameters are alpha,'),
+        (["--set", "n_filtres=3"], 'no parameter "n_filtres"; perhaps "n_filters" was meant; the parameters'),
+        (["--set", "xyz=3"], 'no parameter "xyz"; the parameters are alpha,'),
         (["--set", "n_filters=many"], "--set n_filters: The 'n_filters' parameter of TextCNNClassifier must"),
         (["--set", "n_filters=1.5"], "must be an int in the range [1, inf). Got 1.5"),
         (["--set", "shuffle=perhaps"], "--set shuffle: "),
@@ -157,6 +181,17 @@ def test_kernel_sizes_without_brackets(command, table, tmp_path):
         (["--stream", "--temporary-folder", "none"], "--temporary-folder none: there is no such folder"),
         (["--temporary-folder", "."], "--temporary-folder is for --stream"),
         (["--dev", "none.tsv"], "there is no file none.tsv"),
+        (["--set", "kernel_sizes=0,3"], "--set kernel_sizes: kernel_sizes is (0, 3), but"),
+        (["--set", "ngram_range=3,1"], "--set ngram_range: ngram_range is (3, 1), but"),
+        (["--set", "char_ngram_range=3"], "--set char_ngram_range: char_ngram_range is "),
+        (["--set", "n_jobs=0"], "--set n_jobs: n_jobs is 0, but"),
+        (["--set", "min_df=0"], "--set min_df: min_df is 0, but it must be 1 or more"),
+        (["--set", "embedding_mode=static"], "--set embedding_mode: embedding_mode is 'static', but"),
+        (["--set", "embeddings=none.vec"], "--set embeddings: there is no file none.vec"),
+        (["--set", "embeddings=."], "--set embeddings: . is a folder, but a file was expected"),
+        (["--set", "embeddings=5"], "--set embeddings: embeddings is 5, but the name of a file"),
+        (["--text-column", "body", "--label-column", "body"], 'both to be read from "body"; give'),
+        (["--text-column", "label"], 'both to be read from "label"; give'),
     ],
 )
 def test_wrong_settings_are_noticed_before_the_texts_are_read(fails, tmp_path, arguments, message):
@@ -169,7 +204,7 @@ def test_wrong_settings_are_noticed_before_the_texts_are_read(fails, tmp_path, a
     ("content", "message"),
     [
         ("n_filters = 3\nn_filters", "config.toml is no TOML: "),
-        ("n_filter = 3", 'config.toml: no parameter "n_filter"; did you mean "n_filters"?'),
+        ("n_filter = 3", 'config.toml: no parameter "n_filter"; perhaps "n_filters" was meant'),
         ("n_filters = '3'", "config.toml: The 'n_filters' parameter"),
         (b"\xff", "config.toml is no TOML: it is not UTF-8 text"),
     ],
@@ -182,7 +217,15 @@ def test_wrong_configurations(fails, table, tmp_path, content, message):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--set", "n_filters"], ["--set", "=3"], ["--threads", "0"], ["--encoding", "rot13"], ["--seed", "x"]],
+    [
+        ["--set", "n_filters"],
+        ["--set", "=3"],
+        ["--threads", "0"],
+        ["--encoding", "rot13"],
+        ["--seed", "x"],
+        ["-o", ""],
+        ["--plot", ""],
+    ],
 )
 def test_arguments_of_the_wrong_form(fails, table, tmp_path, arguments):
     fails("train", table, "-o", tmp_path / "m", *arguments, status=2)

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 after an error, 2 for a wrong call, 130 after Ctrl-C, 143 after SIGTERM.
     """
     _replace_closed_streams()
-    args = _parser().parse_args(argv)
+    args = _arguments(argv)
     _speak_utf8()
     try:
         with warnings.catch_warnings(), _clean_end(), naming("standard output"):
@@ -79,6 +79,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"textcnn: error: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    argv = sys.argv[1:] if argv is None else argv
+    args, rest = parser.parse_known_args(argv)
+    # Before Python 3.13 argparse takes an optional FILE for absent if options stand between it and MODEL.
+    is_absent = getattr(args, "file", None) == "-" and "-" not in argv
+    if len(rest) == 1 and not rest[0].startswith("-") and is_absent:
+        args.file = rest.pop()
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:

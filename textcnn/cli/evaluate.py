@@ -23,6 +23,9 @@ examples:
 
 A label that the model does not know is an error, since it is a slip more often than not. With
 --allow-unknown-labels such texts count as wrong and their labels get rows of their own.
+
+The macro average is the plain mean over the labels that texts of the file have; labels without texts are left
+out. In the weighted average each label counts by its texts.
 """
 
 # With more labels than this the matrix is wider than a page; its largest entries are listed instead.
@@ -36,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
     parser.add_argument("file", metavar="FILE", help="labelled texts; - for standard input")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the confusion matrix")
+    parser.add_argument(
+        "--plot", metavar="FILE.png", type=options.output_name, help="draw the confusion matrix"
+    )
     parser.add_argument(
         "--allow-unknown-labels",
         action="store_true",

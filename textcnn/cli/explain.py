@@ -24,7 +24,7 @@ from textcnn.cli.output import (
     shortened,
     write_file,
 )
-from textcnn.cli.shading import ngram_text, shade_runs, shares
+from textcnn.cli.shading import ngram_text, shade_runs, strongest
 
 EPILOG = f"""\
 {tables.FORMAT_HELP}\
@@ -37,11 +37,13 @@ examples:
 
 A model adds up what its filters found and what its linear part knows. What an n-gram adds for a label is its
 exact share in that label's score, less the mean of its shares in all labels' scores: only differences count.
+The n-grams with the largest of these figures are shown, for the label (+) as well as against it (-).
 """
 
 # Texts on a page, unless --limit says otherwise; a browser is slow with very many.
 TEXTS_ON_A_PAGE = 200
 WIDEST_NGRAM = 48
+WIDEST_LABEL = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,13 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="texts (default: standard input)"
     )
-    parser.add_argument("--html", metavar="FILE.html", help="write a page instead of printing")
+    parser.add_argument(
+        "--html", metavar="FILE.html", type=options.output_name, help="write a page instead of printing"
+    )
     parser.add_argument(
         "--top",
         metavar="N",
         type=_count,
         default=None,
-        help="n-grams for each text (default: 5; 10 on a page)",
+        help="n-grams for each text, the strongest for or against (default: 5; 10 on a page)",
     )
     parser.add_argument(
         "--limit",
@@ -84,10 +88,15 @@ def run(args: argparse.Namespace) -> None:
         _write_page(predictor, source, args)
         return
     colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    names = [tables.label_text(label) for label in predictor.classes_.tolist()]
+    names = _names(predictor)
     for text, explanation, probabilities in explained(predictor, source, args.limit):
         block = _block(text, explanation, probabilities, names, args.top or 5, colored)
         print("\n".join(block), flush=True)
+
+
+def _names(predictor: Any) -> list[str]:
+    """The labels, none longer than a line or two."""
+    return [shortened(tables.label_text(label), WIDEST_LABEL) for label in predictor.classes_.tolist()]
 
 
 def _write_page(predictor: Any, source: tables.Table, args: argparse.Namespace) -> None:
@@ -100,7 +109,7 @@ def _write_page(predictor: Any, source: tables.Table, args: argparse.Namespace) 
     if len(items) > limit and not args.limit:
         note(args, f"the page shows the first {limit} texts; --limit N shows more")
     items = items[:limit]
-    names = [tables.label_text(label) for label in predictor.classes_.tolist()]
+    names = _names(predictor)
     write_file(args.html, (part.encode("utf-8", "replace") for part in page(items, names, args.top or 10)))
     note(args, f"wrote {args.html} with {counted(len(items), 'text')}")
 
@@ -138,7 +147,7 @@ def _block(
     ]
     rows = [
         (shortened(printable(ngram_text(text, ngram)), WIDEST_NGRAM), f"{share:+.2f}")
-        for ngram, share in list(zip(explanation.ngrams, shares(explanation), strict=True))[:top]
+        for ngram, share in strongest(explanation, top)
     ]
     width = max((display_width(row[0]) for row in rows), default=0)
     lines += [f"    {ljust(ngram, width)}  {share:>6}" for ngram, share in rows]

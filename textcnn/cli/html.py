@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from textcnn.cli.output import counted
-from textcnn.cli.shading import ngram_text, shade_runs, shares
+from textcnn.cli.shading import ngram_text, shade_runs, strongest
 
 N_LEVELS = 8
 MOST_LABELS = 8  # with a bar of their own, the likeliest ones
@@ -32,6 +32,7 @@ header p { margin: .3rem 0; color: var(--soft); font-size: .9rem; }
 article { margin: 1.2rem 0; padding: 1.1rem 1.3rem 1.2rem; background: var(--card);
   border: 1px solid var(--line); border-radius: 10px; }
 h2 { display: flex; gap: .6rem; align-items: baseline; margin: 0; font-size: 1rem; }
+h2 bdi { min-width: 0; overflow-wrap: anywhere; }
 h2 .number { color: var(--soft); font-weight: 400; font-size: .85rem; }
 h2 .sure { color: var(--soft); font-weight: 400; }
 .text { margin: .7rem 0 1.1rem; font-size: 1.12rem; line-height: 1.9; white-space: pre-wrap;
@@ -137,11 +138,11 @@ def _shaded(text: str, explanation: Any) -> str:
 
 
 def _ngram_table(text: str, explanation: Any, top: int) -> str:
-    added = shares(explanation)
-    largest = max(map(abs, added), default=0.0) or 1.0
-    n_all = len(added)
+    chosen = strongest(explanation, top)
+    largest = max((abs(share) for _, share in chosen), default=0.0) or 1.0
+    n_all = len(explanation.ngrams)
     rows = []
-    for ngram, share in list(zip(explanation.ngrams, added, strict=True))[:top]:
+    for ngram, share in chosen:
         words = safe(ngram_text(text, ngram))
         side = "for" if share >= 0 else "against"
         rows.append(
@@ -151,7 +152,9 @@ def _ngram_table(text: str, explanation: Any, top: int) -> str:
         )
     if not rows:
         return '<p class="empty">Nothing was found: the label follows from the bias alone.</p>\n'
-    what = f"{len(rows)} of {counted(n_all, 'n-gram')}, those most in favour first"
+    what = f"{len(rows)} of {counted(n_all, 'n-gram')}, the strongest"
+    if len(rows) == n_all:
+        what = f"all {counted(n_all, 'n-gram')}" if n_all > 1 else "the only n-gram"
     return f"<table>\n<caption>{what}</caption>\n{''.join(rows)}</table>\n"
 
 

@@ -91,6 +91,7 @@ def _facts(path: str, arrays: dict[str, Any], config: dict[str, Any], predictor:
 
 def _lines(facts: dict[str, Any]) -> list[str]:
     labels, vocabulary = facts["labels"], facts["vocabulary"]
+    names = [shortened(printable(label), WIDEST_VALUE) for label in labels]
     words = ", ".join(printable(token) for token in vocabulary["most_frequent"])
     n_numbers = sum(
         _product(array["shape"])
@@ -100,7 +101,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"{printable(facts['file'])}: {facts['kind']}, {facts['bytes'] / 1e6:.1f} MB, {n_numbers:,} weights",
         "",
-        f"{counted(len(labels), 'label')}: {', '.join(map(printable, labels))}",
+        f"{counted(len(labels), 'label')}: {', '.join(names)}",
         f"{counted(vocabulary['tokens'], 'token')}: {words}"
         + (", ..." if vocabulary["tokens"] > N_TOKENS else ""),
         *_training_lines(facts["training"]),

@@ -15,6 +15,10 @@ from typing import Any, NamedTuple
 CHUNK_SIZE = 1 << 20
 
 
+# What a gzip file with deflated data, the only kind in use, begins with.
+_GZIP = b"\x1f\x8b\x08"
+
+
 class InputError(ValueError):
     """What is wrong with a file, with its name and line."""
 
@@ -52,7 +56,7 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
     Parameters
     ----------
     path : str
-        A file, one that ends with ``.gz``, or ``-`` for standard input.
+        A file, also one packed with gzip, or ``-`` for standard input.
     encoding : str, default="utf-8"
 
     Yields
@@ -91,20 +95,33 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
 def opened(path: str) -> Iterator[Any]:
     """A binary stream with `read1`; standard input stays open."""
     if path == "-":
-        yield sys.stdin.buffer
+        yield _unpacked(sys.stdin.buffer)
         return
-    with gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb") as file:
-        yield file
+    with open(path, "rb") as file:
+        yield gzip.GzipFile(fileobj=file) if _is_named_gz(path) else _unpacked(file)
+
+
+def _is_named_gz(path: str) -> bool:
+    return path.lower().endswith(".gz")
+
+
+def _unpacked(file: Any) -> Any:
+    """The file, or what is in it if it begins like a gzip file, whatever its name says."""
+    begin = file.peek(3)[:3] if hasattr(file, "peek") else b""
+    return gzip.GzipFile(fileobj=file) if begin == _GZIP else file
 
 
 def _read(file: Any, path: str) -> bytes:
     try:
         return file.read(CHUNK_SIZE) if isinstance(file, gzip.GzipFile) else file.read1(CHUNK_SIZE)
     except EOFError:
-        raise InputError(f"{path} ends in the middle of its gzip data; get the file again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
-            f"{path} is no gzip file, or a damaged one ({error}); get it again, or take .gz from its name"
+            f"{shown_name(path)} ends in the middle of its gzip data; get the file again"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        other = ", or take .gz from its name" if _is_named_gz(path) else ""
+        raise InputError(
+            f"{shown_name(path)} is no gzip file, or a damaged one ({error}); get it again{other}"
         ) from None
 
 

@@ -6,7 +6,8 @@ What only some calls need is imported where it is used: every command starts wit
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from textcnn.cli.lines import InputError
@@ -43,6 +44,13 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def output_name(name: str) -> str:
+    """The name of a file to write; the type of `-o` and others."""
+    if not name:
+        raise argparse.ArgumentTypeError("the name is empty; give the name of a file to write")
+    return name
+
+
 def classifier(args: argparse.Namespace) -> Any:
     """An unfitted TextCNNClassifier with the parameters of the command line, checked."""
     from textcnn.classifier import TextCNNClassifier
@@ -68,7 +76,51 @@ def classifier(args: argparse.Namespace) -> Any:
             estimator._validate_params()
         except (ValueError, TypeError) as error:
             raise InputError(f"{places.get(name, '')}{error}") from None
+    _check_values(estimator, places)
     return estimator
+
+
+def _check_values(estimator: Any, places: dict[str, str]) -> None:
+    """What the estimator checks only when it has the texts, which may take long to read."""
+    from textcnn._threads import effective_n_threads
+    from textcnn.classifier import _check_kernel_sizes, checked_range
+
+    def ngram_lengths(name: str) -> None:
+        if getattr(estimator, name) is not None:
+            checked_range(getattr(estimator, name), name)
+
+    checks: dict[str, Callable[[], Any]] = {
+        "n_jobs": lambda: effective_n_threads(estimator.n_jobs),
+        "kernel_sizes": lambda: _check_kernel_sizes(estimator.kernel_sizes),
+        "ngram_range": lambda: ngram_lengths("ngram_range"),
+        "char_ngram_range": lambda: ngram_lengths("char_ngram_range"),
+        "min_df": lambda: _check_min_df(estimator.min_df),
+        "embedding_mode": estimator._resolved_mode,
+        "embeddings": lambda: _check_embeddings(estimator.embeddings),
+    }
+    for name, check in checks.items():
+        try:
+            check()
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{places.get(name, '')}{error}") from None
+
+
+def _check_min_df(min_df: int | float) -> None:
+    if isinstance(min_df, int) and min_df < 1:
+        raise ValueError(f"min_df is {min_df}, but it must be 1 or more, or a share such as 0.001")
+
+
+def _check_embeddings(embeddings: Any) -> None:
+    if embeddings is None or isinstance(embeddings, dict):
+        return
+    if not isinstance(embeddings, str):
+        raise ValueError(f"embeddings is {embeddings!r}, but the name of a file was expected")
+    if os.path.isdir(embeddings):
+        raise ValueError(f"{embeddings} is a folder, but a file was expected")
+    if not os.path.exists(embeddings):
+        raise ValueError(f"there is no file {embeddings}")
+    if not os.access(embeddings, os.R_OK):
+        raise ValueError(f"{embeddings} may not be read; change its permissions")
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -108,8 +160,8 @@ def _default(defaults: dict[str, Any], name: str, place: str) -> Any:
     import difflib
 
     close = difflib.get_close_matches(name, defaults, 1)
-    hint = f'did you mean "{close[0]}"? ' if close else ""
-    raise InputError(f'{place}no parameter "{name}"; {hint}The parameters are {", ".join(sorted(defaults))}')
+    hint = f'perhaps "{close[0]}" was meant; ' if close else ""
+    raise InputError(f'{place}no parameter "{name}"; {hint}the parameters are {", ".join(sorted(defaults))}')
 
 
 def _fitted_to_default(value: Any, default: Any) -> Any:

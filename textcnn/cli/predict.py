@@ -41,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", nargs="?", default="-", help="texts (default: standard input)"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write to this file instead of standard output"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=options.output_name,
+        help="write to this file instead of standard output",
     )
     parser.add_argument("--proba", action="store_true", help="the probability of every label too")
     form = parser.add_mutually_exclusive_group()

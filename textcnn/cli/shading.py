@@ -11,6 +11,13 @@ def shares(explanation: Any) -> list[float]:
     return [float(n.contributions[best] - n.contributions.mean()) for n in explanation.ngrams]
 
 
+def strongest(explanation: Any, n: int) -> list[tuple[Any, float]]:
+    """The `n` n-grams that add most for or against the label, with what they add, from for to against."""
+    pairs = list(zip(explanation.ngrams, shares(explanation), strict=True))
+    chosen = sorted(range(len(pairs)), key=lambda i: -abs(pairs[i][1]))[:n]
+    return sorted((pairs[i] for i in chosen), key=lambda pair: -pair[1])
+
+
 def character_shares(text: str, explanation: Any) -> list[float]:
     """For each character the sum over the n-grams across it; each n-gram is spread over its tokens."""
     changes = [0.0] * (len(text) + 1)

@@ -6,7 +6,7 @@ import argparse
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from textcnn.cli.lines import Chunk, InputError, checked_encoding, read_chunks, shown_name
@@ -18,11 +18,14 @@ _EXTENSIONS = {".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", "
 # Characters; more are a text in the wrong column.
 LONGEST_LABEL = 1000
 
+SPACES_FOR_TABS = "replace tabs inside texts by spaces"
+
 # csv refuses fields of more than 131072 characters unless it is told otherwise.
 _LONGEST_FIELD = 2**31 - 1
 
 FORMAT_HELP = """\
-input formats, told by the extension (also with .gz behind it) or by --format:
+input formats, told by the extension (also with .gz behind it) or by --format; names of columns are
+matched in any case:
   .tsv     label<TAB>text, without quoting; the first line is a header if it has the fields "label" and
            "text", or with --text-column or --label-column
   .csv     a first line with names; the columns "text" and "label", or --text-column and --label-column;
@@ -105,12 +108,18 @@ def table(args: argparse.Namespace, path: str, with_labels: bool = True, fallbac
         raise InputError(
             f"{shown_name(path)} is read as plain text, which has no columns; give --format tsv, csv or jsonl"
         )
+    if with_labels and (args.text_column or "text") == (args.label_column or "label"):
+        both = args.text_column or args.label_column
+        raise InputError(
+            f'texts and labels are both to be read from "{both}"; give --text-column and --label-column '
+            "different names"
+        )
     return Table(path, found, args.encoding, args.text_column, args.label_column, with_labels)
 
 
 def _format_of(path: str) -> str | None:
-    stem = path.removesuffix(".gz")
-    return _EXTENSIONS.get(os.path.splitext(stem)[1].lower())
+    stem = path.lower().removesuffix(".gz")
+    return _EXTENSIONS.get(os.path.splitext(stem)[1])
 
 
 def label_text(label: Any) -> str:
@@ -205,23 +214,28 @@ def _json_object(source: Table, number: int, line: str) -> dict[str, Any]:
 
 
 def _json_text(source: Table, number: int, item: dict[str, Any], key: str) -> str:
-    if key not in item:
+    found = _same_name(item, key)
+    if found is None:
         raise source.error(
             number, f'no key "{key}" among {_listed(item)}; name the right one with --text-column'
         )
-    text = item[key]
+    text = item[found]
     if not isinstance(text, str):
         raise source.error(number, f'"{key}" is {_kind(text)}, but a text in quotes was expected')
     return text
 
 
 def _json_label(source: Table, number: int, item: dict[str, Any], key: str) -> str:
-    if item.get(key) is None:
-        hint = "" if key in item else f" among {_listed(item)}; name its key with --label-column"
-        raise source.error(number, f'the label is missing: no "{key}"{hint}')
-    if isinstance(item[key], (list, dict)):
-        raise source.error(number, f'"{key}" is {_kind(item[key])}, but one label was expected')
-    return _checked_label(source, number, label_text(item[key]))
+    found = _same_name(item, key)
+    if found is None:
+        raise source.error(
+            number,
+            f'the label is missing: no "{key}" among {_listed(item)}; name its key with --label-column',
+        )
+    label = item[found]
+    if label is None or isinstance(label, (list, dict)):
+        raise source.error(number, f'"{found}" is {_kind(label)}, but one label was expected')
+    return _checked_label(source, number, label_text(label))
 
 
 def _kind(value: Any) -> str:
@@ -234,12 +248,19 @@ def _kind(value: Any) -> str:
 
 
 class _Columns(NamedTuple):
-    """Where text and label stand among so many fields, and what to say to a line with others."""
+    """Where text and label stand among so many fields, and what to say to a line with fewer or more."""
 
     text: int
     label: int | None
     n_fields: int
     expected: str
+    if_fewer: str
+    if_more: str
+
+    def mistake(self, n_fields: int) -> str:
+        """What is wrong with a line of so many fields."""
+        advice = self.if_fewer if n_fields < self.n_fields else self.if_more
+        return f"{_fields(n_fields)}, but {self.expected}; {advice}"
 
 
 class _Feed:
@@ -278,30 +299,57 @@ def _header_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Col
     label = None
     if source.with_labels:
         label = _place(source, number, names, source.label_column or "label", "--label-column")
-    hint = "quote texts that hold commas" if source.format == "csv" else "replace tabs inside texts by spaces"
-    return _Columns(text, label, len(names), f"the header on line {number} has {_fields(len(names))}; {hint}")
+    if text == label:  # two names that differ in case only
+        raise source.error(
+            number, f'texts and labels are both to be read from "{names[text]}"; give two columns'
+        )
+    expected = f"the header on line {number} has {_fields(len(names))}"
+    more = "quote texts that hold commas" if source.format == "csv" else SPACES_FOR_TABS
+    return _Columns(text, label, len(names), expected, "give every line as many", more)
 
 
 def _place(source: Table, number: int, names: list[str], name: str, option: str) -> int:
-    if names.count(name) == 1:
-        return names.index(name)
-    if name in names:
+    if names.count(name) > 1:
         raise source.error(number, f'two columns have the name "{name}"; rename one')
-    raise source.error(number, f'no column "{name}" among {_listed(names)}; name the right one with {option}')
+    found = _same_name(names, name)
+    if found is not None:
+        return names.index(found)
+    advice = f"name the right one with {option}"
+    other = next((sign for sign in ";\t|" if sign in names[0]), None) if len(names) == 1 else None
+    if other and source.format == "csv":
+        advice = f"the fields of a .csv are divided by commas, but here it seems to be {other!a}"
+    raise source.error(number, f'no column "{name}" among {_listed(names)}; {advice}')
+
+
+def _same_name(names: Iterable[str], name: str) -> str | None:
+    """`name` as it stands among names: so, or the only one that differs in case or blanks around it."""
+    if name in names:
+        return name
+    close = [other for other in names if _plain(other) == _plain(name)]
+    return close[0] if len(close) == 1 else None
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _tsv_columns(source: Table, records: list[tuple[int, list[str]]]) -> _Columns:
     first = next((record for _, record in records if record != [""]), [""])
-    if source.text_column or source.label_column or {"label", "text"} <= set(first):
+    if source.text_column or source.label_column or {"label", "text"} <= set(map(_plain, first)):
         return _header_columns(source, records)
+    more = SPACES_FOR_TABS
+    if len(first) > 2:
+        more += "; for a file with a header give --text-column and --label-column"
+    whole = "--format txt takes whole lines as texts"
+    line = "a line is a label, a tab and a text"
     if source.with_labels:
-        hint = "for a file with a header give --text-column and --label-column"
-        return _Columns(1, 0, 2, f"a line is a label, a tab and a text; {hint}")
+        return _Columns(1, 0, 2, line, "put label and tab before the text", more)
     # Texts to predict may come with labels or without.
-    n_fields = min(2, len(first))
-    found = "a label, a tab and a text" if n_fields == 2 else "no tab"
-    hint = "--format txt takes whole lines as texts"
-    return _Columns(n_fields - 1, None, n_fields, f"the first line has {found}; {hint}")
+    if len(first) > 2:
+        return _Columns(1, None, 2, f"{line}, or a text alone", whole, more)
+    if len(first) == 2:
+        return _Columns(1, None, 2, "the first line has a label, a tab and a text", whole, more)
+    return _Columns(0, None, 1, "the first line has no tab", whole, whole)
 
 
 def _batch(source: Table, columns: _Columns, records: list[tuple[int, list[str]]]) -> Batch:
@@ -314,7 +362,7 @@ def _batch(source: Table, columns: _Columns, records: list[tuple[int, list[str]]
                     continue
                 record = [""] * columns.n_fields
             else:
-                raise source.error(number, f"{_fields(len(record))}, but {columns.expected}")
+                raise source.error(number, columns.mistake(len(record)))
         texts.append(record[columns.text])
         lines.append(number)
         if columns.label is not None:

@@ -32,10 +32,20 @@ such as `max_iter = 20` or `kernel_sizes = [3, 4, 5]`. Labels are read as string
 """
 
 
+KEPT_OF_MEMBERS = "each network keeping the weights of its best epoch"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("file", metavar="FILE", help="labelled texts; - for standard input")
-    parser.add_argument("-o", "--output", metavar="MODEL", required=True, help="the model file to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="MODEL",
+        type=options.output_name,
+        required=True,
+        help="the model file to write",
+    )
     parser.add_argument("--dev", metavar="FILE", help="labelled texts for validation, read into memory")
     parser.add_argument(
         "--stream",
@@ -47,7 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where --stream keeps such files, 8 to 20 bytes a token (default: TMPDIR or the system's)",
     )
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the curves of loss and validation accuracy")
+    parser.add_argument(
+        "--plot",
+        metavar="FILE.png",
+        type=options.output_name,
+        help="draw the curves of loss and validation accuracy",
+    )
     options.add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     options.add_arguments(parser)
@@ -68,13 +83,15 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(
             f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first"
         )
-    dev = _read_dev(args)
     classifier = options.classifier(args)
+    dev = _read_dev(args)
     if args.quiet or sys.stderr.isatty():
         classifier.set_params(verbose=not args.quiet)
     reader = _TrainingReader(source, dev)
     with _plain_interrupt():
         _fit(classifier, reader, dev, args)
+    if not classifier.vocabulary_:
+        raise InputError(_no_tokens(classifier, source.name))
     # Neither the terminal nor the processors of this machine are part of the model.
     classifier.set_params(verbose=False, n_jobs=None)
     with naming(args.output):
@@ -134,8 +151,12 @@ class _TrainingReader:
 def _read_dev(args: argparse.Namespace) -> _Dev | None:
     if args.dev is None:
         return None
+    if args.dev == args.file == "-":
+        raise InputError(
+            "the training texts and those of --dev are both to come from standard input; name a file for one"
+        )
     own = argparse.Namespace(**{**vars(args), "format": None})  # its name tells more than --format
-    source = tables.table(own, args.dev, fallback=args.format or "")
+    source = tables.table(own, args.dev, fallback=args.format or ("tsv" if args.dev == "-" else ""))
     texts: list[str] = []
     labels: list[str] = []
     first_lines: dict[str, int] = {}
@@ -199,6 +220,16 @@ def _plain_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _no_tokens(classifier: Any, name: str) -> str:
+    """Why there is nothing that a network could learn from."""
+    if classifier.min_df == 1:
+        return f"{name}: the texts have no tokens, so there is nothing to learn from; give other texts"
+    return (
+        f"{name}: no token occurs in as many texts as min_df={classifier.min_df} asks for, so there is "
+        "nothing to learn from; set a smaller min_df"
+    )
+
+
 def _summarize(classifier: Any, reader: _TrainingReader, args: argparse.Namespace) -> None:
     size = os.path.getsize(args.output) / 1e6
     note(args, f"read {counted(reader.n_texts, 'text')} with {counted(len(reader.labels), 'label')}")
@@ -207,5 +238,8 @@ def _summarize(classifier: Any, reader: _TrainingReader, args: argparse.Namespac
     if scores:
         best = max(scores)
         parts.append(f"validation accuracy {best:.4f} in epoch {scores.index(best) + 1}")
+        if classifier.early_stopping is not False:
+            # Each of several networks has a best epoch of its own.
+            parts.append("whose weights are kept" if classifier.n_members_ == 1 else KEPT_OF_MEMBERS)
     note(args, ", ".join(parts))
     note(args, f"wrote {args.output} ({size:.1f} MB)")
