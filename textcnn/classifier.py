@@ -523,10 +523,15 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             min_df=self.min_df,
             max_features=self.max_features,
             n_threads=effective_n_threads(self.n_jobs),
+            with_shapes=self._needs_shapes(),
         )
         network = self._new_network(vocabulary, len(classes), rng)
         collect = texts.saved if isinstance(texts, StoredTexts) else None
         return _Model(vocabulary, network, ids, offsets, shapes, collect)
+
+    def _needs_shapes(self) -> bool:
+        """Whether there will be a linear part that looks at shapes."""
+        return bool(self.linear > 0 and self.shape_ngrams)
 
     def _new_network(self, vocabulary: Vocabulary, n_classes: int, rng: np.random.RandomState) -> SentenceCNN:
         mode = self._resolved_mode()
@@ -555,7 +560,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             mode = self._resolved_mode() if self.embeddings is not None else "random"
             rows = self._embedding_rows(new_tokens, mode, rng, n_dims=network.embedding.shape[1])
             network.add_rows(rows)
-        encoded = vocabulary.encode_fully(analyzed, n_threads)
+        encoded = vocabulary.encode_fully(analyzed, n_threads, self._needs_shapes())
         return _Model(vocabulary, network, encoded.ids, encoded.offsets, encoded.shapes)
 
     def _embedding_rows(
@@ -637,13 +642,14 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     ) -> History:
         """Train `n_members` networks, the first of which is the model's; make them the model's network."""
         options = self._options(self.max_iter, early_stopping)
+        held_out = validation and _Validation.of(model, *validation, options.n_threads)
         networks, histories = [model.network], []
         for member in range(self.n_members):
             if member:
                 model.network = self._new_network(model.vocabulary, len(model.network.bias), rng)
                 networks.append(model.network)
             trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
-            histories.append(self._train(model, trainer, examples, validation))
+            histories.append(self._train(model, trainer, examples, held_out))
             if histories[-1].interrupted:
                 break
         history = mean_history(histories)
@@ -658,13 +664,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         model: _Model,
         trainer: Trainer,
         examples: Examples,
-        validation: tuple[Texts, np.ndarray] | None,
+        held_out: _Validation | None,
     ) -> History:
         """Run the trainer with a progress bar if `verbose`."""
-        n_threads = trainer.options.n_threads
-        validate = None
-        if validation is not None:
-            validate = partial(_Validation.of(model, *validation, n_threads).accuracy, model, n_threads)
+        validate = partial(held_out.accuracy, model, trainer.options.n_threads) if held_out else None
         total = trainer.options.max_iter * len(examples.ids)
         with tqdm(total=total, unit=" tokens", unit_scale=True, disable=not self.verbose) as bar:
 
@@ -1014,20 +1017,24 @@ def _take(texts: Texts, index: np.ndarray) -> Texts:
     return texts.take(index) if isinstance(texts, StoredTexts) else [texts[i] for i in index]
 
 
-def _build(texts: Texts, **options: Any) -> tuple[Vocabulary, np.ndarray, np.ndarray, np.ndarray]:
-    """Vocabulary, ids, offsets and shapes of texts."""
+def _build(
+    texts: Texts, with_shapes: bool, **options: Any
+) -> tuple[Vocabulary, np.ndarray, np.ndarray, np.ndarray]:
+    """Vocabulary, ids, offsets and, if asked for, shapes of texts."""
     if isinstance(texts, StoredTexts):
         return texts.build(options["min_df"], options["max_features"])
     analyzed = Vocabulary(analyzer=options["analyzer"]).analyzed(texts)
     vocabulary, ids, offsets = Vocabulary.build(analyzed, **options)
-    return vocabulary, ids, offsets, vocabulary.shapes(analyzed, options["n_threads"])
+    shapes = vocabulary.shapes(analyzed, options["n_threads"]) if with_shapes else np.empty(0, np.int32)
+    return vocabulary, ids, offsets, shapes
 
 
-def _encoded(vocabulary: Vocabulary, texts: Texts, n_threads: int) -> EncodedTexts:
-    """Texts by the ids of a vocabulary."""
+def _encoded(model: _Model, texts: Texts, n_threads: int) -> EncodedTexts:
+    """Texts as the model's vocabulary and linear part see them."""
     if isinstance(texts, StoredTexts):
-        return texts.encoded(vocabulary)
-    return vocabulary.encode_fully(texts, n_threads)
+        return texts.encoded(model.vocabulary)
+    with_shapes = model.linear is not None and model.linear.needs_shapes
+    return model.vocabulary.encode_fully(texts, n_threads, with_shapes)
 
 
 @dataclass
@@ -1040,7 +1047,7 @@ class _Validation:
 
     @classmethod
     def of(cls, model: _Model, texts: Texts, targets: np.ndarray, n_threads: int) -> _Validation:
-        encoded = _encoded(model.vocabulary, texts, n_threads)
+        encoded = _encoded(model, texts, n_threads)
         scores = model.linear.scores(encoded, n_threads) if model.linear else np.empty(0)
         return cls(pieces(encoded.ids, encoded.offsets, TOKENS_PER_PIECE), scores, targets)
 

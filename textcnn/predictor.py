@@ -240,7 +240,7 @@ class Predictor:
     def _encode(self, texts: Sequence[Text], n_threads: int) -> EncodedTexts:
         """Texts as ids; shapes and unknown words only if the linear part looks at them."""
         if self.linear is not None:
-            return self.vocabulary.encode_fully(texts, n_threads)
+            return self.vocabulary.encode_fully(texts, n_threads, self.linear.needs_shapes)
         return EncodedTexts(*self.vocabulary.encode(texts, n_threads), np.empty(0, np.int32), NO_WORDS)
 
     def _pooled(self, texts: Sequence[Text]) -> np.ndarray:

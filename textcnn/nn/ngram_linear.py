@@ -138,6 +138,7 @@ class NGramLinear:
         ids : int32 ndarray of shape (n_tokens,)
         offsets : intp ndarray of shape (n_texts + 1,)
         shapes : int32 ndarray of shape (n_tokens,)
+            Not looked at without n-grams with shapes.
         targets : intp ndarray of shape (n_texts,)
         sample_weight : ndarray of shape (n_texts,)
         n_classes : int
@@ -207,6 +208,11 @@ class NGramLinear:
             word_scores=np.concatenate([self.word_scores, scores.astype(np.float32)]),
             frequent=np.concatenate([self.frequent, late]),
         )
+
+    @property
+    def needs_shapes(self) -> bool:
+        """Whether it has n-grams with shapes, so that texts are to be encoded with them."""
+        return len(self.frequent) > 0
 
     @property
     def orders(self) -> tuple[int, int]:

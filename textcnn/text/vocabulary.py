@@ -58,8 +58,8 @@ class EncodedTexts:
     ----------
     ids : int32 ndarray of shape (n_tokens,)
     offsets : intp ndarray of shape (n_texts + 1,)
-    shapes : int32 ndarray of shape (n_tokens,)
-        As from `Vocabulary.shapes`.
+    shapes : int32 ndarray of shape (n_tokens,) or (0,)
+        As from `Vocabulary.shapes`; of no length if they were not asked for.
     unknown : UnknownWords
         The words whose id is 0, in their order.
     """
@@ -290,13 +290,17 @@ class Vocabulary:
         )
         return ids, offsets, UnknownWords(unknown_bytes, unknown_offsets)
 
-    def encode_fully(self, texts: Sequence[Text], n_threads: int = 1) -> EncodedTexts:
+    def encode_fully(
+        self, texts: Sequence[Text], n_threads: int = 1, with_shapes: bool = True
+    ) -> EncodedTexts:
         """`encode_with_unknown` and `shapes`, with one call of a callable analyzer for each text.
 
         Parameters
         ----------
         texts : list of str or of list of str
         n_threads : int, default=1
+        with_shapes : bool, default=True
+            Shapes cost another scan of the texts.
 
         Returns
         -------
@@ -304,7 +308,8 @@ class Vocabulary:
         """
         texts = self.analyzed(texts)
         ids, offsets, unknown = self.encode_with_unknown(texts, n_threads)
-        return EncodedTexts(ids, offsets, self.shapes(texts, n_threads), unknown)
+        shapes = self.shapes(texts, n_threads) if with_shapes else np.empty(0, np.int32)
+        return EncodedTexts(ids, offsets, shapes, unknown)
 
     def shapes(self, texts: Iterable[Text], n_threads: int = 1) -> NDArray[np.int32]:
         """Shape of each token of texts, as written: see `textcnn.text.analyzers.shape`.
