@@ -11,6 +11,7 @@ from typing import Any
 from common import resident_mb
 from datasets import Split
 from peers import FailedByChance, Peer, Settings, peer_class
+from peers.base import ReadyPeer
 
 # Enough for code to be loaded and threads to be started, too little to weigh in the peak of memory.
 WARM_UP_TEXTS = 300
@@ -90,7 +91,7 @@ def times_of_prediction(peer: Peer, texts: list[str], plan: Plan) -> dict:
     """Seconds of passes over all texts and microseconds of single ones, after one pass to warm up."""
     peer.predict(texts)
     result: dict[str, Any] = {"raw_s": seconds_of(plan.passes, lambda: peer.predict(texts))}
-    if peer.ready:
+    if isinstance(peer, ReadyPeer):
         prepared = peer.prepare(texts)
         result["ready_s"] = seconds_of(plan.passes, lambda: peer.predict_prepared(prepared))
     singles = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -40,13 +41,13 @@ class FailedByChance(RuntimeError):
     """Training broke off in a way that another try may not."""
 
 
-class Peer:
+class Peer(ABC):
     """A text classifier: raw strings in, labels out.
 
     Attributes
     ----------
     ready : str or None
-        What `prepare` gives, if the peer can start from something readier than raw text.
+        What the peer can start from that is readier than raw text: see `ReadyPeer`.
     seeded : bool
         Another seed gives another model.
     epoch_seconds : list of float
@@ -60,13 +61,13 @@ class Peer:
         self.settings = settings
         self.epoch_seconds: list[float] = []
 
+    @abstractmethod
     def fit(self, texts: list[str], labels: list[str]) -> None:
         """Train from raw text: cutting it into tokens, the vocabulary, all epochs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, texts: list[str]) -> list[str]:
         """The label of each raw text."""
-        raise NotImplementedError
 
     def predict_one(self, text: str) -> str:
         """The label of one raw text, by the peer's fastest call for it."""
@@ -76,10 +77,14 @@ class Peer:
         """Predict on so many threads from now on; False if the peer cannot."""
         return n_threads == 1
 
+
+class ReadyPeer(Peer):
+    """A peer that can also predict from something readier than raw text."""
+
+    @abstractmethod
     def prepare(self, texts: list[str]) -> Any:
         """What `predict_prepared` starts from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict_prepared(self, prepared: Any) -> Any:
         """Predict from `prepare`'s result; only timed, so the order of the result is free."""
-        raise NotImplementedError

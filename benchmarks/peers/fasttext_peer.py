@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import fasttext
 
-from peers.base import FailedByChance, Peer, Settings
+from peers.base import FailedByChance, ReadyPeer, Settings
 
 # The settings that the text classification tutorial of fastText arrives at, and its way to normalise.
 TUTORIAL = {"lr": 1.0, "epoch": 25}
@@ -22,7 +22,7 @@ PREFIX = "__label__"
 _model_of_workers: list[FastTextPeer] = []
 
 
-class FastTextPeer(Peer):
+class FastTextPeer(ReadyPeer):
     """`train_supervised` on a file.
 
     Its prediction holds Python's lock from beginning to end, so that threads cannot share the work; more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from datasets import TOKEN
 from torch import Tensor
 
-from peers.base import BATCH_SIZE, Peer, Settings
+from peers.base import BATCH_SIZE, ReadyPeer, Settings
 
 PADDING, UNKNOWN = 0, 1
 PREDICT_BATCH_SIZE = 200
@@ -22,7 +23,7 @@ MAX_EPOCHS, PATIENCE, HELD_OUT = 10, 3, 0.1
 Batch = tuple[Any, Tensor]
 
 
-class PyTorchPeer(Peer):
+class PyTorchPeer(ReadyPeer):
     """A sentence CNN in PyTorch; a form of it says how a batch is prepared and computed."""
 
     ready = "ids in padded batches"
@@ -36,9 +37,9 @@ class PyTorchPeer(Peer):
         self.classes: np.ndarray
         self.network: Any
 
+    @abstractmethod
     def build(self, n_tokens: int, n_classes: int) -> Any:
         """A new network of this form."""
-        raise NotImplementedError
 
     def fit(self, texts: list[str], labels: list[str]) -> None:
         vocabulary = self.vocabulary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,9 @@ class SklearnPeer(Peer):
         analyzer = "char" if settings.chinese else "word"
         self.pipeline = self.build({"analyzer": analyzer, "ngram_range": (1, 2)})
 
+    @abstractmethod
     def build(self, options: dict[str, Any]) -> Pipeline:
         """The pipeline, with the options of its vectorizer."""
-        raise NotImplementedError
 
     def fit(self, texts: list[str], labels: list[str]) -> None:
         self.pipeline.fit(texts, labels)
