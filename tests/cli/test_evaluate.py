@@ -16,7 +16,7 @@ from textcnn.cli.output import display_width
 
 
 @pytest.fixture
-def test_file(tmp_path):
+def labelled_file(tmp_path):
     """Reviews, some with a wrong label."""
     texts, labels = reviews(40, seed=1)
     labels[3:9] = ["good"] * 6
@@ -25,8 +25,8 @@ def test_file(tmp_path):
     return path, texts, labels
 
 
-def test_the_figures_are_those_of_scikit_learn(command, model, test_file):
-    path, texts, labels = test_file
+def test_the_figures_are_those_of_scikit_learn(command, model, labelled_file):
+    path, texts, labels = labelled_file
     finished = command("evaluate", model, path, "--json")
     assert finished.status == 0
     found = json.loads(finished.out)
@@ -46,8 +46,8 @@ def test_the_figures_are_those_of_scikit_learn(command, model, test_file):
     assert found["confusion_matrix"] == confusion_matrix(labels, predicted).tolist()
 
 
-def test_the_report(command, model, test_file):
-    path, texts, labels = test_file
+def test_the_report(command, model, labelled_file):
+    path, texts, labels = labelled_file
     out = command("evaluate", model, path).out
     matrix = confusion_matrix(labels, textcnn.load(model).predict(texts))
     lines = [line.split() for line in out.splitlines()]

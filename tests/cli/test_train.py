@@ -228,7 +228,7 @@ def test_wrong_configurations(fails, table, tmp_path, content, message):
     ],
 )
 def test_arguments_of_the_wrong_form(fails, table, tmp_path, arguments):
-    fails("train", table, "-o", tmp_path / "m", *arguments, status=2)
+    assert fails("train", table, "-o", tmp_path / "m", *arguments, status=2)
 
 
 def test_places_that_cannot_be_written(fails, table, tmp_path):

@@ -219,7 +219,7 @@ def test_a_corpus_that_cannot_go_on_is_not_read(again):
     assert len(list(unread)) == 3
 
 
-def refused(found, kind, message):
+def assert_refused(found, kind, message):
     with pytest.raises(kind, match=re.escape(message)):
         Corpus(found).scan("word", True, 1)
 
@@ -228,9 +228,11 @@ def test_each_batch_needs_as_many_labels_as_texts():
     # Joined, these have five texts and five labels, and every label from the third on would move.
     first = (["good one", "good two", "bad three"], ["g", "g"])
     second = (["bad four", "good five"], ["b", "b", "g"])
-    refused([first, second], ValueError, "X.batches[0] has 3 texts, but 2 labels; give one label for each")
-    refused([(["a"], ["g"]), second], ValueError, "X.batches[1] has 2 texts, but 3 labels")
-    refused([(["a"], ["g"]), ([], ["g"])], ValueError, "X.batches[1] has 0 texts, but 1 labels")
+    assert_refused(
+        [first, second], ValueError, "X.batches[0] has 3 texts, but 2 labels; give one label for each"
+    )
+    assert_refused([(["a"], ["g"]), second], ValueError, "X.batches[1] has 2 texts, but 3 labels")
+    assert_refused([(["a"], ["g"]), ([], ["g"])], ValueError, "X.batches[1] has 0 texts, but 1 labels")
 
 
 def test_texts_and_labels_may_be_any_container():
@@ -259,7 +261,7 @@ def test_batches_of_series_and_frames():
         assert_same_bits(found.codes, expected.codes)
         assert_same_bits(found.targets, expected.targets)
     message = "X.batches[0][1][1] is <NA>, but every label must be given; drop its text"
-    refused([(["a", "b"], ["x", pandas.NA])], ValueError, message)
+    assert_refused([(["a", "b"], ["x", pandas.NA])], ValueError, message)
 
 
 @pytest.mark.parametrize("values", [[2, 1, 2], [2.0, 1.0, 2.0], [True, False, True]])
@@ -300,8 +302,8 @@ OTHER = (["good film"], ["good"])
     ],
 )
 def test_batches_that_are_refused(batch, kind, message):
-    refused([OTHER, batch], kind, message)
-    refused(iter([OTHER, batch]), kind, message)
+    assert_refused([OTHER, batch], kind, message)
+    assert_refused(iter([OTHER, batch]), kind, message)
 
 
 @pytest.mark.parametrize(
@@ -327,17 +329,19 @@ def test_batches_that_are_refused(batch, kind, message):
     ],
 )
 def test_labels_that_are_refused(labels, kind, message):
-    refused([(["a", "b"], labels)], kind, message)
+    assert_refused([(["a", "b"], labels)], kind, message)
 
 
 def test_labels_of_two_types_in_two_batches():
     message = "X.batches[1][1][0] is a label of type int, but the Corpus began with the type str; use one"
-    refused([(["a"], ["x"]), (["b"], [1])], ValueError, message)
+    assert_refused([(["a"], ["x"]), (["b"], [1])], ValueError, message)
 
 
 def test_batches_that_cannot_be_read():
     for batches_, name in ((5, "int"), ("ab", "str"), ({}, "dict")):
-        refused(batches_, TypeError, f"X.batches is a {name}, but it must be a list or an iterator of pairs")
+        assert_refused(
+            batches_, TypeError, f"X.batches is a {name}, but it must be a list or an iterator of pairs"
+        )
 
 
 def test_an_analyzer_that_returns_no_str():
@@ -351,7 +355,9 @@ def test_an_iterator_is_read_once():
     model = TextCNNClassifier(n_filters=2, max_iter=1).fit(whole, None)
     with pytest.raises(ValueError, match="X is a Corpus whose batches are an iterator, which was used up"):
         model.fit(whole, None)
-    refused(iter([]), ValueError, "X: the Corpus has no texts, but at least one is needed; if its iterator")
+    assert_refused(
+        iter([]), ValueError, "X: the Corpus has no texts, but at least one is needed; if its iterator"
+    )
     # After an error in the first batch the iterator would go on with the second.
     broken = Corpus(iter([(["a"], []), (["b", "c"], ["x", "y"])]))
     for message in ("has 1 texts, but 0 labels", "which was used up"):
