@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textcnn._kernels._text import char_class, simple_lower
+
 FloatArray = NDArray[Any]
 IntArray = NDArray[Any]
 
@@ -824,3 +826,101 @@ def text_scores(
             if row >= 0:
                 out[i] += coef[row]
     return out
+
+
+# Features of tokens
+
+
+def token_features(
+    tokens: Sequence[str],
+    words: Sequence[str],
+    lowercase: bool,
+    char_codes: Sequence[int],
+    max_chars: int,
+    prefix_lengths: Sequence[int],
+    suffix_lengths: Sequence[int],
+    shape: bool,
+    n_buckets: int,
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Numbers of words and characters, and hashed affixes and shapes, of distinct tokens.
+
+    Here the tokens and the known words, with the numbers 1, 2, 3 ..., are str.
+
+    Returns
+    -------
+    tuple (words, chars, char_offsets, hashed)
+        int32 (n,), int32 (n_chars,), intp (n + 1,) and int32 (n, n_attributes).
+    """
+    number = {word: i for i, word in enumerate(words, start=1)}
+    found, chars, char_offsets, rows = [], [], [0], []
+    for token in tokens:
+        lowered = lower(token)
+        found.append(number.get(lowered if lowercase else token, 0))
+        chars += char_numbers(token, char_codes, max_chars)
+        char_offsets.append(len(chars))
+        attributes = [lowered[:length] for length in prefix_lengths]
+        attributes += [lowered[-length:] for length in suffix_lengths]
+        attributes += [word_shape(token)] if shape else []
+        rows.append([a * n_buckets + stable_hash(text) % n_buckets for a, text in enumerate(attributes)])
+    n_attributes = len(prefix_lengths) + len(suffix_lengths) + shape
+    return (
+        np.array(found, np.int32),
+        np.array(chars, np.int32),
+        np.array(char_offsets, np.intp),
+        np.array(rows, np.int32).reshape(len(tokens), n_attributes),
+    )
+
+
+def lower(token: str) -> str:
+    """The token with the simple lower-case form of each code point."""
+    return "".join(chr(simple_lower(ord(char))) for char in token)
+
+
+def char_numbers(token: str, char_codes: Sequence[int], max_chars: int) -> list[int]:
+    """Numbers of the characters between a begin mark, 1, and an end mark, 2; known ones from 3, others 0."""
+    if max_chars == 0:
+        return []
+    if len(token) > max_chars:
+        n_last = max_chars // 2
+        token = token[: max_chars - n_last] + token[len(token) - n_last :]
+    number = {code: i for i, code in enumerate(char_codes, start=3)}
+    return [1, *(number.get(ord(char), 0) for char in token), 2]
+
+
+def word_shape(token: str) -> str:
+    """Signs for the characters of a token, of a run of equal ones the first four."""
+    shape = ""
+    for char in token:
+        sign = shape_sign(char)
+        if not (len(shape) >= 4 and shape.endswith(sign * 4)):
+            shape += sign
+    return shape
+
+
+def shape_sign(char: str) -> str:
+    """Sign for one character in a shape; none for a combining mark."""
+    word, mark, single = 0, 1, 3
+    kind = char_class(ord(char))
+    pictures = "\ufe00" <= char < "\ufff0" or "\U0001f000" <= char < "\U00020000"
+    if char in "0123456789０１２３４５６７８９":
+        return "d"
+    if kind == mark:
+        return ""
+    if simple_lower(ord(char)) != ord(char):
+        return "X"
+    if kind == word:
+        return "x"
+    if kind == single and char >= "\u2e80" and not ("\u3000" <= char < "\u3040" or pictures):
+        return "c"
+    return char
+
+
+def stable_hash(text: str) -> int:
+    """FNV-1a in 64 bits of the text in UTF-8, and the final mix of MurmurHash3."""
+    mask = 2**64 - 1
+    value = 0xCBF29CE484222325
+    for byte in text.encode("utf-8", "surrogatepass"):
+        value = (value ^ byte) * 0x100000001B3 & mask
+    value = (value ^ value >> 33) * 0xFF51AFD7ED558CCD & mask
+    value = (value ^ value >> 33) * 0xC4CEB9FE1A85EC53 & mask
+    return value ^ value >> 33

@@ -65,7 +65,6 @@ cdef enum:
     ENCODE_PIECE = 1 << 16      # characters; small enough to balance two threads on a batch
     COUNT_PIECE = 1 << 20       # larger, because each piece has a table to be merged
     MAX_TOKENS = 2147483646     # ids are int32 and id 0 is taken
-    PADDING = 8                 # zero bytes after a token in scratch: it is hashed in words of 8 bytes
     MAX_CODE_POINT = 0x10FFFF
 
 UNICODE_VERSION = TEXTCNN_UNICODE_VERSION.decode("ascii")
@@ -253,13 +252,22 @@ cdef inline int32_t shape_of(const char_t* text, Py_ssize_t start, Py_ssize_t st
     return MIXED if n_others else CAPITALS
 
 
+cdef uint32_t shape_letter(uint32_t code) noexcept nogil:
+    """What stands for a code point in a word shape (see `_tokens.pyx`); 0 for a combining mark."""
+    cdef int cls = textcnn_record_class[record_of(code)]
+    if 48 <= code <= 57 or 0xFF10 <= code <= 0xFF19:
+        return c"d"
+    if cls == TEXTCNN_MARK:
+        return 0
+    if lower_of(code) != code:
+        return c"X"
+    if cls == TEXTCNN_WORD:
+        return c"x"
+    return c"c" if cls == TEXTCNN_SINGLE and is_ideograph(code) else code
+
+
 # ---------------------------------------------------------------------------------------------------
 # Keys: a token in UTF-8 with its hash.
-
-cdef struct Scratch:
-    uint8_t* bytes
-    Py_ssize_t capacity
-
 
 cdef struct Key:
     const uint8_t* bytes
@@ -391,24 +399,6 @@ cdef int set_key_from(
 
 # ---------------------------------------------------------------------------------------------------
 # The table: open addressing, linear probing, at most half full.
-
-cdef struct Slot:
-    # Four slots a cache line. A token of up to 8 bytes is compared without leaving the slot.
-    uint64_t prefix
-    uint32_t tag                # 24 bits of the hash, 8 bits of the length
-    int32_t id                  # 0: free
-
-
-cdef struct Table:
-    Slot* slots
-    uint64_t mask               # number of slots - 1, a power of two - 1
-    int64_t n_tokens
-    int64_t capacity            # of `offsets` (less 1) and `hashes`
-    uint8_t* bytes              # token of id i: bytes[offsets[i - 1]:offsets[i]]
-    int64_t bytes_capacity
-    int64_t* offsets
-    uint64_t* hashes            # to grow without reading the tokens again
-
 
 cdef inline uint32_t tag_of(const Key* key) noexcept nogil:
     cdef uint32_t length = 255 if key.length > 255 else <uint32_t> key.length
@@ -1182,8 +1172,6 @@ cdef class TokenTable:
         If the offsets do not rise from 0 to n_bytes, a token is not UTF-8, or two are equal.
     """
 
-    cdef Table table
-
     def __cinit__(
         self,
         const uint8_t[::1] token_bytes,     # IN
@@ -1233,6 +1221,12 @@ cdef class TokenTable:
         other = add(&self.table, &key)
         raise_status(other if other < 0 else OK)
         return 0
+
+    cdef int32_t find_padded(self, const uint8_t* padded, int64_t length) noexcept nogil:
+        """Id of the token of `length` bytes of UTF-8 with PADDING zeros behind them; 0 if unknown."""
+        cdef Key key
+        set_key(&key, padded, length)
+        return find(&self.table, &key)
 
     def __len__(self):
         return self.table.n_tokens
