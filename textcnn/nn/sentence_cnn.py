@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from textcnn._kernels import _softmax
+from textcnn._kernels import _optim, _softmax
+from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
 from textcnn.nn.layers import ConvLayout
 from textcnn.nn.optimizers import Gradient
+from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
 
 
@@ -44,6 +46,7 @@ class SentenceCNN:
     work: Workspace = field(init=False, repr=False)
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("embedding", "filters", "filter_bias", "weights", "bias")
+    PENALIZED: ClassVar[tuple[str, ...]] = ("filters", "weights")
 
     def __post_init__(self) -> None:
         self.work = Workspace()
@@ -90,6 +93,34 @@ class SentenceCNN:
         """Append embedding rows for new ids."""
         self.embedding = np.concatenate([self.embedding, rows])
         self.marks = np.full(len(self.embedding), -1, np.int32)
+
+    def batch_gradients(
+        self, batch: Examples, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
+        return self.loss_and_gradients(
+            self._drop_words(batch.ids, options.word_dropout, seed, step),
+            batch.offsets,
+            batch.targets,
+            (batch.sample_weight / weight).astype(np.float32),
+            options.dropout,
+            seed,
+            step,
+            options.n_threads,
+        )
+
+    def _drop_words(self, ids: np.ndarray, rate: float, seed: int, step: int) -> np.ndarray:
+        """Each token becomes the unknown one with probability `rate`, which trains that one."""
+        if rate == 0 or len(ids) == 0:
+            return ids
+        mask = self.work.array("word_mask", (1, len(ids)))
+        dropout_mask(seed ^ WORD_DROPOUT_KEY, step, rate, mask, 1)
+        return np.where(mask[0] > 0, ids, 0).astype(np.int32)
+
+    def limit_norms(self, options: TrainingOptions) -> None:
+        """Limit the norm of each class's output weights to `max_norm` (Kim 2014, 2.1)."""
+        if options.max_norm is not None:
+            _optim.limit_row_norms(self.weights, options.max_norm, options.n_threads)
 
     def loss_and_gradients(
         self,

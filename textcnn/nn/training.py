@@ -9,18 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from textcnn._kernels import _optim, _packing
-from textcnn._kernels._random import dropout_mask
-from textcnn.nn.optimizers import Optimizer, clip_scale
-from textcnn.nn.sentence_cnn import SentenceCNN
+from textcnn._kernels import _packing
+from textcnn.nn.optimizers import Gradient, Optimizer, clip_scale
 
 SCHEDULES = ("constant", "linear", "invscaling", "adaptive")
-
-# Parameters that the l2 penalty applies to: weights, not biases or embeddings.
-PENALIZED = ("filters", "weights")
 
 # Keeps the masks of word dropout apart from those of dropout.
 WORD_DROPOUT_KEY = 0x9E3779B97F4A7C15
@@ -45,6 +41,16 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all texts."""
+        return len(self.ids)
+
+    @property
+    def loss_weight(self) -> float:
+        """What the loss is divided by, so that it is a mean."""
+        return float(self.sample_weight.sum(dtype=np.float64))
 
     def take(self, index: np.ndarray) -> Examples:
         """The examples `index`, in that order."""
@@ -74,6 +80,31 @@ class TrainingOptions:
     n_iter_no_change: int
     early_stopping: bool
     n_threads: int
+    feature_dropout: float = 0.0
+
+
+class Network(Protocol):
+    """What the training loop asks of a network."""
+
+    PENALIZED: ClassVar[tuple[str, ...]]
+    """Parameters that the l2 penalty applies to: weights, not biases or embeddings."""
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The trained parameters, matrices that share memory with the network."""
+
+    def batch_gradients(
+        self, batch: Any, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
+
+    def limit_norms(self, options: TrainingOptions) -> None:
+        """Bring weights back inside their limits after a step."""
+
+    def copy_arrays(self) -> dict[str, np.ndarray]:
+        """A copy of every array."""
+
+    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the values of `copy_arrays` back."""
 
 
 @dataclass
@@ -106,11 +137,11 @@ def mean_history(histories: list[History]) -> History:
 
 
 class Trainer:
-    """Minimises the mean cross-entropy of a network over examples, batch by batch.
+    """Minimises the mean loss of a network over examples, batch by batch.
 
     Parameters
     ----------
-    network : SentenceCNN
+    network : Network
     optimizer : Optimizer
     options : TrainingOptions
     rng : RandomState
@@ -118,7 +149,7 @@ class Trainer:
     """
 
     def __init__(
-        self, network: SentenceCNN, optimizer: Optimizer, options: TrainingOptions, rng: np.random.RandomState
+        self, network: Network, optimizer: Optimizer, options: TrainingOptions, rng: np.random.RandomState
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -130,7 +161,7 @@ class Trainer:
         self.n_planned_steps = 0
         self.stop_requested = False
 
-    def continued(self, network: SentenceCNN) -> Trainer:
+    def continued(self, network: Network) -> Trainer:
         """This trainer with its optimiser's state and count of steps, for a copy of its network."""
         other = copy.deepcopy(self, {id(self.network): network, id(self.rng): self.rng})
         other.stop_requested = False
@@ -138,7 +169,7 @@ class Trainer:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Any,
         validate: Callable[[], float] | None = None,
         on_step: Callable[[int], object] | None = None,
         on_epoch: Callable[[History], None] | None = None,
@@ -147,7 +178,7 @@ class Trainer:
 
         Parameters
         ----------
-        examples : Examples
+        examples : Examples or TaggedExamples
         validate : callable, optional
             Returns the validation score of the network as it is; called after every epoch.
         on_step : callable, optional
@@ -205,60 +236,43 @@ class Trainer:
             return self.rate / np.sqrt(self.n_steps + 1)
         return self.rate
 
-    def _epoch(self, examples: Examples, on_step: Callable[[int], object] | None) -> float:
+    def _epoch(self, examples: Any, on_step: Callable[[int], object] | None) -> float:
         """One pass over the examples; returns the weighted mean of their losses while training."""
         n, size = len(examples), self.options.batch_size
         order = self.rng.permutation(n) if self.options.shuffle else np.arange(n)
         total_loss = total_weight = 0.0
         for first in range(0, n, size):
             batch = examples.take(order[first : first + size])
-            weight = float(batch.sample_weight.sum(dtype=np.float64))
+            weight = batch.loss_weight
             if weight > 0:
                 total_loss += weight * self._step(batch, weight)
                 total_weight += weight
             if on_step:
-                on_step(len(batch.ids))
+                on_step(batch.n_tokens)
             if self.stop_requested:
                 break
         return total_loss / total_weight if total_weight else 0.0
 
-    def _step(self, batch: Examples, weight: float) -> float:
+    def _step(self, batch: Any, weight: float) -> float:
         """One update with the gradient of the mean loss of a batch; returns that loss."""
         options, network = self.options, self.network
         with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
-            loss, gradients = network.loss_and_gradients(
-                self._drop_words(batch.ids),
-                batch.offsets,
-                batch.targets,
-                (batch.sample_weight / weight).astype(np.float32),
-                options.dropout,
-                self.seed,
-                self.n_steps,
-                options.n_threads,
-            )
+            loss, gradients = network.batch_gradients(batch, weight, options, self.seed, self.n_steps)
         if not np.isfinite(loss):
             raise ValueError(
                 f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
                 f"learning_rate_init (now {options.learning_rate_init:g}) or set max_grad_norm"
             )
-        for name in PENALIZED:
-            gradients[name].alpha = options.alpha / len(batch)
+        for name in network.PENALIZED:
+            if name in gradients:
+                gradients[name].alpha = options.alpha / len(batch)
         rate = self._scheduled_rate()
         scale = clip_scale(list(gradients.values()), options.max_grad_norm, options.n_threads)
         for name, param in network.parameters().items():
             self.optimizer.step(name, param, gradients[name], rate, scale, options.n_threads)
-        if options.max_norm is not None:
-            _optim.limit_row_norms(network.weights, options.max_norm, options.n_threads)
+        network.limit_norms(options)
         self.n_steps += 1
         return loss
-
-    def _drop_words(self, ids: np.ndarray) -> np.ndarray:
-        """Each token becomes the unknown one with probability `word_dropout`, which trains that one."""
-        if self.options.word_dropout == 0 or len(ids) == 0:
-            return ids
-        mask = self.network.work.array("word_mask", (1, len(ids)))
-        dropout_mask(self.seed ^ WORD_DROPOUT_KEY, self.n_steps, self.options.word_dropout, mask, 1)
-        return np.where(mask[0] > 0, ids, 0).astype(np.int32)
 
     @contextmanager
     def _stop_on_interrupt(self) -> Iterator[None]:

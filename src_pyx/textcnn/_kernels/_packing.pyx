@@ -1,5 +1,6 @@
 """Packed batches: texts end to end in one array of ids, with the offsets of their starts."""
 
+from cython cimport floating
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
@@ -57,3 +58,30 @@ def distinct(
         for k in range(count):
             marks[distinct_out[k]] = -1
     return count
+
+
+def sum_rows(
+    const floating[:, :] values,         # IN   (m, d) with adjacent columns
+    const int32_t[::1] slots,            # IN   (m,)
+    floating[:, ::1] out,                # OUT  (k, d)
+):
+    """out[s] = sum over the rows i with slots[i] = s of values[i], in order."""
+    cdef Py_ssize_t i, j, m = values.shape[0], d = values.shape[1]
+    cdef const floating *value
+    cdef floating *total
+    if slots.shape[0] != m or out.shape[1] != d:
+        raise ValueError(f"{m} rows of {d} values need {m} slots and results of {d} columns")
+    if m and d and values.strides[1] != <Py_ssize_t>sizeof(floating):
+        raise ValueError("the columns of the values must be adjacent")
+    for i in range(m):
+        if slots[i] < 0 or slots[i] >= out.shape[0]:
+            raise ValueError(f"row {i} belongs to row {slots[i]} of {out.shape[0]}")
+    out[:] = 0
+    if d == 0:
+        return
+    with nogil:
+        for i in range(m):
+            value = &values[i, 0]
+            total = &out[slots[i], 0]
+            for j in range(d):
+                total[j] += value[j]

@@ -1,0 +1,607 @@
+"""The iterated dilated convolutional network for sequence tagging (Strubell et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from textcnn._kernels import _blas, _conv, _crf, _dilated, _packing, _softmax
+from textcnn._kernels._random import dropout_mask
+from textcnn.nn import layers
+from textcnn.nn.layers import ConvLayout
+from textcnn.nn.optimizers import Gradient
+from textcnn.nn.training import WORD_DROPOUT_KEY, TrainingOptions
+from textcnn.nn.workspace import Workspace
+
+JOINS = ("concat", "last", "every")
+HEADS = ("crf", "softmax")
+
+# Width of all convolutions over tokens.
+KERNEL_SIZE = 3
+
+# Keep the masks of the features apart from those of the last layer.
+FEATURE_DROPOUT_KEY = 0x5851F42D4C957F2D
+
+
+@dataclass(frozen=True)
+class TaggerLayout:
+    """Shape of a `TaggingCNN`.
+
+    Parameters
+    ----------
+    n_tags : int
+    word_dim : int
+        Dimensions of the word embeddings; 0 for none.
+    char_dim, char_kernel_sizes, n_char_filters : int, tuple of int, int
+        The character network of a token; `n_char_filters` 0 for none.
+    hashed_dim, n_attributes : int
+        Dimensions of the embedding of each hashed attribute (prefix, suffix, shape).
+    n_channels : int
+    dilations : tuple of int
+        Of the layers of the block; with none there is the first convolution alone.
+    n_iterations : int
+        How often the block is applied.
+    share_weights : bool
+        Whether all iterations use the same weights.
+    join : {"concat", "last", "every"}
+        What is scored: the outputs of all iterations side by side; that of the last one; or each by
+        itself in training, and the last one in prediction.
+    head : {"crf", "softmax"}
+    """
+
+    n_tags: int
+    word_dim: int
+    char_dim: int
+    char_kernel_sizes: tuple[int, ...]
+    n_char_filters: int
+    hashed_dim: int
+    n_attributes: int
+    n_channels: int
+    dilations: tuple[int, ...]
+    n_iterations: int
+    share_weights: bool
+    join: str
+    head: str
+
+    @property
+    def char_outputs(self) -> int:
+        """Features of a token's characters."""
+        return len(self.char_kernel_sizes) * self.n_char_filters
+
+    @property
+    def hashed_outputs(self) -> int:
+        """Features of a token's attributes."""
+        return self.n_attributes * self.hashed_dim
+
+    @property
+    def n_features(self) -> int:
+        """Features of a token, the channels of the first convolution."""
+        return self.word_dim + self.char_outputs + self.hashed_outputs
+
+    @property
+    def n_layers(self) -> int:
+        """Dilated layers, all iterations together."""
+        return len(self.dilations) * self.n_iterations
+
+    @property
+    def n_sets(self) -> int:
+        """Layers with weights of their own."""
+        return len(self.dilations) if self.share_weights else self.n_layers
+
+    @property
+    def layer_dilations(self) -> tuple[int, ...]:
+        """Dilation of each layer."""
+        return self.dilations * self.n_iterations
+
+    @cached_property
+    def layer_sets(self) -> list[int]:
+        """Number of the weights of each layer."""
+        return [layer % self.n_sets for layer in range(self.n_layers)]
+
+    @cached_property
+    def scored_levels(self) -> list[int]:
+        """Layers whose outputs are scored, or [-1] for the first convolution if there are no others."""
+        depth = len(self.dilations)
+        ends = [depth * (i + 1) - 1 for i in range(self.n_iterations)] if depth else [-1]
+        return ends[-1:] if self.join == "last" else ends
+
+    @property
+    def n_joined(self) -> int:
+        """Inputs of the output layer."""
+        return self.n_channels * (len(self.scored_levels) if self.join == "concat" else 1)
+
+    @property
+    def halo(self) -> int:
+        """Tokens on each side that an emission's bits can depend on, counted generously.
+
+        A tile reaches at most five rows from its first result to the right and four from its last one to
+        the left, in steps of the dilation.
+        """
+        return 1 + 5 * sum(self.layer_dilations)
+
+    @property
+    def receptive_field(self) -> int:
+        """Tokens that the scores of one token depend on: 1 + 2 (1 + sum of dilations) for width 3."""
+        return 1 + 2 * (1 + sum(self.layer_dilations))
+
+    @cached_property
+    def char_layout(self) -> ConvLayout:
+        """The filters over characters."""
+        return ConvLayout(self.char_kernel_sizes, self.n_char_filters, "same")
+
+
+@dataclass(frozen=True)
+class TaggedExamples:
+    """Encoded sentences with their tags and weights.
+
+    Parameters
+    ----------
+    types : int32 ndarray of shape (n_tokens,)
+        Number of the distinct token.
+    offsets : intp ndarray of shape (n_sentences + 1,)
+    targets : int32 ndarray of shape (n_tokens,)
+    sample_weight : float32 ndarray of shape (n_sentences,)
+    features : TypeFeatures
+        Of the distinct tokens (`textcnn.text.token_features`).
+    """
+
+    types: np.ndarray
+    offsets: np.ndarray
+    targets: np.ndarray
+    sample_weight: np.ndarray
+    features: Any
+
+    def __len__(self) -> int:
+        return len(self.sample_weight)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all sentences."""
+        return len(self.types)
+
+    @property
+    def loss_weight(self) -> float:
+        """What the loss is divided by: the tokens, each with the weight of its sentence."""
+        return float(np.diff(self.offsets) @ self.sample_weight.astype(np.float64))
+
+    def take(self, index: np.ndarray) -> TaggedExamples:
+        """The sentences `index`, in that order."""
+        index = np.ascontiguousarray(index, dtype=np.intp)
+        n_tokens = int((self.offsets[index + 1] - self.offsets[index]).sum())
+        types, targets = np.empty(n_tokens, np.int32), np.empty(n_tokens, np.int32)
+        offsets = np.empty(len(index) + 1, np.intp)
+        _packing.take_texts(self.types, self.offsets, index, types, offsets)
+        _packing.take_texts(self.targets, self.offsets, index, targets, offsets)
+        return TaggedExamples(types, offsets, targets, self.sample_weight[index], self.features)
+
+
+@dataclass
+class _TokenFeatures:
+    """Feature rows of the distinct tokens of a batch, and what their gradient needs."""
+
+    rows: np.ndarray  # (m, n_features), after dropout
+    mask: np.ndarray | None
+    words: np.ndarray
+    hashed: np.ndarray
+    chars: layers.ConvCache | None
+
+
+class TaggingCNN:
+    """Token features -> convolution -> iterated dilated block -> dropout -> linear -> CRF or softmax.
+
+    Every convolution over tokens has width 3, "same" padding and a ReLU.
+
+    Parameters
+    ----------
+    layout : TaggerLayout
+    arrays : dict of str to ndarray
+        All of one dtype, float32 or float64:
+
+        - ``words`` (n_words, word_dim), row 0 for unknown words;
+        - ``chars`` (n_chars, char_dim), ``char_filters`` (rows of `char_layout`, char_dim), ``char_bias``;
+        - ``hashed`` (n_rows, hashed_dim);
+        - ``first`` (3 * n_channels, n_features), tap j of filter q in row ``j * n_channels + q``, and
+          ``first_bias`` (n_channels,);
+        - ``block`` (n_sets, 3, n_channels, n_channels), tap, channel in, channel out, and ``block_bias``
+          (n_sets, n_channels);
+        - ``weights`` (n_tags, n_joined), ``bias`` (n_tags,);
+        - ``transitions`` (n_tags, n_tags), from row to column, ``start`` and ``stop`` (n_tags,); zeros with
+          a softmax head.
+    frozen_words : bool, default=False
+        Leave the word embeddings as they are in training.
+    """
+
+    PENALIZED: ClassVar[tuple[str, ...]] = ("first", "block", "weights", "char_filters")
+    ROW_WISE: ClassVar[tuple[str, ...]] = ("words", "hashed", "chars")
+
+    def __init__(self, layout: TaggerLayout, arrays: dict[str, np.ndarray], frozen_words: bool = False) -> None:
+        self.layout = layout
+        self.arrays = arrays
+        self.frozen_words = frozen_words
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.work = Workspace()
+        arrays = self.arrays
+        self._marks = {name: np.full(len(arrays[name]), -1, np.int32) for name in self.ROW_WISE}
+
+    @classmethod
+    def initialized(
+        cls,
+        rng: np.random.RandomState,
+        layout: TaggerLayout,
+        words: np.ndarray,
+        n_chars: int,
+        n_hashed_rows: int,
+        frozen_words: bool = False,
+    ) -> TaggingCNN:
+        """A network around the word embeddings `words`.
+
+        Weights before a ReLU are uniform with variance 2 / fan-in (He et al. 2015), the output weights
+        Glorot-uniform, characters uniform in +-sqrt(3 / char_dim). Hashed attributes, biases and
+        transitions start at zero, so that an attribute never seen in training has no say.
+        """
+        c, f32 = layout.n_channels, np.float32
+        n_sets = layout.n_sets
+
+        def he_uniform(shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+            limit = np.sqrt(6.0 / max(1, fan_in))
+            return rng.uniform(-limit, limit, size=shape).astype(f32)
+
+        char_limit = np.sqrt(3.0 / max(1, layout.char_dim))
+        arrays = {
+            "words": words,
+            "chars": rng.uniform(-char_limit, char_limit, (n_chars, layout.char_dim)).astype(f32),
+            "char_filters": np.concatenate(
+                [he_uniform((width * layout.n_char_filters, layout.char_dim), width * layout.char_dim)
+                 for width in layout.char_kernel_sizes]
+            ),
+            "char_bias": np.zeros(layout.char_outputs, f32),
+            "hashed": np.zeros((n_hashed_rows, layout.hashed_dim), f32),
+            "first": he_uniform((KERNEL_SIZE * c, layout.n_features), KERNEL_SIZE * layout.n_features),
+            "first_bias": np.zeros(c, f32),
+            "block": he_uniform((n_sets, KERNEL_SIZE, c, c), KERNEL_SIZE * c),
+            "block_bias": np.zeros((n_sets, c), f32),
+            "weights": layers.glorot_uniform(
+                rng, (layout.n_tags, layout.n_joined), layout.n_joined, layout.n_tags
+            ),
+            "bias": np.zeros(layout.n_tags, f32),
+            "transitions": np.zeros((layout.n_tags, layout.n_tags), f32),
+            "start": np.zeros(layout.n_tags, f32),
+            "stop": np.zeros(layout.n_tags, f32),
+        }  # fmt: skip
+        return cls(layout, arrays, frozen_words)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The trained parameters as matrices that share memory with the network."""
+        parameters = {}
+        for name, array in self.arrays.items():
+            if array.size and not (name == "words" and self.frozen_words):
+                parameters[name] = array.reshape(-1, array.shape[-1])
+        if self.layout.head == "softmax":
+            for name in ("transitions", "start", "stop"):
+                del parameters[name]
+        return parameters
+
+    # ---- training -------------------------------------------------------------------------------
+
+    def batch_gradients(
+        self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every trained parameter.
+
+        Parameters
+        ----------
+        batch : TaggedExamples
+        weight : float
+            Usually ``batch.loss_weight``: the loss is then a mean over tokens.
+        options : TrainingOptions
+            Its `dropout`, `feature_dropout`, `word_dropout` and `n_threads` count here.
+        seed, step : int
+            Key of the dropout masks.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of Gradient
+            Valid until the next call.
+        """
+        layout, work, n_threads = self.layout, self.work, options.n_threads
+        distinct, dropped, slots = self._distinct(batch, options, seed, step)
+        tokens = self._token_features(batch.features, distinct, dropped, options, seed, step)
+        first = self._first_level(tokens.rows, slots, batch.offsets, n_threads)
+        tiling = _dilated.Tiling(batch.offsets, layout.layer_dilations, KERNEL_SIZE, first.itemsize)
+        levels = self._training_levels(first)
+        self._stack_forward(tiling, first, levels, n_threads)
+
+        sample_weight = (batch.sample_weight / weight).astype(first.dtype)
+        loss, gradients, d_levels, d_first = self._score(
+            batch, first, levels, sample_weight, options, seed, step
+        )
+
+        deltas = [work.array(f"delta{i}", level.shape, level.dtype) for i, level in enumerate(levels)]
+        d_input = work.array("d_first", first.shape, first.dtype)
+        if layout.n_layers:
+            _dilated.conv_stack_backward(
+                tiling, first, levels, d_levels, self._packed_filters(True, n_threads), deltas, d_input, True,
+                n_threads,
+            )  # fmt: skip
+            gradients |= self._block_gradients(tiling, first, levels, deltas, n_threads)
+        else:
+            np.multiply(d_first, first > 0, out=d_input)
+        gradients |= self._first_gradients(tokens, slots, batch.offsets, d_input, n_threads)
+        return loss, {name: gradients[name] for name in self.parameters()}
+
+    def _distinct(
+        self, batch: TaggedExamples, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distinct tokens of a batch, whether their word is dropped, and the row of each token.
+
+        A dropped word becomes the unknown one, which trains that; its characters stay.
+        """
+        n_types, types = len(batch.features), batch.types
+        if options.word_dropout > 0 and len(types):
+            mask = self.work.array("word_mask", (1, len(types)))
+            dropout_mask(seed ^ WORD_DROPOUT_KEY, step, options.word_dropout, mask, 1)
+            types = np.where(mask[0] > 0, types, types + n_types).astype(np.int32)
+        marks = self._marks.get("types")
+        if marks is None or len(marks) < 2 * n_types:
+            marks = self._marks["types"] = np.full(2 * n_types, -1, np.int32)
+        distinct = self.work.array("types_distinct", (min(len(types), len(marks)),), np.int32)
+        slots = self.work.array("types_slots", (len(types),), np.int32)
+        distinct = distinct[: _packing.distinct(types, marks, distinct, slots)]
+        return distinct % n_types if n_types else distinct, distinct >= n_types, slots
+
+    def _token_features(
+        self, features: Any, distinct: np.ndarray, dropped: np.ndarray, options: TrainingOptions, seed: int,
+        step: int,
+    ) -> _TokenFeatures:  # fmt: skip
+        layout, work, arrays = self.layout, self.work, self.arrays
+        dtype = arrays["first"].dtype
+        rows = work.array("features", (len(distinct), layout.n_features), dtype)
+        words = np.where(dropped, 0, features.words[distinct]).astype(np.int32)
+        rows[:, : layout.word_dim] = arrays["words"][words]
+        cache = None
+        if layout.char_outputs:
+            lengths = features.char_offsets[distinct + 1] - features.char_offsets[distinct]
+            chars = work.array("chars", (int(lengths.sum()),), np.int32)
+            offsets = work.array("char_offsets", (len(distinct) + 1,), np.intp)
+            _packing.take_texts(features.chars, features.char_offsets, distinct.astype(np.intp), chars, offsets)
+            pooled, cache = layers.conv_max(
+                arrays["chars"], arrays["char_filters"], arrays["char_bias"], chars, offsets,
+                layout.char_layout, self._marks["chars"], work, options.n_threads,
+            )  # fmt: skip
+            rows[:, layout.word_dim : layout.word_dim + layout.char_outputs] = pooled
+        hashed = np.ascontiguousarray(features.hashed[distinct], dtype=np.int32).reshape(-1)
+        if layout.hashed_outputs:
+            rows[:, layout.word_dim + layout.char_outputs :] = arrays["hashed"][hashed].reshape(len(rows), -1)
+        mask = None
+        if options.feature_dropout > 0:
+            mask = work.array("feature_mask", rows.shape, dtype)
+            dropout_mask(seed ^ FEATURE_DROPOUT_KEY, step, options.feature_dropout, mask, options.n_threads)
+            np.multiply(rows, mask, out=rows)
+        return _TokenFeatures(rows, mask, words, hashed, cache)
+
+    def _first_level(
+        self, rows: np.ndarray, slots: np.ndarray, offsets: np.ndarray, n_threads: int
+    ) -> np.ndarray:
+        """The first convolution, through projections of the distinct tokens."""
+        first, work = self.arrays["first"], self.work
+        projected = work.array("projected_tokens", (len(rows), len(first)), rows.dtype)
+        _blas.matmul(rows, first.T, projected, None, False, n_threads)
+        out = work.array("first", (len(slots), self.layout.n_channels), rows.dtype)
+        _conv.conv_same_forward(
+            projected, self.arrays["first_bias"], slots, offsets, KERNEL_SIZE, True, out, n_threads
+        )
+        return out
+
+    def _training_levels(self, first: np.ndarray) -> list[np.ndarray]:
+        """Room for the output of every layer; those that are joined lie side by side."""
+        layout, shape = self.layout, first.shape
+        levels = [self.work.array(f"level{i}", shape, first.dtype) for i in range(layout.n_layers)]
+        if layout.join == "concat" and layout.n_layers:
+            joined = self.work.array("joined", (shape[0], layout.n_joined), first.dtype)
+            for i, level in enumerate(layout.scored_levels):
+                levels[level] = joined[:, i * layout.n_channels : (i + 1) * layout.n_channels]
+        return levels
+
+    def _packed_filters(self, transposed: bool, n_threads: int) -> list[np.ndarray]:
+        """The weights of each layer as the kernel takes them."""
+        block = self.arrays["block"]
+        packed = []
+        for i, weights in enumerate(block):
+            size = _dilated.filters_size(weights, transposed)
+            panels = self.work.array(f"panels{i}", (size,), block.dtype)
+            _dilated.pack_filters(weights, panels, transposed, n_threads)
+            packed.append(panels)
+        return [packed[k] for k in self.layout.layer_sets]
+
+    def _stack_forward(
+        self, tiling: Any, first: np.ndarray, levels: list[np.ndarray], n_threads: int
+    ) -> None:
+        biases = self.arrays["block_bias"]
+        _dilated.conv_stack_forward(
+            tiling, first, levels, self._packed_filters(False, n_threads),
+            [biases[k] for k in self.layout.layer_sets], n_threads,
+        )  # fmt: skip
+
+    def _score(
+        self,
+        batch: TaggedExamples,
+        first: np.ndarray,
+        levels: list[np.ndarray],
+        sample_weight: np.ndarray,
+        options: TrainingOptions,
+        seed: int,
+        step: int,
+    ) -> tuple[float, dict[str, Gradient], list[np.ndarray | None], np.ndarray | None]:
+        """Loss, gradients of the head, and the gradient of each level that is scored."""
+        layout, work = self.layout, self.work
+        outputs = [levels[i] if i >= 0 else first for i in layout.scored_levels]
+        if layout.join == "concat":
+            outputs = [work.array("joined", (len(first), layout.n_joined), first.dtype)] if levels else [first]
+        total, gradients, d_outputs = 0.0, {}, []
+        share = np.asarray(1 / len(outputs), first.dtype)
+        for i, output in enumerate(outputs):
+            # every iteration has masks of its own
+            loss, parts, d_output = self._head(
+                batch, output, sample_weight * share, options, seed + i, step, f"d_output{i}"
+            )
+            total += loss
+            d_outputs.append(d_output)
+            if i == 0:
+                gradients = {name: part.copy() for name, part in parts.items()}
+            else:
+                for name, part in parts.items():
+                    gradients[name] += part
+        d_levels: list[np.ndarray | None] = [None] * layout.n_layers
+        if not levels:
+            return total, _as_gradients(gradients), d_levels, d_outputs[0]
+        for i, level in enumerate(layout.scored_levels):
+            if layout.join == "concat":
+                d_levels[level] = d_outputs[0][:, i * layout.n_channels : (i + 1) * layout.n_channels]
+            else:
+                d_levels[level] = d_outputs[i]
+        return total, _as_gradients(gradients), d_levels, None
+
+    def _head(
+        self,
+        batch: TaggedExamples,
+        output: np.ndarray,
+        sample_weight: np.ndarray,
+        options: TrainingOptions,
+        seed: int,
+        step: int,
+        name: str,
+    ) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
+        """Dropout, the output layer and the loss: loss, gradients of the head's arrays and of `output`."""
+        work, n_threads, arrays = self.work, options.n_threads, self.arrays
+        dropped, mask = layers.dropout(output, options.dropout, seed, step, work, n_threads)
+        emissions = layers.dense(dropped, arrays["weights"], arrays["bias"], work, n_threads)
+        d_emissions = work.array("d_emissions", emissions.shape, emissions.dtype)
+        gradients = {}
+        if self.layout.head == "crf":
+            loss = work.array("loss", (len(batch),), np.float64)
+            for part in ("transitions", "start", "stop"):
+                gradients[part] = work.array(f"d_{part}", arrays[part].shape, emissions.dtype)
+            _crf.crf_loss(
+                emissions, arrays["transitions"], arrays["start"], arrays["stop"], batch.targets,
+                batch.offsets, sample_weight, loss, d_emissions, gradients["transitions"],
+                gradients["start"], gradients["stop"], n_threads,
+            )  # fmt: skip
+        else:
+            loss = work.array("loss", (batch.n_tokens,), np.float64)
+            token_weight = np.repeat(sample_weight, np.diff(batch.offsets))
+            _softmax.softmax_cross_entropy(
+                emissions, batch.targets.astype(np.intp), token_weight, loss, d_emissions, n_threads
+            )
+        d_weights, d_bias, d_dropped = layers.dense_backward(
+            d_emissions, dropped, arrays["weights"], work, n_threads
+        )
+        d_output = work.array(name, output.shape, output.dtype)
+        if mask is None:
+            d_output[...] = d_dropped
+        else:
+            np.multiply(d_dropped, mask, out=d_output)
+        return float(loss.sum()), gradients | {"weights": d_weights, "bias": d_bias}, d_output
+
+    def _block_gradients(
+        self,
+        tiling: Any,
+        first: np.ndarray,
+        levels: list[np.ndarray],
+        deltas: list[np.ndarray],
+        n_threads: int,
+    ) -> dict[str, Gradient]:
+        block, biases = self.arrays["block"], self.arrays["block_bias"]
+        d_block = self.work.array("d_block", block.shape, block.dtype)
+        d_biases = self.work.array("d_block_bias", biases.shape, block.dtype)
+        _dilated.conv_stack_weight_gradients(
+            tiling, first, levels, deltas, self.layout.layer_sets, list(d_block), list(d_biases), n_threads
+        )
+        return {"block": Gradient(d_block.reshape(-1, block.shape[-1])), "block_bias": Gradient(d_biases)}
+
+    def _first_gradients(
+        self,
+        tokens: _TokenFeatures,
+        slots: np.ndarray,
+        offsets: np.ndarray,
+        d_first: np.ndarray,
+        n_threads: int,
+    ) -> dict[str, Gradient]:
+        """Gradients of the first convolution and of everything before it."""
+        layout, work, arrays = self.layout, self.work, self.arrays
+        rows, dtype = tokens.rows, d_first.dtype
+        d_projected = work.array("d_projected_tokens", (len(rows), len(arrays["first"])), dtype)
+        _conv.conv_same_backward(d_first, slots, offsets, KERNEL_SIZE, d_projected, n_threads)
+        d_weights = work.array("d_first_weights", arrays["first"].shape, dtype)
+        _blas.matmul(d_projected.T, rows, d_weights, None, False, n_threads)
+        d_rows = work.array("d_features", rows.shape, dtype)
+        _blas.matmul(d_projected, arrays["first"], d_rows, None, False, n_threads)
+        if tokens.mask is not None:
+            np.multiply(d_rows, tokens.mask, out=d_rows)
+        gradients = {"first": Gradient(d_weights), "first_bias": Gradient(d_first.sum(axis=0, keepdims=True))}
+        if layout.word_dim and not self.frozen_words:
+            gradients["words"] = self._row_gradient("words", tokens.words, d_rows[:, : layout.word_dim])
+        if tokens.chars is not None:
+            pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
+            d_filters, d_bias, d_chars = layers.conv_max_backward(
+                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0, work,
+                n_threads,
+            )  # fmt: skip
+            assert d_chars is not None, "all columns are trained"
+            gradients["char_filters"] = Gradient(d_filters)
+            gradients["char_bias"] = Gradient(d_bias[np.newaxis])
+            gradients["chars"] = Gradient(d_chars, tokens.chars.distinct)
+        if layout.hashed_outputs:
+            d_hashed = np.ascontiguousarray(d_rows[:, layout.word_dim + layout.char_outputs :])
+            gradients["hashed"] = self._row_gradient(
+                "hashed", tokens.hashed, d_hashed.reshape(-1, layout.hashed_dim)
+            )
+        return gradients
+
+    def _row_gradient(self, name: str, ids: np.ndarray, d_values: np.ndarray) -> Gradient:
+        """The gradient of an embedding: rows with the same id added up."""
+        found = self.work.array(f"{name}_distinct", (min(len(ids), len(self._marks[name])),), np.int32)
+        slots = self.work.array(f"{name}_slots", (len(ids),), np.int32)
+        found = found[: _packing.distinct(ids, self._marks[name], found, slots)]
+        total = self.work.array(f"d_{name}", (len(found), d_values.shape[1]), d_values.dtype)
+        _packing.sum_rows(d_values, slots, total)
+        return Gradient(total, found)
+
+    def limit_norms(self, options: TrainingOptions) -> None:
+        """Nothing to do: no weights of this network have limits."""
+
+    # ---- the state ------------------------------------------------------------------------------
+
+    def copy(self) -> TaggingCNN:
+        """A network with arrays of its own."""
+        return TaggingCNN(self.layout, self.copy_arrays(), self.frozen_words)
+
+    def copy_arrays(self) -> dict[str, np.ndarray]:
+        """A copy of every array, to come back to with `restore_arrays`."""
+        return {name: array.copy() for name, array in self.arrays.items()}
+
+    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the values of `copy_arrays` back."""
+        for name, value in arrays.items():
+            self.arrays[name][...] = value
+
+    def is_finite(self) -> bool:
+        """True if no array holds NaN or infinity."""
+        return all(np.isfinite(array).all() for array in self.arrays.values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the scratch memory."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_marks", "work")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+
+def _as_gradients(arrays: dict[str, np.ndarray]) -> dict[str, Gradient]:
+    return {name: Gradient(array.reshape(-1, array.shape[-1])) for name, array in arrays.items()}
