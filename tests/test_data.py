@@ -4,7 +4,6 @@ import re
 from collections import Counter
 
 import pytest
-
 from textcnn.data import load_entities, load_story
 
 PARTS = ("train", "test")
