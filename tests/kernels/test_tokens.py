@@ -106,7 +106,9 @@ def assert_equals_the_reference(tokens, **options):
 @settings(max_examples=300, deadline=None)
 def test_features_equal_the_reference(tokens, data, **options):
     known = [token for token in tokens if data.draw(st.booleans())]
-    words = list(dict.fromkeys(reference.lower(token) if data.draw(st.booleans()) else token for token in known))
+    words = list(
+        dict.fromkeys(reference.lower(token) if data.draw(st.booleans()) else token for token in known)
+    )
     char_codes = sorted({ord(char) for token in known for char in token})
     assert_equals_the_reference(tokens, words=words, char_codes=char_codes, **options)
 

@@ -3,7 +3,6 @@ from numpy.typing import NDArray
 
 from textcnn._kernels._text import TokenTable
 
-CHAR_MARKS: tuple[int, int]
 FIRST_CHAR_ID: int
 
 def token_features(

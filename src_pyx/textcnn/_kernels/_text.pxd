@@ -36,7 +36,27 @@ cdef class TokenTable:
     cdef int32_t find_padded(self, const uint8_t* padded, int64_t length) noexcept nogil
 
 
-cdef uint32_t lower_of(uint32_t code) noexcept nogil
+cdef uint32_t lower_code(uint32_t code) noexcept nogil
 cdef uint32_t shape_letter(uint32_t code) noexcept nogil
-cdef Py_ssize_t put_utf8(uint8_t* out, uint32_t code) noexcept nogil
 cdef int64_t bad_utf8(const uint8_t* text, int64_t n) noexcept nogil
+
+
+cdef inline Py_ssize_t put_utf8(uint8_t* out, uint32_t code) noexcept nogil:
+    """Write one code point, lone surrogates included; return the number of bytes."""
+    if code < 0x80:
+        out[0] = <uint8_t> code
+        return 1
+    if code < 0x800:
+        out[0] = <uint8_t> (0xC0 | (code >> 6))
+        out[1] = <uint8_t> (0x80 | (code & 0x3F))
+        return 2
+    if code < 0x10000:
+        out[0] = <uint8_t> (0xE0 | (code >> 12))
+        out[1] = <uint8_t> (0x80 | ((code >> 6) & 0x3F))
+        out[2] = <uint8_t> (0x80 | (code & 0x3F))
+        return 3
+    out[0] = <uint8_t> (0xF0 | (code >> 18))
+    out[1] = <uint8_t> (0x80 | ((code >> 12) & 0x3F))
+    out[2] = <uint8_t> (0x80 | ((code >> 6) & 0x3F))
+    out[3] = <uint8_t> (0x80 | (code & 0x3F))
+    return 4

@@ -101,6 +101,11 @@ cdef inline uint32_t lower_of(uint32_t code) noexcept nogil:
     return <uint32_t> (<int32_t> code + textcnn_record_lower[record_of(code)])
 
 
+cdef uint32_t lower_code(uint32_t code) noexcept nogil:
+    """`lower_of` for other modules, into which it cannot be inlined."""
+    return lower_of(code)
+
+
 cdef void fill_tables() noexcept:
     cdef int code
     for code in range(256):
@@ -287,27 +292,6 @@ cdef int reserve(Scratch* scratch, Py_ssize_t size) noexcept nogil:
     scratch.bytes = <uint8_t*> grown
     scratch.capacity = size
     return OK
-
-
-cdef inline Py_ssize_t put_utf8(uint8_t* out, uint32_t code) noexcept nogil:
-    """Write one code point, lone surrogates included; return the number of bytes."""
-    if code < 0x80:
-        out[0] = <uint8_t> code
-        return 1
-    if code < 0x800:
-        out[0] = <uint8_t> (0xC0 | (code >> 6))
-        out[1] = <uint8_t> (0x80 | (code & 0x3F))
-        return 2
-    if code < 0x10000:
-        out[0] = <uint8_t> (0xE0 | (code >> 12))
-        out[1] = <uint8_t> (0x80 | ((code >> 6) & 0x3F))
-        out[2] = <uint8_t> (0x80 | (code & 0x3F))
-        return 3
-    out[0] = <uint8_t> (0xF0 | (code >> 18))
-    out[1] = <uint8_t> (0x80 | ((code >> 12) & 0x3F))
-    out[2] = <uint8_t> (0x80 | ((code >> 6) & 0x3F))
-    out[3] = <uint8_t> (0x80 | (code & 0x3F))
-    return 4
 
 
 cdef inline Py_ssize_t write_token(

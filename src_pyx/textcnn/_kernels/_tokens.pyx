@@ -33,7 +33,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 from textcnn._kernels._openmp cimport team_size
-from textcnn._kernels._text cimport PADDING, TokenTable, bad_utf8, lower_of, put_utf8, shape_letter
+from textcnn._kernels._text cimport PADDING, TokenTable, bad_utf8, lower_code, put_utf8, shape_letter
 
 cdef enum:
     UNKNOWN = 0
@@ -46,7 +46,6 @@ cdef enum:
     TOKEN_COST = 500            # of a token, in multiply-add operations of a matrix product
     BYTE_COST = 50
 
-CHAR_MARKS = (BEGIN_MARK, END_MARK)
 FIRST_CHAR_ID = FIRST_CHAR
 
 
@@ -74,7 +73,7 @@ cdef void fill_ascii() noexcept:
     cdef int code
     for code in range(N_ASCII):
         ASCII_SHAPE[code] = shape_letter(code)
-        ASCII_LOWER[code] = <uint8_t> lower_of(code)
+        ASCII_LOWER[code] = <uint8_t> lower_code(code)
 
 
 fill_ascii()
@@ -160,7 +159,7 @@ cdef inline Py_ssize_t put_lower(uint8_t* out, uint32_t code) noexcept nogil:
     if code < N_ASCII:
         out[0] = ASCII_LOWER[code]
         return 1
-    return put_utf8(out, lower_of(code))
+    return put_utf8(out, lower_code(code))
 
 
 cdef Py_ssize_t write_lower(
@@ -192,14 +191,14 @@ cdef void put_chars(
     int32_t* chars,             # OUT  (n_ids,)
     Py_ssize_t n_ids,           # IN   with the two marks
 ) noexcept nogil:
-    cdef Py_ssize_t pos = 0, place = 0, i
+    cdef Py_ssize_t pos = 0, place = 0, _
     cdef Py_ssize_t n_last = (n_ids - 2) // 2, n_first = n_ids - 2 - n_last
     cdef uint32_t code
     chars[0] = BEGIN_MARK
     while place < n_ids - 2:
         if place == n_first:  # a token that is not too long goes on where it is
             pos = n
-            for i in range(n_last):
+            for _ in range(n_last):
                 pos = char_before(token, pos)
         pos = next_code(token, pos, &code)
         place += 1
@@ -413,7 +412,8 @@ cdef int check_tokens(const uint8_t[::1] token_bytes, const int64_t[::1] offsets
     for i in range(n):
         if not offsets[i] <= offsets[i + 1] <= offsets[n]:
             raise ValueError(
-                f"the offsets of tokens must never fall, but token {i} is from {offsets[i]} to {offsets[i + 1]}"
+                f"the offsets of tokens must never fall, but token {i} is from {offsets[i]} to "
+                f"{offsets[i + 1]}"
             )
         if (
             offsets[i] < offsets[i + 1]
