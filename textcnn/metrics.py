@@ -110,7 +110,7 @@ def span_scores(
     n_correct_tokens = int((true_ids == pred_ids).sum()) - len(true)
     if scheme is None:
         scheme = detect_scheme([list(index)])
-    if scheme is not None and not scheme.endswith(("BIO", "IOB1")):
+    if scheme not in _READ_BY_LETTER:
         true, pred = _as_bio(true, pred, index, scheme)
         index, true_ids, pred_ids = _numbered(true, pred)
     types, counts = _count(list(index), true_ids, pred_ids)
@@ -246,11 +246,11 @@ def _numbered(
 
 
 def _as_bio(
-    true: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], index: Iterable[str], scheme: str
-) -> list[list[list[str]]]:
+    true: list[Sequence[str]], pred: list[Sequence[str]], index: Iterable[str], scheme: str | None
+) -> list[list[Sequence[str]]]:
     """The tags in the scheme BIO."""
     inner = InnerTags(index, scheme, "BIO")
-    sides = []
+    sides: list[list[Sequence[str]]] = []
     for y in (true, pred):
         ids, offsets = inner.encode(y)
         names = [inner.inner_tags[i] for i in ids.tolist()]
@@ -260,6 +260,7 @@ def _as_bio(
 
 # ---- the rules of conlleval -------------------------------------------------------------------------
 
+_READ_BY_LETTER = (None, "BIO", "IOB1", "typeless BIO", "typeless IOB1")
 _KNOWN = "OBIE[]."  # the letters that the rules name; all others are alike
 _N_LETTERS = len(_KNOWN) + 1
 
@@ -284,10 +285,11 @@ def _count(
     tags: Sequence[str], true_ids: NDArray[np.intp], pred_ids: NDArray[np.intp]
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Types, and how many true, predicted and right spans each has: (3, n_types)."""
-    split = [tag.partition("-") if "-" in tag else (tag, "", "") for tag in tags]
-    letters = np.array([_KNOWN.index(x) if x in set(_KNOWN) else len(_KNOWN) for x, _, _ in split])
+    places = {letter: i for i, letter in enumerate(_KNOWN)}
+    parts = [tag.partition("-") for tag in tags]
+    letters = np.array([places.get(part[0], len(_KNOWN)) for part in parts], np.intp)
     index: dict[str, int] = {}
-    types = np.array([index.setdefault(name, len(index)) for _, _, name in split])
+    types = np.array([index.setdefault(part[2], len(index)) for part in parts], np.intp)
     true_type, pred_type = types[true_ids], types[pred_ids]
     true_starts, true_ends = _edges(letters[true_ids], true_type, index[""])
     pred_starts, pred_ends = _edges(letters[pred_ids], pred_type, index[""])
