@@ -268,8 +268,8 @@ _N_LETTERS = len(_KNOWN) + 1
 def _rule(*pairs: str) -> NDArray[np.bool_]:
     """Whether a rule applies to a pair of letters: [before, this]."""
     table = np.zeros((_N_LETTERS, _N_LETTERS), bool)
-    for first, second in pairs:
-        table[_KNOWN.index(first), _KNOWN.index(second)] = True
+    for pair in pairs:
+        table[_KNOWN.index(pair[0]), _KNOWN.index(pair[1])] = True
     return table
 
 
