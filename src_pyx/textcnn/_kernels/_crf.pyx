@@ -910,7 +910,7 @@ cdef bint marginals_sentence(
 ) noexcept nogil:
     """Forward and backward pass; False if a row may have underflowed."""
     cdef Py_ssize_t b, r, k, c = chain.c, n_blocks = (l + work.block - 1) // work.block
-    cdef double norm, ignored = 0
+    cdef double norm, p, ignored = 0
     cdef floating *out
     if not forward(logs, chain, emissions, l, work, log_z):
         return False
@@ -923,8 +923,9 @@ cdef bint marginals_sentence(
                 return False
             out = marginals + (b * work.block + r) * c
             for k in range(c):
-                # A sum that was rounded down may leave a quotient of one and a bit.
-                out[k] = <floating>min(1.0, exp(work.marginals[k]) if logs else work.marginals[k])
+                p = exp(work.marginals[k]) if logs else work.marginals[k]
+                # A sum that was rounded down may leave one and a bit. Not min(1, .): NaN must not be hidden.
+                out[k] = <floating>(1 if p > 1 else p)
     return True
 
 
