@@ -4,7 +4,7 @@ Two oracles: the reference, with recursions on logarithms, and the sum over all 
 """
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -217,7 +217,7 @@ def all_paths(case, i):
 
 
 def path_is_allowed(masks, path):
-    steps = all(masks.transitions[a, b] for a, b in zip(path[:-1], path[1:], strict=True))
+    steps = all(masks.transitions[a, b] for a, b in pairwise(path))
     return bool(masks.start[path[0]] and steps and masks.stop[path[-1]])
 
 
@@ -391,6 +391,19 @@ def test_gold_path_with_a_forbidden_transition_has_a_finite_loss():
     case.masks.transitions[1, 0] = 0
     assert not path_is_allowed(case.masks, case.tags)
     assert np.isfinite(loss(case)[0]).all()
+
+
+def test_parameters_may_be_minus_infinity():
+    case = problem([4, 1, 300], 3, rng=0)
+    case.model.transitions[1, 0] = case.model.start[2] = case.model.stop[1] = -np.inf
+    case.tags[:] = 0
+    expected = reference.crf_loss(*arrays(case.model), case.tags, case.offsets, case.sample_weight)
+    for actual, right in zip(loss(case), expected, strict=True):
+        assert np.isfinite(actual).all()
+        assert_allclose(actual, right, rtol=1e-9, atol=1e-12)
+    assert (viterbi(case)[0].reshape(-1)[[0, 4, 5]] != 2).all()
+    case.tags[:2] = 1, 0
+    assert_allclose(loss(case)[0], [np.inf, *expected[0][1:]], rtol=1e-9)
 
 
 def test_loss_falls_to_zero_on_its_gradient():
@@ -630,8 +643,8 @@ def test_long_sentence():
     score = reference.crf_score(rows, *(x.astype(float) for x in arrays(case.model)[1:]), case.tags)
     losses, d_emissions, *_ = loss(replace(case, sample_weight=np.ones(1, np.float32)))
     assert_allclose(losses, expected - score, rtol=1e-9)
-    assert_allclose(d_emissions[np.arange(length), case.tags] + 1, probabilities[np.arange(length), case.tags],
-                    atol=1e-6)  # fmt: skip
+    gold = np.arange(length), case.tags
+    assert_allclose(d_emissions[gold] + 1, probabilities[gold], atol=1e-6)
     tags, scores = viterbi(case)
     assert_tags_allowed(case, tags)
     own_score = reference.crf_score(rows, *(x.astype(float) for x in arrays(case.model)[1:]), tags)
@@ -832,7 +845,9 @@ def test_masks_may_forbid_what_no_sentence_needs():
     nothing = np.zeros((2, 2), np.uint8)
     one_token = replace(problem([1, 0, 1], 2), masks=replace(everything_allowed(2), transitions=nothing))
     assert_tags_allowed(one_token, viterbi(one_token)[0])
-    assert_allclose(marginals(one_token)[0].sum(axis=1), 1)
+    probabilities, log_z = marginals(one_token)
+    assert_allclose(probabilities.sum(axis=1), 1)
+    assert_allclose(log_z, reference.crf_marginals(*one_token.decoding)[1])
     empty = replace(problem([0, 0], 2), masks=Masks(nothing[0], nothing, nothing[0]))
     assert_array_equal(marginals(empty)[1], 0)
     one, other = np.array([1, 0], np.uint8), np.array([0, 1], np.uint8)
