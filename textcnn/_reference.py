@@ -924,3 +924,243 @@ def stable_hash(text: str) -> int:
     value = (value ^ value >> 33) * 0xFF51AFD7ED558CCD & mask
     value = (value ^ value >> 33) * 0xC4CEB9FE1A85EC53 & mask
     return value ^ value >> 33
+
+
+# Linear-chain conditional random field
+
+# A path y of a sentence of l tokens scores start[y[0]] + sum of emissions[i, y[i]] + sum of
+# transitions[y[i - 1], y[i]] + stop[y[l - 1]]; its probability is exp(score) / Z. All recursions are on
+# logarithms. The last arguments, `allowed_start` (c,), `allowed` (c, c) and `allowed_stop` (c,), are 0
+# where a path must not start, step or stop.
+
+
+def _logsumexp_columns(x: FloatArray) -> FloatArray:
+    """``log(sum(exp(column)))`` of each column; minus infinity for a column of nothing else."""
+    top = x.max(axis=0)
+    top = np.where(np.isneginf(top), 0, top)
+    with np.errstate(divide="ignore"):
+        out: FloatArray = top + np.log(np.exp(x - top).sum(axis=0))
+    return out
+
+
+def _masked(scores: FloatArray, allowed: IntArray | None) -> FloatArray:
+    """Scores in float64, minus infinity where they are not allowed."""
+    scores = scores.astype(float)
+    return scores if allowed is None else np.where(allowed != 0, scores, -np.inf)
+
+
+def crf_alpha(emissions: FloatArray, transitions: FloatArray, start: FloatArray) -> FloatArray:
+    """Logarithm of the sum over the paths that end at each token with each tag: float64 (l, c)."""
+    alpha = np.empty(emissions.shape)
+    for i in range(len(emissions)):
+        arriving = start if i == 0 else _logsumexp_columns(alpha[i - 1][:, np.newaxis] + transitions)
+        alpha[i] = arriving + emissions[i]
+    return alpha
+
+
+def crf_beta(emissions: FloatArray, transitions: FloatArray, stop: FloatArray) -> FloatArray:
+    """Logarithm of the sum over the ways on from each token with each tag: float64 (l, c)."""
+    beta = np.empty(emissions.shape)
+    for i in reversed(range(len(emissions))):
+        if i == len(emissions) - 1:
+            beta[i] = stop
+        else:
+            beta[i] = _logsumexp_columns((transitions + emissions[i + 1] + beta[i + 1]).T)
+    return beta
+
+
+def crf_score(
+    emissions: FloatArray, transitions: FloatArray, start: FloatArray, stop: FloatArray, tags: IntArray
+) -> float:
+    """Score of one path of a sentence of at least one token."""
+    score = float(start[tags[0]]) + float(stop[tags[-1]])
+    for i, tag in enumerate(tags):
+        score += float(emissions[i, tag])
+        if i > 0:
+            score += float(transitions[tags[i - 1], tag])
+    return score
+
+
+def crf_loss(
+    emissions: FloatArray,
+    transitions: FloatArray,
+    start: FloatArray,
+    stop: FloatArray,
+    tags: IntArray,
+    offsets: IntArray,
+    sample_weight: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Negative log-likelihood of the tags, and its gradients.
+
+    ``loss[i] = w[i] (log Z of sentence i - score of its tags)``; the gradient is the expected minus the
+    observed count of each tag and of each transition, times the weight.
+
+    Parameters
+    ----------
+    emissions : array of shape (t, c)
+    transitions : array of shape (c, c)
+        From the tag of the row to the tag of the column.
+    start, stop : arrays of shape (c,)
+    tags : int32 array of shape (t,)
+    offsets : intp array of shape (n + 1,)
+    sample_weight : array of shape (n,)
+
+    Returns
+    -------
+    loss : float64 array of shape (n,)
+    d_emissions : array of shape (t, c)
+    d_transitions : float64 array of shape (c, c)
+    d_start, d_stop : float64 arrays of shape (c,)
+    """
+    n, c = len(offsets) - 1, len(start)
+    loss, d_emissions = np.zeros(n), np.zeros(emissions.shape)
+    d_transitions, d_start, d_stop = np.zeros((c, c)), np.zeros(c), np.zeros(c)
+    begin_scores, steps, end_scores = (_masked(x, None) for x in (start, transitions, stop))
+    for i in range(n):
+        rows = emissions[offsets[i] : offsets[i + 1]].astype(float)
+        path, weight = tags[offsets[i] : offsets[i + 1]], float(sample_weight[i])
+        if len(rows) == 0:
+            continue
+        alpha, beta = crf_alpha(rows, steps, begin_scores), crf_beta(rows, steps, end_scores)
+        log_z = _logsumexp(alpha[-1] + end_scores)
+        loss[i] = weight * (log_z - crf_score(rows, steps, begin_scores, end_scores, path))
+        d_rows = np.exp(alpha + beta - log_z)
+        for token, tag in enumerate(path):
+            d_rows[token, tag] -= 1
+            if token > 0:
+                ways_on = rows[token] + beta[token]
+                d_transitions += weight * np.exp(alpha[token - 1][:, np.newaxis] + steps + ways_on - log_z)
+                d_transitions[path[token - 1], tag] -= weight
+        d_emissions[offsets[i] : offsets[i + 1]] = weight * d_rows
+        d_start += weight * d_rows[0]
+        d_stop += weight * d_rows[-1]
+    return loss, d_emissions.astype(emissions.dtype), d_transitions, d_start, d_stop
+
+
+def crf_viterbi(
+    emissions: FloatArray,
+    transitions: FloatArray,
+    start: FloatArray,
+    stop: FloatArray,
+    allowed_start: IntArray,
+    allowed: IntArray,
+    allowed_stop: IntArray,
+    offsets: IntArray,
+) -> tuple[IntArray, FloatArray]:
+    """Best allowed path of each sentence, and its score; 0 for an empty sentence.
+
+    At ties the lowest tag, from the last token back. A score above 1e100 counts as 1e100, one below
+    -1e100 or NaN as -1e100.
+
+    Returns
+    -------
+    tags : int32 array of shape (t,)
+    scores : float64 array of shape (n,)
+    """
+
+    def finite(x: FloatArray) -> FloatArray:
+        return np.nan_to_num(x.astype(float), nan=-1e100).clip(-1e100, 1e100)
+
+    begin_scores, end_scores = _masked(finite(start), allowed_start), _masked(finite(stop), allowed_stop)
+    steps = _masked(finite(transitions), allowed)
+    tags, scores = np.empty(len(emissions), np.int32), np.zeros(len(offsets) - 1)
+    for i in range(len(scores)):
+        rows = finite(emissions[offsets[i] : offsets[i + 1]])
+        if len(rows) == 0:
+            continue
+        best = begin_scores + rows[0]
+        origins = np.zeros(rows.shape, np.intp)
+        for token in range(1, len(rows)):
+            arriving = best[:, np.newaxis] + steps
+            origins[token] = arriving.argmax(axis=0)
+            best = arriving.max(axis=0) + rows[token]
+        tag = int((best + end_scores).argmax())
+        scores[i] = (best + end_scores)[tag]
+        for token in reversed(range(len(rows))):
+            tags[offsets[i] + token] = tag
+            tag = int(origins[token, tag])
+    return tags, scores
+
+
+def crf_marginals(
+    emissions: FloatArray,
+    transitions: FloatArray,
+    start: FloatArray,
+    stop: FloatArray,
+    allowed_start: IntArray,
+    allowed: IntArray,
+    allowed_stop: IntArray,
+    offsets: IntArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Probability of each tag of each token among the allowed paths, and log Z of each sentence.
+
+    Returns
+    -------
+    marginals : array of shape (t, c)
+    log_z : float64 array of shape (n,)
+        0 for an empty sentence.
+    """
+    begin_scores, end_scores = _masked(start, allowed_start), _masked(stop, allowed_stop)
+    steps = _masked(transitions, allowed)
+    marginals, log_z = np.empty(emissions.shape), np.zeros(len(offsets) - 1)
+    for i in range(len(log_z)):
+        rows = emissions[offsets[i] : offsets[i + 1]].astype(float)
+        if len(rows):
+            alpha, beta = crf_alpha(rows, steps, begin_scores), crf_beta(rows, steps, end_scores)
+            log_z[i] = _logsumexp(alpha[-1] + end_scores)
+            marginals[offsets[i] : offsets[i + 1]] = np.exp(alpha + beta - log_z[i])
+    return marginals.astype(emissions.dtype), log_z
+
+
+def crf_path_probabilities(
+    emissions: FloatArray,
+    transitions: FloatArray,
+    start: FloatArray,
+    stop: FloatArray,
+    allowed_start: IntArray,
+    allowed: IntArray,
+    allowed_stop: IntArray,
+    offsets: IntArray,
+    sentence: IntArray,
+    first: IntArray,
+    last: IntArray,
+    path: IntArray,
+    path_offsets: IntArray,
+    not_next: IntArray,
+) -> FloatArray:
+    """Probability that tokens `first` to ``last - 1`` have given tags and that another one follows.
+
+    Parameters
+    ----------
+    sentence, first, last : intp arrays of shape (m,)
+        Sentence of each segment, its first token and the one after its last, counted from the start of
+        the sentence.
+    path : int32 array of shape (sum of the lengths,)
+        Tags of all segments, end to end.
+    path_offsets : intp array of shape (m + 1,)
+    not_next : int32 array of shape (m,)
+        Tag that must not follow the segment; -1 if any may. At the end of a sentence none does.
+
+    Returns
+    -------
+    probabilities : float64 array of shape (m,)
+    """
+    begin_scores, end_scores = _masked(start, allowed_start), _masked(stop, allowed_stop)
+    steps = _masked(transitions, allowed)
+    probabilities = np.empty(len(sentence))
+    for s, i in enumerate(sentence):
+        rows = emissions[offsets[i] : offsets[i + 1]].astype(float)
+        tags = path[path_offsets[s] : path_offsets[s + 1]]
+        alpha, beta = crf_alpha(rows, steps, begin_scores), crf_beta(rows, steps, end_scores)
+        total = alpha[first[s], tags[0]]
+        for k in range(1, len(tags)):
+            total += steps[tags[k - 1], tags[k]] + rows[first[s] + k, tags[k]]
+        if last[s] == len(rows):
+            total += end_scores[tags[-1]]
+        else:
+            ways_on = steps[tags[-1]] + rows[last[s]] + beta[last[s]]
+            if not_next[s] >= 0:
+                ways_on[not_next[s]] = -np.inf
+            total += _logsumexp_columns(ways_on)
+        probabilities[s] = np.exp(total - _logsumexp(alpha[-1] + end_scores))
+    return probabilities

@@ -1,8 +1,8 @@
 """Linear-chain conditional random field (Lafferty et al. 2001; notation of Lample et al. 2016).
 
-Axes: t tokens of all sentences, n sentences, c tags, m segments. A path y of a sentence of l tokens scores
+Axes: t tokens of all sentences, n sentences, c tags, m segments. A path y of a sentence scores
 
-    s(y) = start[y_0] + sum_i emissions[i, y_i] + sum_i transitions[y_{i-1}, y_i] + stop[y_{l-1}],
+    s(y) = start[y_0] + sum_i emissions[i, y_i] + sum_i transitions[y_{i-1}, y_i] + stop[y_last],
 
 P(y) = exp(s(y)) / Z, with Z the sum of exp(s) over all paths, or over those that the masks allow. An
 empty sentence has one path, of score 0.
@@ -44,7 +44,7 @@ cdef enum:
     # About what one exponential, and one element of a product of a row and a matrix, cost in multiply-add
     # operations of a matrix product.
     EXP_COST = 400
-    CELL_COST = 20
+    CELL_COST = 10
 
 # exp(-200) = 1e-87: a product of a sum of the row before, a transition and an emission stays above 1e-308.
 cdef double MAX_SPREAD = 200
@@ -86,7 +86,7 @@ cdef inline double finite_score(double x) noexcept nogil:
 
 
 cdef bint spread_is_bounded(Py_ssize_t c, Py_ssize_t width, Py_ssize_t rows, const double *x, double *top):
-    """Maximum of a matrix, and whether the exponentials of all but -inf are safe."""
+    """Maximum of a matrix (0 if all is -inf), and whether the exponentials of all but -inf are safe."""
     cdef Py_ssize_t j, k
     cdef double low = INFINITY, high = -INFINITY
     cdef bint numbers = True
@@ -97,7 +97,7 @@ cdef bint spread_is_bounded(Py_ssize_t c, Py_ssize_t width, Py_ssize_t rows, con
             numbers &= x[j * width + k] == x[j * width + k]
             low = min(low, x[j * width + k])
             high = max(high, x[j * width + k])
-    top[0] = high
+    top[0] = high if high > -INFINITY else 0
     return numbers and high - low <= MAX_SPREAD
 
 
@@ -212,7 +212,7 @@ cdef double normalise(bint logs, Py_ssize_t width, const double *zeros, double *
             row[k] -= total
         return total
     total = row_sum(width, row)
-    factor = 1 / total
+    factor = 1 / total if total != 0 else 0
     for k in range(width):
         row[k] *= factor
     return total
@@ -323,15 +323,15 @@ cdef int make_work(Work *work, Py_ssize_t width, Py_ssize_t longest, Py_ssize_t 
 cdef bint forward_block(
     bint logs,
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c) of the sentence
-    Py_ssize_t l,
+    const floating *emissions,      # IN   (length, c) of the sentence
+    Py_ssize_t length,
     Py_ssize_t b,
     Work *work,                     # OUT  alphas, weights, scales and tops of block b
     double *log_scale,              # IN/OUT  the logarithms of all that was divided by are added
 ) noexcept nogil:
     """Rows of alpha in block b of a sentence; False if a row may have underflowed."""
     cdef Py_ssize_t c = chain.c, width = chain.width
-    cdef Py_ssize_t begin = b * work.block, r, n_rows = min(work.block, l - begin)
+    cdef Py_ssize_t begin = b * work.block, r, n_rows = min(work.block, length - begin)
     cdef double scale = 1
     cdef double *row = work.alphas
     if b > 0:
@@ -364,27 +364,27 @@ cdef bint forward_block(
 cdef bint forward(
     bint logs,
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c)
-    Py_ssize_t l,
+    const floating *emissions,      # IN   (length, c)
+    Py_ssize_t length,
     Work *work,                     # OUT  the rows of the last block, and all checkpoints
     double *log_z,                  # OUT
 ) noexcept nogil:
     """log Z of a sentence of at least one token; False if a row may have underflowed."""
-    cdef Py_ssize_t b, width = chain.width, n_blocks = (l + work.block - 1) // work.block
+    cdef Py_ssize_t b, width = chain.width, n_blocks = (length + work.block - 1) // work.block
     cdef double *last
     log_z[0] = 0
     for b in range(n_blocks):
         if b > 0:
             memcpy(work.checkpoints + b * width, work.alphas + work.block * width, width * sizeof(double))
-        if not forward_block(logs, chain, emissions, l, b, work, log_z):
+        if not forward_block(logs, chain, emissions, length, b, work, log_z):
             return False
-    last = work.alphas + (l - (n_blocks - 1) * work.block) * width
+    last = work.alphas + (length - (n_blocks - 1) * work.block) * width
     if logs:
         log_z[0] += log_sum_exp(width, last, 1, chain.stop)
         return True
     multiply(False, width, last, chain.exp_stop, work.marginals)
     log_z[0] += log(row_sum(width, work.marginals))
-    log_z[0] += (l - 1) * chain.top_transition + chain.top_start + chain.top_stop
+    log_z[0] += (length - 1) * chain.top_transition + chain.top_start + chain.top_stop
     return True
 
 
@@ -495,8 +495,8 @@ cdef int check_masks(
         )
     if longest == 0:
         return 0
-    # possible[l]: some tag that may stop can be reached with l tokens; reached: which tags are. Once
-    # that set repeats itself, so does everything after it.
+    # possible[l]: a tag that may stop can be reached with l tokens; reached: which tags are. Once that set
+    # is the one before, it stays so.
     possible = np.ones(longest + 1, np.uint8)
     reached = np.zeros(c, np.uint8)
     following = np.zeros(c, np.uint8)
@@ -566,38 +566,38 @@ cdef void add_outer_products(
 
 
 cdef double path_score(
-    const Chain *chain, const floating *emissions, Py_ssize_t l, const int32_t *tags,
+    const Chain *chain, const floating *emissions, Py_ssize_t length, const int32_t *tags,
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef double score = chain.start[tags[0]] + emissions[tags[0]]
-    for i in range(1, l):
+    for i in range(1, length):
         score += chain.transitions[tags[i - 1] * chain.width + tags[i]] + emissions[i * chain.c + tags[i]]
-    return score + chain.stop[tags[l - 1]]
+    return score + chain.stop[tags[length - 1]]
 
 
 cdef void loss_backward(
     bint logs,
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c)
-    Py_ssize_t l,
-    const int32_t *tags,            # IN   (l,)
+    const floating *emissions,      # IN   (length, c)
+    Py_ssize_t length,
+    const int32_t *tags,            # IN   (length,)
     double weight,
     Work *work,                     # IN   as `forward` left it
-    floating *d_emissions,          # OUT  (l, c)
+    floating *d_emissions,          # OUT  (length, c)
     Gradients *gradients,           # IN/OUT
 ) noexcept nogil:
     """Gradient of weight * (log Z - score): expected minus observed counts, times the weight."""
-    cdef Py_ssize_t c = chain.c, width = chain.width, n_blocks = (l + work.block - 1) // work.block
+    cdef Py_ssize_t c = chain.c, width = chain.width, n_blocks = (length + work.block - 1) // work.block
     cdef Py_ssize_t b, r, i, j, k, n_rows
-    cdef double norm, factor, ignored = 0
+    cdef double norm, factor, score, ignored = 0
     cdef double *alpha
     for b in range(n_blocks - 1, -1, -1):
         if b < n_blocks - 1:
-            forward_block(logs, chain, emissions, l, b, work, &ignored)
-        n_rows = min(work.block, l - b * work.block)
+            forward_block(logs, chain, emissions, length, b, work, &ignored)
+        n_rows = min(work.block, length - b * work.block)
         for r in range(n_rows - 1, -1, -1):
             i = b * work.block + r
-            raw_beta(logs, chain, i == l - 1, work)
+            raw_beta(logs, chain, i == length - 1, work)
             finish_row(logs, chain, r, work, &norm)
             if logs:
                 for k in range(c):
@@ -606,7 +606,7 @@ cdef void loss_backward(
             for k in range(c):
                 work.marginals[k] *= weight
                 d_emissions[i * c + k] = <floating>work.marginals[k]
-            if i == l - 1:
+            if i == length - 1:
                 for k in range(c):
                     gradients.stop[k] += work.marginals[k]
             if i == 0:
@@ -618,9 +618,8 @@ cdef void loss_backward(
                 alpha = work.alphas + r * width
                 for j in range(c):
                     for k in range(c):
-                        gradients.transitions[j * width + k] += weight * exp(
-                            alpha[j] + chain.transitions[j * width + k] + work.after[k] - work.scales[r] - norm
-                        )
+                        score = alpha[j] + chain.transitions[j * width + k] + work.after[k]
+                        gradients.transitions[j * width + k] += weight * exp(score - work.scales[r] - norm)
             else:
                 factor = weight / (work.scales[r] * norm)
                 for k in range(width):
@@ -644,24 +643,27 @@ cdef int loss_piece(
     Gradients gradients,            # IN/OUT
 ) noexcept nogil:
     """Loss and gradients of sentences `begin` to `end`; 1 if there is no memory."""
-    cdef Py_ssize_t i, l, first
+    cdef Py_ssize_t i, length, first
+    cdef const floating *rows
     cdef Work work
     cdef double log_z, excess
     cdef bint logs
     if make_work(&work, chain.width, longest_sentence(offsets, begin, end), BLOCK):
         return 1
     for i in range(begin, end):
-        first, l = offsets[i], offsets[i + 1] - offsets[i]
+        first, length = offsets[i], offsets[i + 1] - offsets[i]
         loss[i] = 0
-        if l == 0:
+        if length == 0:
             continue
-        logs = not (chain.bounded and forward(False, chain, emissions + first * chain.c, l, &work, &log_z))
+        rows = emissions + first * chain.c
+        # Without masks the backward pass cannot underflow if the forward pass did not.
+        logs = chain.masked or not (chain.bounded and forward(False, chain, rows, length, &work, &log_z))
         if logs:
-            forward(True, chain, emissions + first * chain.c, l, &work, &log_z)
-        excess = log_z - path_score(chain, emissions + first * chain.c, l, tags + first)
+            forward(True, chain, rows, length, &work, &log_z)
+        excess = log_z - path_score(chain, rows, length, tags + first)
         # No path scores more than all together but for rounding. Not max(0, .): NaN must not be hidden.
         loss[i] = sample_weight[i] * (0 if excess < 0 else excess)
-        loss_backward(logs, chain, emissions + first * chain.c, l, tags + first, sample_weight[i], &work,
+        loss_backward(logs, chain, rows, length, tags + first, sample_weight[i], &work,
                       d_emissions + first * chain.c, &gradients)
     free(work.memory)
     return 0
@@ -785,14 +787,14 @@ cdef Py_ssize_t first_best(Py_ssize_t c, const double *x, const double *y) noexc
 
 
 cdef void viterbi_block(
-    const Chain *chain, const floating *emissions, Py_ssize_t l, Py_ssize_t b, Work *work,
+    const Chain *chain, const floating *emissions, Py_ssize_t length, Py_ssize_t b, Work *work,
 ) noexcept nogil:
     """Scores of the best paths to each tag, alphas of the work, in block b."""
     cdef Py_ssize_t begin = b * work.block, r, k, width = chain.width
     cdef double *row = work.alphas
     if b > 0:
         memcpy(row, work.checkpoints + b * width, width * sizeof(double))
-    for r in range(min(work.block, l - begin)):
+    for r in range(min(work.block, length - begin)):
         row += width
         if begin + r == 0:
             memcpy(row, chain.start, width * sizeof(double))
@@ -804,25 +806,25 @@ cdef void viterbi_block(
 
 cdef double viterbi_sentence(
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c)
-    Py_ssize_t l,
+    const floating *emissions,      # IN   (length, c)
+    Py_ssize_t length,
     Work *work,
-    int32_t *tags,                  # OUT  (l,)
+    int32_t *tags,                  # OUT  (length,)
 ) noexcept nogil:
     """Best path and its score. No back pointers: the scores of the block say where each step came from."""
-    cdef Py_ssize_t b, r, tag = 0, width = chain.width, n_blocks = (l + work.block - 1) // work.block
+    cdef Py_ssize_t b, r, tag = 0, width = chain.width, n_blocks = (length + work.block - 1) // work.block
     cdef double score = 0
     cdef const double *row
     for b in range(n_blocks):
         if b > 0:
             memcpy(work.checkpoints + b * width, work.alphas + work.block * width, width * sizeof(double))
-        viterbi_block(chain, emissions, l, b, work)
+        viterbi_block(chain, emissions, length, b, work)
     for b in range(n_blocks - 1, -1, -1):
         if b < n_blocks - 1:
-            viterbi_block(chain, emissions, l, b, work)
-        for r in range(min(work.block, l - b * work.block) - 1, -1, -1):
+            viterbi_block(chain, emissions, length, b, work)
+        for r in range(min(work.block, length - b * work.block) - 1, -1, -1):
             row = work.alphas + (r + 1) * width
-            if b * work.block + r == l - 1:
+            if b * work.block + r == length - 1:
                 tag = first_best(chain.c, row, chain.stop)
                 score = row[tag] + chain.stop[tag]
             else:
@@ -841,15 +843,15 @@ cdef int viterbi_piece(
     double *scores,                 # OUT  (n,)
 ) noexcept nogil:
     """Best paths of sentences `begin` to `end`; 1 if there is no memory."""
-    cdef Py_ssize_t i, first, l
+    cdef Py_ssize_t i, first, length
     cdef Work work
     if make_work(&work, chain.width, longest_sentence(offsets, begin, end), BLOCK):
         return 1
     for i in range(begin, end):
-        first, l = offsets[i], offsets[i + 1] - offsets[i]
+        first, length = offsets[i], offsets[i + 1] - offsets[i]
         scores[i] = 0
-        if l > 0:
-            scores[i] = viterbi_sentence(chain, emissions + first * chain.c, l, &work, tags + first)
+        if length > 0:
+            scores[i] = viterbi_sentence(chain, emissions + first * chain.c, length, &work, tags + first)
     free(work.memory)
     return 0
 
@@ -902,29 +904,30 @@ def crf_viterbi(
 cdef bint marginals_sentence(
     bint logs,
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c)
-    Py_ssize_t l,
+    const floating *emissions,      # IN   (length, c)
+    Py_ssize_t length,
     Work *work,
-    floating *marginals,            # OUT  (l, c)
+    floating *marginals,            # OUT  (length, c)
     double *log_z,                  # OUT
 ) noexcept nogil:
     """Forward and backward pass; False if a row may have underflowed."""
-    cdef Py_ssize_t b, r, k, c = chain.c, n_blocks = (l + work.block - 1) // work.block
-    cdef double norm, ignored = 0
+    cdef Py_ssize_t b, r, k, c = chain.c, n_blocks = (length + work.block - 1) // work.block
+    cdef double norm, p, ignored = 0
     cdef floating *out
-    if not forward(logs, chain, emissions, l, work, log_z):
+    if not forward(logs, chain, emissions, length, work, log_z):
         return False
     for b in range(n_blocks - 1, -1, -1):
         if b < n_blocks - 1:
-            forward_block(logs, chain, emissions, l, b, work, &ignored)
-        for r in range(min(work.block, l - b * work.block) - 1, -1, -1):
-            raw_beta(logs, chain, b * work.block + r == l - 1, work)
+            forward_block(logs, chain, emissions, length, b, work, &ignored)
+        for r in range(min(work.block, length - b * work.block) - 1, -1, -1):
+            raw_beta(logs, chain, b * work.block + r == length - 1, work)
             if not finish_row(logs, chain, r, work, &norm):
                 return False
             out = marginals + (b * work.block + r) * c
             for k in range(c):
-                # A sum that was rounded down may leave a quotient of one and a bit.
-                out[k] = <floating>min(1.0, exp(work.marginals[k]) if logs else work.marginals[k])
+                p = exp(work.marginals[k]) if logs else work.marginals[k]
+                # A sum that was rounded down may leave one and a bit. Not min(1, .): NaN must not be hidden.
+                out[k] = <floating>(1 if p > 1 else p)
     return True
 
 
@@ -938,18 +941,18 @@ cdef int marginals_piece(
     double *log_z,                  # OUT  (n,)
 ) noexcept nogil:
     """Marginals of sentences `begin` to `end`; 1 if there is no memory."""
-    cdef Py_ssize_t i, l, at
+    cdef Py_ssize_t i, length, at
     cdef Work work
     if make_work(&work, chain.width, longest_sentence(offsets, begin, end), BLOCK):
         return 1
     for i in range(begin, end):
-        at, l = offsets[i] * chain.c, offsets[i + 1] - offsets[i]
+        at, length = offsets[i] * chain.c, offsets[i + 1] - offsets[i]
         log_z[i] = 0
-        if l == 0:
+        if length == 0:
             continue
-        if not (chain.bounded and marginals_sentence(False, chain, emissions + at, l, &work, marginals + at,
-                                                     &log_z[i])):
-            marginals_sentence(True, chain, emissions + at, l, &work, marginals + at, &log_z[i])
+        if not (chain.bounded and marginals_sentence(False, chain, emissions + at, length, &work,
+                                                     marginals + at, &log_z[i])):
+            marginals_sentence(True, chain, emissions + at, length, &work, marginals + at, &log_z[i])
     free(work.memory)
     return 0
 
@@ -1010,8 +1013,8 @@ cdef struct Segments:
 cdef double segment_probability(
     bint logs,
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c)
-    Py_ssize_t l,
+    const floating *emissions,      # IN   (length, c)
+    Py_ssize_t length,
     const Work *work,               # IN   alphas of all tokens; beta of the last one, not normalised
     const Segments *segments,
     Py_ssize_t s,
@@ -1033,7 +1036,7 @@ cdef double segment_probability(
         p += emissions[i * chain.c + path[i - first]]
         p -= work.scales[i] if logs else log(work.scales[i]) + work.tops[i] + chain.top_transition
     rest = work.beta[tag]
-    if last < l and segments.not_next[s] >= 0:
+    if last < length and segments.not_next[s] >= 0:
         rest = -INFINITY if logs else 0
         for k in range(chain.c):
             if k == segments.not_next[s]:
@@ -1065,23 +1068,23 @@ cdef inline double log_sum(double x, double y) noexcept nogil:
 cdef bint segments_sentence(
     bint logs,
     const Chain *chain,
-    const floating *emissions,      # IN   (l, c)
-    Py_ssize_t l,
+    const floating *emissions,      # IN   (length, c)
+    Py_ssize_t length,
     const Segments *segments,
-    const Py_ssize_t *ending,       # IN   (l,) of the sentence
+    const Py_ssize_t *ending,       # IN   (length,) of the sentence
     Work *work,
     double *probabilities,          # OUT  (m,)
 ) noexcept nogil:
     """Probabilities of all segments of a sentence; False if a row may have underflowed."""
     cdef Py_ssize_t i, s
     cdef double log_z, norm
-    if not forward(logs, chain, emissions, l, work, &log_z):
+    if not forward(logs, chain, emissions, length, work, &log_z):
         return False
-    for i in range(l - 1, -1, -1):
-        raw_beta(logs, chain, i == l - 1, work)
+    for i in range(length - 1, -1, -1):
+        raw_beta(logs, chain, i == length - 1, work)
         s = ending[i]
         while s >= 0:
-            probabilities[s] = segment_probability(logs, chain, emissions, l, work, segments, s)
+            probabilities[s] = segment_probability(logs, chain, emissions, length, work, segments, s)
             s = segments.other[s]
         if not finish_row(logs, chain, i, work, &norm):
             return False
@@ -1098,23 +1101,24 @@ cdef int segments_piece(
     double *probabilities,          # OUT  (m,)
 ) noexcept nogil:
     """Segments of sentences `begin` to `end`; 1 if there is no memory."""
-    cdef Py_ssize_t i, k, l, at, longest = longest_sentence(offsets, begin, end)
+    cdef Py_ssize_t i, k, length, at, longest = longest_sentence(offsets, begin, end)
+    cdef const floating *rows
     cdef Work work
     cdef bint wanted
     # Segments may be of any length, so alphas are kept for the whole sentence: one block.
     if make_work(&work, chain.width, longest, longest):
         return 1
     for i in range(begin, end):
-        at, l = offsets[i], offsets[i + 1] - offsets[i]
+        at, length = offsets[i], offsets[i + 1] - offsets[i]
         wanted = False
-        for k in range(l):
+        for k in range(length):
             wanted |= segments.ending[at + k] >= 0
         if not wanted:
             continue
-        if not (chain.bounded and segments_sentence(False, chain, emissions + at * chain.c, l, segments,
+        rows = emissions + at * chain.c
+        if not (chain.bounded and segments_sentence(False, chain, rows, length, segments,
                                                     segments.ending + at, &work, probabilities)):
-            segments_sentence(True, chain, emissions + at * chain.c, l, segments, segments.ending + at, &work,
-                              probabilities)
+            segments_sentence(True, chain, rows, length, segments, segments.ending + at, &work, probabilities)
     free(work.memory)
     return 0
 
