@@ -7,7 +7,7 @@ from typing import Any
 import sklearn_crfsuite
 from tagging_datasets import Tags, Tokens
 
-from tagging_peers.base import ReadyTaggingPeer, TaggingSettings
+from tagging_peers.base import TaggingPeer, TaggingSettings
 from tagging_peers.workers import Workers
 
 # The settings of the tutorial.
@@ -19,16 +19,14 @@ TUTORIAL = {
     "all_possible_transitions": True,
 }
 
-Features = list[list[dict[str, Any]]]
+Features = list[dict[str, Any]]
 
 
-class CRFSuitePeer(ReadyTaggingPeer):
+class CRFSuitePeer(TaggingPeer):
     """L-BFGS over features of a word and its neighbours; it has one thread.
 
     More than one core is used in tagging by forked processes, each with a part of the sentences.
     """
-
-    ready = "features"
 
     def __init__(self, settings: TaggingSettings) -> None:
         super().__init__(settings)
@@ -37,33 +35,22 @@ class CRFSuitePeer(ReadyTaggingPeer):
 
     def fit(self, X: Tokens, y: Tags, X_dev: Tokens, y_dev: Tags) -> None:
         self.model = sklearn_crfsuite.CRF(**TUTORIAL)
-        self.model.fit(self.prepare(X), y)
+        self.model.fit([self.features_of(sentence) for sentence in X], y)
 
     def use_threads(self, n_threads: int) -> bool:
         self.workers.start(n_threads)
         return True
 
-    def prepare(self, X: Tokens) -> Features:
-        return [self.features_of(sentence) for sentence in X]
-
     def predict(self, X: Tokens) -> Tags:
         return self.workers.map(tag_sentences, X)
 
-    def predict_prepared(self, prepared: Features) -> None:
-        self.workers.map(tag_features, prepared)
-
 
 def tag_sentences(peer: CRFSuitePeer, X: Tokens) -> Tags:
-    """Features and tags, in this process."""
-    return tag_features(peer, peer.prepare(X))
+    """Features, then tags, in this process."""
+    return [peer.model.predict_single(peer.features_of(sentence)) for sentence in X]
 
 
-def tag_features(peer: CRFSuitePeer, features: Features) -> Tags:
-    """Tags, in this process."""
-    return [peer.model.predict_single(sentence) for sentence in features]
-
-
-def word_features(sentence: list[str]) -> list[dict[str, Any]]:
+def word_features(sentence: list[str]) -> Features:
     """The word, its endings and its form; word and form of the neighbours."""
     forms = [form(word) for word in sentence]
     features = []
@@ -91,7 +78,7 @@ def form(word: str) -> dict[str, Any]:
     }
 
 
-def character_features(sentence: list[str]) -> list[dict[str, Any]]:
+def character_features(sentence: list[str]) -> Features:
     """The character, two on either side, and the pairs among these that touch or enclose it."""
     padded = ["<s>", "<s>", *sentence, "</s>", "</s>"]
     features = []
