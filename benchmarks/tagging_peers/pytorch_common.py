@@ -187,9 +187,7 @@ class PyTorchTagger(ReadyTaggingPeer):
 
     @torch.inference_mode()
     def predict_prepared(self, prepared: list[tuple[Tensor, Tensor]]) -> list[np.ndarray]:
-        return [
-            tags for ids, mask in prepared for tags in self.best_tags(self.network(ids, mask), mask)
-        ]
+        return [tags for ids, mask in prepared for tags in self.best_tags(self.network(ids, mask), mask)]
 
     def predict(self, X: Tokens) -> Tags:
         order, batches = self.prediction_batches(self.encode(X))
