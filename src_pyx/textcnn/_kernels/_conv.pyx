@@ -498,3 +498,164 @@ cdef void sort_entries(
                         values[place] = g
                         counts[at] += 1
         row += kernel_sizes[w] * n_filters
+
+
+# ---- convolution over projected tokens, one result a token ----------------------------------------
+
+
+cdef int check_same(
+    Py_ssize_t n_columns,
+    Py_ssize_t kernel_size,
+    Py_ssize_t n_filters,
+    Py_ssize_t n_tokens,
+    Py_ssize_t n_out_rows,
+    Py_ssize_t n_out_columns,
+) except -1:
+    if not (1 <= kernel_size <= MAX_SIZE and n_filters <= MAX_SIZE):
+        raise ValueError(f"the kernel size is {kernel_size}, for {n_filters} filters")
+    if n_columns != kernel_size * n_filters:
+        raise ValueError(f"projected rows have {n_columns} columns, not {kernel_size} times {n_filters}")
+    if n_out_rows != n_tokens or n_out_columns != n_filters:
+        raise ValueError(
+            f"the results are ({n_out_rows}, {n_out_columns}), but they must be ({n_tokens}, {n_filters})"
+        )
+    return 0
+
+
+def conv_same_forward(
+    const floating[:, ::1] projected,      # IN   (m, k * f) tap j of filter q at column j * f + q
+    const floating[::1] bias,              # IN   (f,)
+    const int32_t[::1] slots,              # IN   (t,) row of `projected` of each token
+    const Py_ssize_t[::1] offsets,         # IN   (n + 1,)
+    Py_ssize_t kernel_size,
+    bint relu,
+    floating[:, ::1] out,                  # OUT  (t, f)
+    int n_threads=1,
+):
+    """out[t, q] = bias[q] + sum_j projected[slot of token t - (k - 1) // 2 + j, (j, q)], then ReLU if asked.
+
+    Taps outside the sentence are left out ("same" padding with zeros).
+    """
+    cdef const simd_table *table = active_table()
+    cdef Py_ssize_t f = bias.shape[0], t = slots.shape[0], n = offsets.shape[0] - 1, i
+    check_packed(slots, offsets, projected.shape[0])
+    check_same(projected.shape[1], kernel_size, f, t, out.shape[0], out.shape[1])
+    if t == 0 or f == 0:
+        return
+    cdef int team = team_size(n_threads, <double>t * kernel_size * f * GATHER_COST)
+    cdef const floating **rows = <const floating **>malloc(team * (kernel_size + 1) * sizeof(floating *))
+    cdef floating *ones = <floating *>malloc((kernel_size + 1) * sizeof(floating))
+    if rows == NULL or ones == NULL:
+        free(rows)
+        free(ones)
+        raise MemoryError(f"no memory for {kernel_size} taps")
+    for i in range(kernel_size + 1):
+        ones[i] = 1
+    for i in prange(n, schedule="dynamic", chunksize=4, num_threads=team, nogil=True):
+        same_sentence(table, projected, bias, slots, offsets[i], offsets[i + 1], kernel_size, relu, out,
+                      rows + threadid() * (kernel_size + 1), ones)
+    free(rows)
+    free(ones)
+
+
+cdef void same_sentence(
+    const simd_table *table,
+    const floating[:, ::1] projected,
+    const floating[::1] bias,
+    const int32_t[::1] slots,
+    Py_ssize_t begin,
+    Py_ssize_t end,
+    Py_ssize_t kernel_size,
+    bint relu,
+    floating[:, ::1] out,
+    const floating **rows,                 # scratch (k + 1,)
+    const floating *ones,                  # (k + 1,)
+) noexcept nogil:
+    cdef Py_ssize_t t, j, at, count, q, f = bias.shape[0]
+    for t in range(begin, end):
+        rows[0] = &bias[0]
+        count = 1
+        for j in range(kernel_size):
+            at = t - (kernel_size - 1) // 2 + j
+            if begin <= at < end:
+                rows[count] = &projected[slots[at], j * f]
+                count += 1
+        weighted_sum(table, count, rows, ones, False, f, &out[t, 0])
+        if relu:
+            for q in range(f):
+                out[t, q] = 0 if out[t, q] < 0 else out[t, q]  # NaN stays
+
+
+def conv_same_backward(
+    const floating[:, ::1] d_out,          # IN   (t, f)
+    const int32_t[::1] slots,              # IN   (t,)
+    const Py_ssize_t[::1] offsets,         # IN   (n + 1,)
+    Py_ssize_t kernel_size,
+    floating[:, ::1] d_projected,          # OUT  (m, k * f)
+    int n_threads=1,
+):
+    """d_projected[u, (j, q)] = sum over the tokens t with slot u of d_out[t + (k - 1) // 2 - j, q].
+
+    For the gradient before a ReLU. A thread owns the rows u; the sums run in the order of the batch.
+    """
+    cdef Py_ssize_t m = d_projected.shape[0], f = d_out.shape[1], t = slots.shape[0], u, i, most = 1
+    check_packed(slots, offsets, m)
+    check_same(d_projected.shape[1], kernel_size, f, t, d_out.shape[0], f)
+    if m == 0 or f == 0:
+        return
+    cdef const simd_table *table = active_table()
+    cdef int team = team_size(n_threads, <double>t * kernel_size * f * GATHER_COST)
+    cdef Py_ssize_t *first = <Py_ssize_t *>malloc((m + 2) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *occurrences = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *sentences = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
+    cdef const floating **rows = NULL
+    cdef floating *ones = NULL
+    try:
+        if first == NULL or occurrences == NULL or sentences == NULL:
+            raise MemoryError(f"no memory for the gradient of {t} tokens")
+        for i in range(offsets.shape[0] - 1):
+            for u in range(offsets[i], offsets[i + 1]):
+                sentences[u] = i
+        index_occurrences(slots, m, first, occurrences)
+        for u in range(m):
+            most = max(most, first[u + 1] - first[u])
+        rows = <const floating **>malloc(team * most * sizeof(floating *))
+        ones = <floating *>malloc(most * sizeof(floating))
+        if rows == NULL or ones == NULL:
+            raise MemoryError(f"no memory for the gradient of {t} tokens")
+        for i in range(most):
+            ones[i] = 1
+        for u in prange(m, schedule="dynamic", chunksize=16, num_threads=team, nogil=True):
+            same_row_gradient(table, d_out, offsets, kernel_size, occurrences + first[u],
+                              first[u + 1] - first[u], sentences, &d_projected[u, 0],
+                              rows + threadid() * most, ones)
+    finally:
+        free(first)
+        free(occurrences)
+        free(sentences)
+        free(rows)
+        free(ones)
+
+
+cdef void same_row_gradient(
+    const simd_table *table,
+    const floating[:, ::1] d_out,
+    const Py_ssize_t[::1] offsets,
+    Py_ssize_t kernel_size,
+    const Py_ssize_t *occurrences,         # IN   (n_occurrences,) tokens with the row's slot
+    Py_ssize_t n_occurrences,
+    const Py_ssize_t *sentences,           # IN   (t,) sentence of each token
+    floating *d_row,                       # OUT  (k * f,)
+    const floating **rows,                 # scratch (n_occurrences,)
+    const floating *ones,
+) noexcept nogil:
+    cdef Py_ssize_t j, o, at, sentence, count, f = d_out.shape[1]
+    for j in range(kernel_size):
+        count = 0
+        for o in range(n_occurrences):
+            at = occurrences[o] + (kernel_size - 1) // 2 - j
+            sentence = sentences[occurrences[o]]
+            if offsets[sentence] <= at < offsets[sentence + 1]:
+                rows[count] = &d_out[at, 0]
+                count += 1
+        weighted_sum(table, count, rows, ones, False, f, d_row + j * f)

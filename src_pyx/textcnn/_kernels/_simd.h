@@ -35,6 +35,19 @@
     /* out (d) = sum over e of values[e] * rows[e][0:d], added to out's own values if `resume`. */ \
     void (*weighted_sum_##SUFFIX)(ptrdiff_t n_entries, const REAL *const *rows,                    \
                                   const REAL *values, int resume, ptrdiff_t d, REAL *out);         \
+    /* Convolution by minimal filtering: see the template. */                                      \
+    void (*filter_inputs_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t n_tiles,       \
+                                   const REAL *const *rows, ptrdiff_t c, REAL *inputs);            \
+    void (*filter_outputs_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t n_products, ptrdiff_t n_tiles,    \
+                                    const REAL *products, ptrdiff_t f, REAL *const *rows,          \
+                                    const REAL *bias, int relu, const REAL *const *added,          \
+                                    const REAL *const *gates);                                     \
+    void (*filter_input_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t k,              \
+                                  ptrdiff_t n_tiles, const REAL *const *rows, ptrdiff_t c,         \
+                                  REAL *input);                                                    \
+    void (*filter_delta_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t k, ptrdiff_t n_tiles,               \
+                                  const REAL *const *rows, ptrdiff_t f, REAL *panels,              \
+                                  ptrdiff_t panel_stride);                                         \
     /* One row of an optimiser step; the formulas stand in `_optim.pyx`. */                        \
     void (*adam_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *first,             \
                               REAL *second, REAL rate, double beta1, double beta2,                 \

@@ -27,6 +27,22 @@ cdef extern from "_simd.h" nogil:
                                  float *) noexcept nogil
         void (*weighted_sum_f64)(Py_ssize_t, const double **, const double *, int, Py_ssize_t,
                                  double *) noexcept nogil
+        void (*filter_inputs_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t,
+                                  float *) noexcept nogil
+        void (*filter_outputs_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, float **,
+                                   const float *, int, const float **, const float **) noexcept nogil
+        void (*filter_input_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t,
+                                 float *) noexcept nogil
+        void (*filter_delta_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t, float *,
+                                 Py_ssize_t) noexcept nogil
+        void (*filter_inputs_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double **, Py_ssize_t,
+                                  double *) noexcept nogil
+        void (*filter_outputs_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, double **,
+                                   const double *, int, const double **, const double **) noexcept nogil
+        void (*filter_input_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double **, Py_ssize_t,
+                                 double *) noexcept nogil
+        void (*filter_delta_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double **, Py_ssize_t, double *,
+                                 Py_ssize_t) noexcept nogil
         void (*adam_row_f32)(Py_ssize_t, float *, const float *, float *, float *, float, double, double,
                              float, float, float, float) noexcept nogil
         void (*adam_row_f64)(Py_ssize_t, double *, const double *, double *, double *, double, double,
@@ -93,6 +109,47 @@ cdef inline void weighted_sum(
         table.weighted_sum_f32(n_entries, rows, values, resume, d, out)
     else:
         table.weighted_sum_f64(n_entries, rows, values, resume, d, out)
+
+
+cdef inline void filter_inputs(
+    const simd_table *table, Py_ssize_t outputs, Py_ssize_t products, Py_ssize_t n_tiles,
+    const floating **rows, Py_ssize_t c, floating *inputs,
+) noexcept nogil:
+    if floating is float:
+        table.filter_inputs_f32(outputs, products, n_tiles, rows, c, inputs)
+    else:
+        table.filter_inputs_f64(outputs, products, n_tiles, rows, c, inputs)
+
+
+cdef inline void filter_outputs(
+    const simd_table *table, Py_ssize_t outputs, Py_ssize_t n_products, Py_ssize_t n_tiles,
+    const floating *products, Py_ssize_t f, floating **rows, const floating *bias, bint relu,
+    const floating **added, const floating **gates,
+) noexcept nogil:
+    if floating is float:
+        table.filter_outputs_f32(outputs, n_products, n_tiles, products, f, rows, bias, relu, added, gates)
+    else:
+        table.filter_outputs_f64(outputs, n_products, n_tiles, products, f, rows, bias, relu, added, gates)
+
+
+cdef inline void filter_input(
+    const simd_table *table, Py_ssize_t outputs, Py_ssize_t products, Py_ssize_t k, Py_ssize_t n_tiles,
+    const floating **rows, Py_ssize_t c, floating *input,
+) noexcept nogil:
+    if floating is float:
+        table.filter_input_f32(outputs, products, k, n_tiles, rows, c, input)
+    else:
+        table.filter_input_f64(outputs, products, k, n_tiles, rows, c, input)
+
+
+cdef inline void filter_delta(
+    const simd_table *table, Py_ssize_t outputs, Py_ssize_t k, Py_ssize_t n_tiles, const floating **rows,
+    Py_ssize_t f, floating *panels, Py_ssize_t panel_stride,
+) noexcept nogil:
+    if floating is float:
+        table.filter_delta_f32(outputs, k, n_tiles, rows, f, panels, panel_stride)
+    else:
+        table.filter_delta_f64(outputs, k, n_tiles, rows, f, panels, panel_stride)
 
 
 cdef inline void adam_row(

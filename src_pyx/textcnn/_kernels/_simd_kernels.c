@@ -8,6 +8,7 @@
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
+#define INDEPENDENT _Pragma("GCC ivdep")
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12 /* 12 x 2 sums and 2 vectors of b, of 32 registers */
@@ -25,6 +26,7 @@
 /* Compilers without vector extensions: a "vector" is one number, the code stays the same. */
 #define INLINE static __inline
 #define UNROLL
+#define INDEPENDENT
 #define TILE_ROWS 4
 #define MAX_VECTORS 12
 #define restrict __restrict
@@ -52,7 +54,9 @@
 const simd_table PASTE(textcnn_simd, TEXTCNN_LEVEL) = {
     TEXTCNN_LEVEL_NAME,
     PANEL_WIDTH(float), pack_panel_f32, gemm_panel_f32, conv_max_f32, weighted_sum_f32,
+    filter_inputs_f32, filter_outputs_f32, filter_input_f32, filter_delta_f32,
     adam_row_f32, adadelta_row_f32, sgd_row_f32,
     PANEL_WIDTH(double), pack_panel_f64, gemm_panel_f64, conv_max_f64, weighted_sum_f64,
+    filter_inputs_f64, filter_outputs_f64, filter_input_f64, filter_delta_f64,
     adam_row_f64, adadelta_row_f64, sgd_row_f64,
 };

@@ -333,6 +333,162 @@ static void FN(weighted_sum)(ptrdiff_t n_entries, const REAL *const *rows, const
 #undef WEIGHTED_SUM
 }
 
+/* ---- convolution by minimal filtering --------------------------------------------------------- */
+
+/* F(outputs, taps) takes products = outputs + taps - 1 products for `outputs` neighbouring results.
+   F(4, 3), from the points 0, 1, -1, 2, -2 and infinity (Lavin & Gray 2015, section 4.3):
+       B' = 4  0 -5  0  1  0      G = 1/4    0    0        A' = 1  1  1  1  1  0
+            0 -4 -4  1  1  0         -1/6 -1/6 -1/6             0  1 -1  2 -2  0
+            0  4 -4 -1  1  0         -1/6  1/6 -1/6             0  1  1  4  4  0
+            0 -2 -1  2  1  0         1/24 1/12  1/6             0  1 -1  8 -8  1
+            0  2 -1 -2  1  0         1/24 -1/12 1/6
+            0  4  0 -5  0  1            0    0    1
+   F(1, taps) is the direct convolution: B' = G = identity, A' = ones. */
+
+/* inputs (products, n_tiles, c): B' of the rows of each tile, rows[tile * products + tap]. */
+static void FN(filter_inputs)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t n_tiles,
+                              const REAL *const *rows, ptrdiff_t c, REAL *inputs)
+{
+    const ptrdiff_t plane = n_tiles * c;
+    for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
+        const REAL *const *row = rows + tile * products;
+        REAL *out = inputs + tile * c;
+        if (outputs == 1) {
+            for (ptrdiff_t k = 0; k < products; k++)
+                memcpy(out + k * plane, row[k], (size_t)c * sizeof(REAL));
+            continue;
+        }
+        const REAL *x0 = row[0], *x1 = row[1], *x2 = row[2], *x3 = row[3], *x4 = row[4], *x5 = row[5];
+        INDEPENDENT
+        for (ptrdiff_t i = 0; i < c; i++) {
+            const REAL even = x4[i] - 4 * x2[i], odd = x3[i] - 4 * x1[i];
+            const REAL near = x4[i] - x2[i], twice = 2 * (x3[i] - x1[i]);
+            out[i] = 4 * x0[i] - 5 * x2[i] + x4[i];
+            out[plane + i] = even + odd;
+            out[2 * plane + i] = even - odd;
+            out[3 * plane + i] = near + twice;
+            out[4 * plane + i] = near - twice;
+            out[5 * plane + i] = 4 * x1[i] - 5 * x3[i] + x5[i];
+        }
+    }
+}
+
+/* Results of each tile, A' of its products (products, n_tiles, f), into rows[tile * outputs + i]:
+   plus bias and ReLU (forward), or plus added[...] and zero where gates[...] is not positive
+   (backward). Rows outside the sentence point to a row that nobody reads, or to zeros. */
+static void FN(filter_outputs)(ptrdiff_t outputs, ptrdiff_t n_products, ptrdiff_t n_tiles,
+                               const REAL *products, ptrdiff_t f, REAL *const *rows,
+                               const REAL *bias, int relu, const REAL *const *added,
+                               const REAL *const *gates)
+{
+    const ptrdiff_t plane = n_tiles * f;
+    for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
+        const REAL *m = products + tile * f;
+        REAL *const *row = rows + tile * outputs;
+        if (outputs == 1) {
+            REAL *y = row[0];
+            for (ptrdiff_t i = 0; i < f; i++) {
+                REAL sum = m[i];
+                for (ptrdiff_t k = 1; k < n_products; k++)
+                    sum += m[k * plane + i];
+                y[i] = sum;
+            }
+        } else {
+            REAL *y0 = row[0], *y1 = row[1], *y2 = row[2], *y3 = row[3];
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < f; i++) {
+                const REAL sum1 = m[plane + i] + m[2 * plane + i];
+                const REAL difference1 = m[plane + i] - m[2 * plane + i];
+                const REAL sum2 = m[3 * plane + i] + m[4 * plane + i];
+                const REAL difference2 = m[3 * plane + i] - m[4 * plane + i];
+                y0[i] = m[i] + sum1 + sum2;
+                y1[i] = difference1 + 2 * difference2;
+                y2[i] = sum1 + 4 * sum2;
+                y3[i] = difference1 + 8 * difference2 + m[5 * plane + i];
+            }
+        }
+        for (ptrdiff_t o = 0; o < outputs; o++) {
+            REAL *y = row[o];
+            if (bias && relu) {
+                INDEPENDENT
+                for (ptrdiff_t i = 0; i < f; i++) {
+                    const REAL z = y[i] + bias[i];
+                    y[i] = z < 0 ? 0 : z; /* NaN stays */
+                }
+            } else if (bias) {
+                INDEPENDENT
+                for (ptrdiff_t i = 0; i < f; i++)
+                    y[i] += bias[i];
+            }
+            if (added) {
+                const REAL *more = added[tile * outputs + o];
+                INDEPENDENT
+                for (ptrdiff_t i = 0; i < f; i++)
+                    y[i] += more[i];
+            }
+            if (gates) {
+                const REAL *gate = gates[tile * outputs + o];
+                INDEPENDENT
+                for (ptrdiff_t i = 0; i < f; i++)
+                    y[i] = gate[i] > 0 ? y[i] : 0;
+            }
+        }
+    }
+}
+
+/* Row k of `filter_inputs` alone: input (n_tiles, c). */
+static void FN(filter_input)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t k, ptrdiff_t n_tiles,
+                             const REAL *const *rows, ptrdiff_t c, REAL *input)
+{
+    for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
+        const REAL *const *row = rows + tile * products;
+        REAL *out = input + tile * c;
+        if (outputs == 1) {
+            memcpy(out, row[k], (size_t)c * sizeof(REAL));
+            continue;
+        }
+        if (k == 0 || k == 5) { /* 4 x0 - 5 x2 + x4, or the same one row on */
+            const REAL *first = row[k == 5], *middle = row[2 + (k == 5)], *last = row[4 + (k == 5)];
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < c; i++)
+                out[i] = 4 * first[i] - 5 * middle[i] + last[i];
+        } else {
+            const REAL *x1 = row[1], *x2 = row[2], *x3 = row[3], *x4 = row[4];
+            const REAL inner = k < 3 ? 4 : 1, outer = (REAL)((k < 3 ? 1 : 2) * (k % 2 ? 1 : -1));
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < c; i++)
+                out[i] = (x4[i] - inner * x2[i]) + outer * (x3[i] - inner * x1[i]);
+        }
+    }
+}
+
+/* Row k of A of the gradients of each tile's results, in panels (ceil(f / width), n_tiles, width) whose
+   starts are `panel_stride` apart. */
+static void FN(filter_delta)(ptrdiff_t outputs, ptrdiff_t k, ptrdiff_t n_tiles, const REAL *const *rows,
+                             ptrdiff_t f, REAL *panels, ptrdiff_t panel_stride)
+{
+    const ptrdiff_t width = PANEL_WIDTH(REAL);
+    static const int A[6][4] = {{1, 0, 0, 0}, {1, 1, 1, 1},   {1, -1, 1, -1},
+                                {1, 2, 4, 8}, {1, -2, 4, -8}, {0, 0, 0, 1}};
+    for (ptrdiff_t tile = 0; tile < n_tiles; tile++)
+        for (ptrdiff_t first = 0; first < f; first += width) {
+            const ptrdiff_t n = f - first < width ? f - first : width;
+            REAL *out = panels + first / width * panel_stride + tile * width;
+            if (outputs == 1) {
+                memcpy(out, rows[tile] + first, (size_t)n * sizeof(REAL));
+            } else {
+                const REAL *y0 = rows[tile * 4] + first, *y1 = rows[tile * 4 + 1] + first;
+                const REAL *y2 = rows[tile * 4 + 2] + first, *y3 = rows[tile * 4 + 3] + first;
+                const REAL a0 = (REAL)A[k][0], a1 = (REAL)A[k][1], a2 = (REAL)A[k][2], a3 = (REAL)A[k][3];
+                INDEPENDENT
+                for (ptrdiff_t i = 0; i < n; i++)
+                    out[i] = (a0 * y0[i] + a2 * y2[i]) + (a1 * y1[i] + a3 * y3[i]);
+            }
+            if (n < width)
+                memset(out + n, 0, (size_t)(width - n) * sizeof(REAL));
+        }
+}
+
 /* ---- optimisers ------------------------------------------------------------------------------- */
 
 static void FN(adam_row)(ptrdiff_t d, REAL *restrict param, const REAL *restrict grad,
