@@ -3,14 +3,15 @@
 Entities (CoNLL-2003, ResumeNER), chunks (CoNLL-2000) and parts of speech (UD English EWT). Everyone gets the
 tokens and nothing else. Two modes. "matched": textcnn, without its features of characters, and PyTorch train
 the same iterated dilated CNN with a CRF (Strubell et al. 2017) for the same number of epochs. "default":
-everyone as its users run it; textcnn with `TextCNNTagger()`, PyTorch and spaCy (`ner`, or `tagger` for parts of
-speech, in a blank pipeline) stopping early by the development part, sklearn-crfsuite as its tutorial says.
+everyone as its users run it; textcnn with `TextCNNTagger()`, PyTorch and spaCy (`ner`, or `tagger` for parts
+of speech, in a blank pipeline) stopping early by the development part, sklearn-crfsuite as its tutorial says.
 
 Every run is a new process, so that its peak memory is its own; the peers take turns, and all get the same
 sentences, splits and number of threads. A run waits until the processors that it needs are idle, and is
 repeated if others used them meanwhile. Columns:
 
-- training k/s: thousand words a second in an epoch, the first one not counted. Ids are made outside this time.
+- training k/s: thousand words a second in an epoch, the first one not counted. PyTorch's ids are made outside
+  this time, and so are textcnn's.
 - fit s: all of training, evaluation on the development part included.
 - tagging k/s: thousand words a second from lists of tokens to lists of tags. sklearn-crfsuite and spaCy have
   one thread; with more, forked processes share the sentences.

@@ -8,7 +8,7 @@ from typing import Any
 
 from common import resident_mb
 from measure import seconds_of
-from tagging_datasets import Tokens, TaggingSplit
+from tagging_datasets import TaggingSplit, Tokens
 from tagging_peers import ReadyTaggingPeer, TaggingPeer, TaggingSettings, peer_class
 from tagging_scores import score
 

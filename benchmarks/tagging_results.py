@@ -13,7 +13,7 @@ from tagging_peers import LABELS, PEERS
 
 FORMAT = 1
 
-# What textcnn is compared with: the peer, the mode, what the peer starts from.
+# Those whose speed is compared in the mode "matched", from ids, and those with a mode "default" alone.
 READY_PEERS = ("pytorch-usual", "pytorch-best")
 OTHER_PEERS = ("crfsuite", "spacy")
 
@@ -133,7 +133,8 @@ def ratio(
     speed: Callable[..., Spread | None], results: dict, data: str, mode: str, peer: str
 ) -> float | None:
     """textcnn's speed over a peer's, if there are both."""
-    ours, theirs = (speed(results, data, mode, name) for name in ("textcnn", peer))
+    *elsewhere, peer = where
+    ours, theirs = (speed(*elsewhere, name) for name in ("textcnn", peer))
     return ours.median / theirs.median if ours and theirs else None
 
 

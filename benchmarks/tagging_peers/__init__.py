@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -31,12 +32,17 @@ OPTIONAL = {
     "spacy": ("spacy", "spaCy"),
 }
 
+# spaCy's layers load PyTorch if they find it, which would count in the peak of memory; nothing here uses it
+UNWANTED = {"spacy": "torch"}
+
 # the same network with the same training can only be asked of those that have such a network
 MATCHED = ("textcnn", "pytorch-usual", "pytorch-best")
 
 
 def peer_class(name: str) -> type[TaggingPeer]:
-    """The class of a peer; imports what it needs."""
+    """The class of a peer; imports what it needs, and keeps this process from importing what it does not."""
+    if name in UNWANTED:
+        sys.modules[UNWANTED[name]] = None  # type: ignore[assignment]
     module, cls = PEERS[name]
     return getattr(import_module(module), cls)
 

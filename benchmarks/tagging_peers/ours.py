@@ -6,8 +6,6 @@ import time
 from typing import Any
 
 from tagging_datasets import Tags, Tokens
-from textcnn import TextCNNTagger
-from textcnn.nn.training import Trainer
 
 from tagging_peers.base import (
     BATCH_SIZE,
@@ -20,6 +18,8 @@ from tagging_peers.base import (
     TaggingPeer,
     TaggingSettings,
 )
+from textcnn import TextCNNTagger
+from textcnn.nn.training import Trainer
 
 # the PyTorch forms know the words and nothing of their characters
 MATCHED_PARAMS = {

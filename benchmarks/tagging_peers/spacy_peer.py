@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from typing import Any
-
-# spaCy's layers load PyTorch if they find it, which would count in the peak of memory; nothing here uses it
-sys.modules["torch"] = None  # type: ignore[assignment]
 
 import spacy
 from spacy.tokens import Doc, Span
