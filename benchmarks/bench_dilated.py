@@ -38,7 +38,7 @@ GEMM_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), *((rows, 128, 128) for row
 # Lengths of the training sentences of CoNLL-2003, from the 0th to the 100th percentile in steps of 5.
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 13, 16, 19, 22, 26, 29, 32, 37, 113)
 
-# A measurement repeats its call for this long, and the next one begins when threads that wait in a loop sleep.
+# A measurement repeats its call for this long; in the pause, threads that wait in a loop go to sleep.
 SECONDS, PAUSE = 0.05, 0.02
 
 
@@ -49,7 +49,7 @@ def sentences(n: int) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths.astype(np.intp))])
 
 
-# Tens of sentences are a batch of training; more are a call of prediction; one long text is a single sentence.
+# A batch of training, calls of prediction, and a single sentence without end.
 BATCHES = {
     "32 sentences": sentences(32),
     "512 sentences": sentences(512),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,41 +100,28 @@ def score_name(results: dict, data: str) -> str:
 def ratio_lines(results: dict, data: str, markdown: bool) -> list[str]:
     """How many times as fast textcnn is, median to median."""
     n = results["settings"]["threads"]
-    threads = counted(n, "thread")
-    lines = []
+    pairs: list[tuple[str, Spread | None, Spread | None]] = []
     for peer in READY_PEERS:
-        name, matched = LABELS[peer], (results, data, "matched")
-        training = ratio(training_speed, *matched, peer)
-        if training:
-            lines.append(f"training is {training:.1f} times {name}")
-        ours = tagging_speed(*matched, "textcnn", n)
-        theirs = tagging_speed(*matched, peer, n, "ready_s")
-        if ours and theirs:
-            lines.append(
-                f"tagging of tokens is {ours.median / theirs.median:.1f} times {name} from ready ids"
-            )
+        where = (results, data, "matched")
+        theirs = training_speed(*where, peer)
+        pairs.append((f"training is {{}} times {LABELS[peer]}", training_speed(*where, "textcnn"), theirs))
+        ours, theirs = tagging_speed(*where, "textcnn", n), tagging_speed(*where, peer, n, "ready_s")
+        pairs.append((f"tagging of tokens is {{}} times {LABELS[peer]} from ready ids", ours, theirs))
     for peer in OTHER_PEERS:
         for mode in MODES:
             ours = tagging_speed(results, data, mode, "textcnn", n)
             for own in sorted({1, n}):
                 theirs = tagging_speed(results, data, "default", peer, own)
-                if ours and theirs:
-                    processes = "process" if own == 1 else "processes"
-                    lines.append(
-                        f"tagging ({mode}, {threads}) is {ours.median / theirs.median:.1f} times "
-                        f"{LABELS[peer]} in {own} {processes}"
-                    )
+                processes = "process" if own == 1 else "processes"
+                text = f"tagging ({mode}, {counted(n, 'thread')}) is {{}} times {LABELS[peer]}"
+                pairs.append((f"{text} in {own} {processes}", ours, theirs))
     bullet = "- " if markdown else "  "
-    return [*(bullet + line for line in lines), ""] if lines else []
-
-
-def ratio(
-    speed: Callable[..., Spread | None], results: dict, data: str, mode: str, peer: str
-) -> float | None:
-    """textcnn's speed over a peer's, if there are both."""
-    *elsewhere, peer = where
-    ours, theirs = (speed(*elsewhere, name) for name in ("textcnn", peer))
-    return ours.median / theirs.median if ours and theirs else None
+    lines = [
+        bullet + text.format(f"{ours.median / theirs.median:.1f}")
+        for text, ours, theirs in pairs
+        if ours and theirs
+    ]
+    return [*lines, ""] if lines else []
 
 
 def problem_lines(results: dict) -> list[str]:
