@@ -33,7 +33,9 @@ import datetime
 import os
 import platform
 import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -127,7 +129,7 @@ def new_results(args: argparse.Namespace) -> dict:
         "format": results.FORMAT,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
-        "versions": {"python": platform.python_version()} | versions(),
+        "versions": {"python": platform.python_version()} | versions(LIBRARIES),
         "settings": settings_of(args),
         "missing": {name: library for name, library in missing.items() if library},
         "sets": {},
@@ -161,10 +163,10 @@ def cpu_model() -> str:
     return names[0] if names else platform.machine()
 
 
-def versions() -> dict[str, str]:
+def versions(libraries: Iterable[str]) -> dict[str, str]:
     """Those of the libraries that are installed."""
     found = {}
-    for name in LIBRARIES:
+    for name in libraries:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -190,7 +192,8 @@ def compare(found: dict, args: argparse.Namespace) -> None:
                 split = read_split(args.data, data, number, args.folds)
                 note_set(found, split, args)
                 for mode, peer in left:
-                    each = undisturbed_run(peer, mode, number, split, args, found)
+                    one = partial(one_run, peer, mode, number, split, args)
+                    each = undisturbed_run(one, args, found)
                     found["runs"].append(each | {"test_tokens": count_tokens(split.X_test)})
                     if args.json:
                         results.save(found, args.json)
@@ -224,15 +227,13 @@ def note_set(found: dict, split: Split, args: argparse.Namespace) -> None:
     }
 
 
-def undisturbed_run(
-    peer: str, mode: str, number: int, split: Split, args: argparse.Namespace, so_far: dict
-) -> dict:
+def undisturbed_run(run_once: Callable[[], dict], args: argparse.Namespace, so_far: dict) -> dict:
     """The run during which others did least on this machine, of a few."""
     found: list[dict] = []
     for _ in range(1 + args.repeats):
         quiet.wait(args.wait, args.threads)
         watch = quiet.Watch()
-        found.append(one_run(peer, mode, number, split, args))
+        found.append(run_once())
         found[-1]["others"] = watch.others()
         if not results.is_disturbed(found[-1], so_far):
             break
