@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from textcnn._kernels import _blas, _conv, _crf, _dilated, _packing, _softmax
+from textcnn._kernels import _blas, _conv, _dilated, _packing
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
+from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
 from textcnn.nn.layers import ConvLayout
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.training import WORD_DROPOUT_KEY, TrainingOptions
 from textcnn.nn.workspace import Workspace
 
 JOINS = ("concat", "last", "every")
-HEADS = ("crf", "softmax")
 
 # Width of all convolutions over tokens.
 KERNEL_SIZE = 3
@@ -117,10 +117,9 @@ class TaggerLayout:
     def halo(self) -> int:
         """Tokens on each side that an emission's bits can depend on, counted generously.
 
-        A tile reaches at most five rows from its first result to the right and four from its last one to
-        the left, in steps of the dilation.
+        A tile spans six rows, in steps of the dilation, so a result can depend on four to either side.
         """
-        return 1 + 5 * sum(self.layer_dilations)
+        return 1 + 4 * sum(self.layer_dilations)
 
     @property
     def receptive_field(self) -> int:
@@ -269,9 +268,7 @@ class TaggingCNN:
                 rng, (layout.n_tags, layout.n_joined), layout.n_joined, layout.n_tags
             ),
             "bias": np.zeros(layout.n_tags, f32),
-            "transitions": np.zeros((layout.n_tags, layout.n_tags), f32),
-            "start": np.zeros(layout.n_tags, f32),
-            "stop": np.zeros(layout.n_tags, f32),
+            **chain_arrays(layout.n_tags),
         }  # fmt: skip
         return cls(layout, arrays, frozen_words)
 
@@ -282,7 +279,7 @@ class TaggingCNN:
             if array.size and not (name == "words" and self.frozen_words):
                 parameters[name] = array.reshape(-1, array.shape[-1])
         if self.layout.head == "softmax":
-            for name in ("transitions", "start", "stop"):
+            for name in CHAIN:
                 del parameters[name]
         return parameters
 
@@ -385,6 +382,27 @@ class TaggingCNN:
             np.multiply(rows, mask, out=rows)
         return _TokenFeatures(rows, mask, words, hashed, cache)
 
+    def token_features(self, features: Any, types: np.ndarray, n_threads: int) -> np.ndarray:
+        """Features of distinct tokens in prediction, float32 of shape (n_types, n_features).
+
+        Uses no memory of the network's own, so that several threads may call it at once.
+        """
+        layout, arrays, work = self.layout, self.arrays, Workspace()
+        parts = [arrays["words"][features.words[types]]]
+        if layout.char_outputs:
+            lengths = features.char_offsets[types + 1] - features.char_offsets[types]
+            chars, offsets = np.empty(int(lengths.sum()), np.int32), np.empty(len(types) + 1, np.intp)
+            _packing.take_texts(features.chars, features.char_offsets, types.astype(np.intp), chars, offsets)
+            marks = np.full(len(arrays["chars"]), -1, np.int32)
+            pooled, _ = layers.conv_max(
+                arrays["chars"], arrays["char_filters"], arrays["char_bias"], chars, offsets,
+                layout.char_layout, marks, work, n_threads,
+            )  # fmt: skip
+            parts.append(pooled)
+        if layout.hashed_outputs:
+            parts.append(arrays["hashed"][features.hashed[types].reshape(-1)].reshape(len(types), -1))
+        return np.concatenate(parts, axis=1)
+
     def _first_level(
         self, rows: np.ndarray, slots: np.ndarray, offsets: np.ndarray, n_threads: int
     ) -> np.ndarray:
@@ -481,23 +499,9 @@ class TaggingCNN:
         work, n_threads, arrays = self.work, options.n_threads, self.arrays
         dropped, mask = layers.dropout(output, options.dropout, seed, step, work, n_threads)
         emissions = layers.dense(dropped, arrays["weights"], arrays["bias"], work, n_threads)
-        d_emissions = work.array("d_emissions", emissions.shape, emissions.dtype)
-        gradients = {}
-        if self.layout.head == "crf":
-            loss = work.array("loss", (len(batch),), np.float64)
-            for part in ("transitions", "start", "stop"):
-                gradients[part] = work.array(f"d_{part}", arrays[part].shape, emissions.dtype)
-            _crf.crf_loss(
-                emissions, arrays["transitions"], arrays["start"], arrays["stop"], batch.targets,
-                batch.offsets, sample_weight, loss, d_emissions, gradients["transitions"],
-                gradients["start"], gradients["stop"], n_threads,
-            )  # fmt: skip
-        else:
-            loss = work.array("loss", (batch.n_tokens,), np.float64)
-            token_weight = np.repeat(sample_weight, np.diff(batch.offsets))
-            _softmax.softmax_cross_entropy(
-                emissions, batch.targets.astype(np.intp), token_weight, loss, d_emissions, n_threads
-            )
+        loss, d_emissions, chain = sequence_loss(
+            self.layout.head, emissions, arrays, batch.targets, batch.offsets, sample_weight, work, n_threads
+        )
         d_weights, d_bias, d_dropped = layers.dense_backward(
             d_emissions, dropped, arrays["weights"], work, n_threads
         )
@@ -506,7 +510,7 @@ class TaggingCNN:
             d_output[...] = d_dropped
         else:
             np.multiply(d_dropped, mask, out=d_output)
-        return float(loss.sum()), gradients | {"weights": d_weights, "bias": d_bias}, d_output
+        return loss, chain | {"weights": d_weights, "bias": d_bias}, d_output
 
     def _block_gradients(
         self,
@@ -545,7 +549,9 @@ class TaggingCNN:
             np.multiply(d_rows, tokens.mask, out=d_rows)
         gradients = {"first": Gradient(d_weights), "first_bias": Gradient(d_first.sum(axis=0, keepdims=True))}
         if layout.word_dim and not self.frozen_words:
-            gradients["words"] = self._row_gradient("words", tokens.words, d_rows[:, : layout.word_dim])
+            gradients["words"] = row_gradient(
+                "words", tokens.words[:, np.newaxis], d_rows[:, : layout.word_dim], self._marks["words"], work
+            )
         if tokens.chars is not None:
             pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
             d_filters, d_bias, d_chars = layers.conv_max_backward(
@@ -558,19 +564,11 @@ class TaggingCNN:
             gradients["chars"] = Gradient(d_chars, tokens.chars.distinct)
         if layout.hashed_outputs:
             d_hashed = np.ascontiguousarray(d_rows[:, layout.word_dim + layout.char_outputs :])
-            gradients["hashed"] = self._row_gradient(
-                "hashed", tokens.hashed, d_hashed.reshape(-1, layout.hashed_dim)
-            )
+            gradients["hashed"] = row_gradient(
+                "hashed", tokens.hashed[:, np.newaxis], d_hashed.reshape(-1, layout.hashed_dim),
+                self._marks["hashed"], work,
+            )  # fmt: skip
         return gradients
-
-    def _row_gradient(self, name: str, ids: np.ndarray, d_values: np.ndarray) -> Gradient:
-        """The gradient of an embedding: rows with the same id added up."""
-        found = self.work.array(f"{name}_distinct", (min(len(ids), len(self._marks[name])),), np.int32)
-        slots = self.work.array(f"{name}_slots", (len(ids),), np.int32)
-        found = found[: _packing.distinct(ids, self._marks[name], found, slots)]
-        total = self.work.array(f"d_{name}", (len(found), d_values.shape[1]), d_values.dtype)
-        _packing.sum_rows(d_values, slots, total)
-        return Gradient(total, found)
 
     def limit_norms(self, options: TrainingOptions) -> None:
         """Nothing to do: no weights of this network have limits."""
@@ -601,6 +599,34 @@ class TaggingCNN:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._prepare()
+
+
+def row_gradient(
+    name: str, ids: np.ndarray, d_values: np.ndarray, marks: np.ndarray, work: Workspace
+) -> Gradient:
+    """The gradient of a table of which row i of some values is the sum of the rows ids[i].
+
+    Parameters
+    ----------
+    name : str
+        Of the table, for the scratch memory.
+    ids : int32 ndarray of shape (m, k)
+    d_values : ndarray of shape (m, n_columns)
+    marks : int32 ndarray of shape (n_rows,)
+        All -1, before and after.
+    work : Workspace
+
+    Returns
+    -------
+    Gradient
+        Of the distinct rows.
+    """
+    found = work.array(f"{name}_distinct", (min(ids.size, len(marks)),), np.int32)
+    slots = work.array(f"{name}_slots", ids.shape, np.int32)
+    found = found[: _packing.distinct(ids.reshape(-1), marks, found, slots.reshape(-1))]
+    total = work.array(f"d_{name}", (len(found), d_values.shape[1]), d_values.dtype)
+    _packing.scatter_sums(d_values, slots, total)
+    return Gradient(total, found)
 
 
 def _as_gradients(arrays: dict[str, np.ndarray]) -> dict[str, Gradient]:

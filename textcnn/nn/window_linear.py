@@ -1,0 +1,200 @@
+"""A linear tagger over windows of tokens, beside the network: a random field of the usual kind.
+
+The score of a tag at a token is a sum of coefficients of what stands in a window around it: words with
+their hashed affixes and shapes, two tokens to either side, and pairs of neighbouring words, from the pair
+that ends with the token before it to the one that begins with it and goes on to the right. It is trained by
+the loop that trains networks, but apart from the network: the two share no coefficient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from textcnn._kernels import _conv, _packing
+from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
+from textcnn.nn.optimizers import Gradient
+from textcnn.nn.tagging_cnn import TaggedExamples, row_gradient
+from textcnn.nn.training import TrainingOptions
+from textcnn.nn.workspace import Workspace
+
+# Tokens, and pairs of neighbours by their second token, whose coefficients count at a token.
+WINDOW = 5
+PAIR_WINDOW = 4
+
+# Pairs of words with fewer uses in the training sentences are left out.
+LEAST_PAIR_USES = 2
+
+
+class WindowLinear:
+    """Coefficients of window features and of tag pairs.
+
+    Parameters
+    ----------
+    n_words : int
+        Words of the encoder, the unknown one included.
+    pairs : int64 ndarray, sorted
+        Known pairs of neighbouring words as `pair_keys` numbers them.
+    arrays : dict of str to float32 ndarray
+        ``rows`` (n_words + n_hashed_rows, WINDOW * n_tags), of each word and attribute, by its place in the
+        window, from the token two to the left to the one two to the right; ``pair_rows``
+        (n_pairs + 1, PAIR_WINDOW * n_tags), row 0, of unknown pairs, being zero; ``transitions``, ``start``
+        and ``stop``.
+    head : {"crf", "softmax"}
+    """
+
+    ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
+    PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
+
+    def __init__(self, n_words: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str) -> None:
+        self.n_words = n_words
+        self.pairs = pairs
+        self.arrays = arrays
+        self.head = head
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.work = Workspace()
+        self._row_marks = np.full(len(self.arrays["rows"]), -1, np.int32)
+        self._pair_marks = np.full(len(self.arrays["pair_rows"]), -1, np.int32)
+
+    @classmethod
+    def initialized(
+        cls, examples: TaggedExamples, n_words: int, n_hashed_rows: int, n_tags: int, head: str
+    ) -> WindowLinear:
+        """Coefficients of zero for the words, attributes and pairs of training sentences."""
+        keys, uses = np.unique(pair_keys(examples, n_words), return_counts=True)
+        pairs = keys[(uses >= LEAST_PAIR_USES) & (keys >= 0)]
+        arrays = {
+            "rows": np.zeros((n_words + n_hashed_rows, WINDOW * n_tags), np.float32),
+            "pair_rows": np.zeros((len(pairs) + 1, PAIR_WINDOW * n_tags), np.float32),
+            **chain_arrays(n_tags),
+        }
+        return cls(n_words, pairs, arrays, head)
+
+    @property
+    def n_tags(self) -> int:
+        """Tags that are scored."""
+        return len(self.arrays["start"])
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The coefficients as matrices that share memory with the model."""
+        names = self.ARRAYS if self.head == "crf" else ("rows", "pair_rows")
+        return {name: self.arrays[name].reshape(-1, self.arrays[name].shape[-1]) for name in names}
+
+    def batch_gradients(
+        self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every coefficient; no dropout."""
+        work, n_threads = self.work, options.n_threads
+        marks = getattr(self, "_type_marks", None)
+        if marks is None or len(marks) < len(batch.features):
+            marks = self._type_marks = np.full(len(batch.features), -1, np.int32)
+        found = work.array("types", (min(batch.n_tokens, len(marks)),), np.int32)
+        slots = work.array("slots", (batch.n_tokens,), np.int32)
+        found = found[: _packing.distinct(batch.types, marks, found, slots)]
+        rows = self._feature_rows(batch.features, found)
+        pairs = self._pair_rows(batch)
+        emissions = self._score(rows, slots, pairs, batch.offsets, n_threads)
+        loss, d_emissions, chain = sequence_loss(
+            self.head, emissions, self.arrays, batch.targets, batch.offsets,
+            (batch.sample_weight / weight).astype(np.float32), work, n_threads,
+        )  # fmt: skip
+        d_sums = work.array("d_sums", (len(found), WINDOW * self.n_tags))
+        _conv.conv_same_backward(d_emissions, slots, batch.offsets, WINDOW, d_sums, n_threads)
+        gradients = {
+            "rows": row_gradient("rows", rows, d_sums, self._row_marks, work),
+            "pair_rows": self._pair_gradient(pairs, batch.offsets, d_emissions, n_threads),
+        }
+        for name, gradient in chain.items():
+            gradients[name] = Gradient(gradient.reshape(-1, gradient.shape[-1]))
+        return loss, gradients
+
+    def emissions(
+        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
+    ) -> np.ndarray:
+        """Scores of the tags at each token, float32 of shape (n_tokens, n_tags)."""
+        found, slots = np.unique(types, return_inverse=True)
+        batch = TaggedExamples(types, offsets, types, np.empty(0, np.float32), features)
+        rows = self._feature_rows(features, found)
+        return self._score(rows, slots.astype(np.int32), self._pair_rows(batch), offsets, n_threads)
+
+    def _feature_rows(self, features: Any, types: np.ndarray) -> np.ndarray:
+        """Rows of the coefficients of each distinct token, int32 of shape (n_types, 1 + n_attributes)."""
+        words = features.words[types][:, np.newaxis]
+        return np.concatenate([words, features.hashed[types] + self.n_words], axis=1).astype(np.int32)
+
+    def _pair_rows(self, batch: TaggedExamples) -> np.ndarray:
+        """The row of each token's pair, int32 of shape (n_tokens,)."""
+        if len(self.pairs) == 0:
+            return np.zeros(batch.n_tokens, np.int32)
+        keys = pair_keys(batch, self.n_words)
+        places = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
+        return np.where(self.pairs[places] == keys, places + 1, 0).astype(np.int32)
+
+    def _score(
+        self, rows: np.ndarray, slots: np.ndarray, pairs: np.ndarray, offsets: np.ndarray, n_threads: int
+    ) -> np.ndarray:
+        n_tags = self.n_tags
+        sums = np.empty((len(rows), WINDOW * n_tags), np.float32)
+        _packing.gather_sums(self.arrays["rows"], rows, sums, n_threads)
+        emissions = np.empty((len(slots), n_tags), np.float32)
+        zeros = np.zeros(n_tags, np.float32)
+        _conv.conv_same_forward(sums, zeros, slots, offsets, WINDOW, False, emissions, n_threads)
+        of_pairs = np.empty_like(emissions)
+        _conv.conv_same_forward(
+            self.arrays["pair_rows"], zeros, pairs, offsets, PAIR_WINDOW, False, of_pairs, n_threads
+        )
+        emissions += of_pairs
+        return emissions
+
+    def _pair_gradient(
+        self, pairs: np.ndarray, offsets: np.ndarray, d_emissions: np.ndarray, n_threads: int
+    ) -> Gradient:
+        work = self.work
+        found = work.array("pairs", (min(len(pairs), len(self._pair_marks)),), np.int32)
+        slots = work.array("pair_slots", (len(pairs),), np.int32)
+        found = found[: _packing.distinct(pairs, self._pair_marks, found, slots)]
+        d_rows = work.array("d_pairs", (len(found), PAIR_WINDOW * self.n_tags))
+        _conv.conv_same_backward(d_emissions, slots, offsets, PAIR_WINDOW, d_rows, n_threads)
+        known = found > 0  # the row of unknown pairs stays zero
+        return Gradient(d_rows[known], found[known])
+
+    def limit_norms(self, options: TrainingOptions) -> None:
+        """Nothing to do: no coefficients have limits."""
+
+    def copy_arrays(self) -> dict[str, np.ndarray]:
+        """A copy of every array, to come back to with `restore_arrays`."""
+        return {name: array.copy() for name, array in self.arrays.items()}
+
+    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the values of `copy_arrays` back."""
+        for name, value in arrays.items():
+            self.arrays[name][...] = value
+
+    def is_finite(self) -> bool:
+        """True if no array holds NaN or infinity."""
+        return all(np.isfinite(array).all() for array in self.arrays.values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the scratch memory."""
+        scratch = ("work", "_row_marks", "_pair_marks", "_type_marks")
+        return {name: value for name, value in self.__dict__.items() if name not in scratch}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+
+def pair_keys(batch: TaggedExamples, n_words: int) -> np.ndarray:
+    """Number of the pair that each token ends, int64 of shape (n_tokens,).
+
+    ``left * (n_words + 1) + word``, where `left` is the word before, or n_words at the begin of a sentence;
+    -1 if one of the two is unknown.
+    """
+    words = batch.features.words[batch.types].astype(np.int64)
+    left = np.empty_like(words)
+    left[1:] = words[:-1]
+    left[batch.offsets[:-1][np.diff(batch.offsets) > 0]] = n_words
+    return np.where((words > 0) & (left > 0), left * (n_words + 1) + words, -1)
