@@ -16,7 +16,7 @@ Every row is divided by its sum, whose logarithms add up to log Z. Exponentials 
 maximum was subtracted, so nothing overflows. Whether something underflows is known: the spread of the
 parameters and of each emission row is bounded by MAX_SPREAD, and so is the ratio of any two elements of a
 row of alpha or beta if all transitions are allowed. Where a mask forbids some, every row is looked at.
-A sentence that may underflow is done with logarithms of all quantities instead, some 30 times slower.
+A sentence that may underflow is done with logarithms of all quantities instead, some ten times slower.
 
 Rows are kept for BLOCK tokens only, and one at the start of each block, from which a block that was left
 is computed again: a sentence of a million tokens needs little memory.
