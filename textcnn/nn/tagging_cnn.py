@@ -24,6 +24,7 @@ KERNEL_SIZE = 3
 
 # Keep the masks of the features apart from those of the last layer.
 FEATURE_DROPOUT_KEY = 0x5851F42D4C957F2D
+RARE_WORD_DROPOUT_KEY = 0x14057B7EF767814F
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ class TaggedExamples:
     sample_weight : float32 ndarray of shape (n_sentences,)
     features : TypeFeatures
         Of the distinct tokens (`textcnn.text.token_features`).
+    rare : bool ndarray of shape (n_types,), default=None
+        Distinct tokens whose word has one use in the training sentences.
     """
 
     types: np.ndarray
@@ -152,6 +155,7 @@ class TaggedExamples:
     targets: np.ndarray
     sample_weight: np.ndarray
     features: Any
+    rare: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.sample_weight)
@@ -174,7 +178,9 @@ class TaggedExamples:
         offsets = np.empty(len(index) + 1, np.intp)
         _packing.take_texts(self.types, self.offsets, index, types, offsets)
         _packing.take_texts(self.targets, self.offsets, index, targets, offsets)
-        return TaggedExamples(types, offsets, targets, self.sample_weight[index], self.features)
+        return TaggedExamples(
+            types, offsets, targets, self.sample_weight[index], self.features, self.rare
+        )
 
 
 @dataclass
@@ -337,13 +343,16 @@ class TaggingCNN:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distinct tokens of a batch, whether their word is dropped, and the row of each token.
 
-        A dropped word becomes the unknown one, which trains that; its characters stay.
+        A dropped word becomes the unknown one, which trains that; its characters and attributes stay.
         """
         n_types, types = len(batch.features), batch.types
-        if options.word_dropout > 0 and len(types):
-            mask = self.work.array("word_mask", (1, len(types)))
-            dropout_mask(seed ^ WORD_DROPOUT_KEY, step, options.word_dropout, mask, 1)
-            types = np.where(mask[0] > 0, types, types + n_types).astype(np.int32)
+        dropped = self._dropped(options.word_dropout, len(types), seed ^ WORD_DROPOUT_KEY, step)
+        if batch.rare is not None:
+            rare = batch.rare[types]
+            dropped |= rare & self._dropped(
+                options.rare_word_dropout, len(types), seed ^ RARE_WORD_DROPOUT_KEY, step
+            )
+        types = np.where(dropped, types + n_types, types).astype(np.int32)
         marks = self._marks.get("types")
         if marks is None or len(marks) < 2 * n_types:
             marks = self._marks["types"] = np.full(2 * n_types, -1, np.int32)
@@ -381,6 +390,14 @@ class TaggingCNN:
             dropout_mask(seed ^ FEATURE_DROPOUT_KEY, step, options.feature_dropout, mask, options.n_threads)
             np.multiply(rows, mask, out=rows)
         return _TokenFeatures(rows, mask, words, hashed, cache)
+
+    def _dropped(self, rate: float, n: int, seed: int, step: int) -> np.ndarray:
+        """True with probability `rate`, bool of shape (n,)."""
+        if rate == 0 or n == 0:
+            return np.zeros(n, bool)
+        mask = self.work.array("word_mask", (1, n))
+        dropout_mask(seed, step, rate, mask, 1)
+        return mask[0] == 0
 
     def token_features(self, features: Any, types: np.ndarray, n_threads: int) -> np.ndarray:
         """Features of distinct tokens in prediction, float32 of shape (n_types, n_features).

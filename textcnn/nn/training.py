@@ -81,6 +81,7 @@ class TrainingOptions:
     early_stopping: bool
     n_threads: int
     feature_dropout: float = 0.0
+    rare_word_dropout: float = 0.0
 
 
 class Network(Protocol):

@@ -71,3 +71,34 @@ def _from_container(X: Any, name: str) -> list[Any]:
 def _not_a_text(where: str, text: Any) -> str:
     found = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
     return f"{where} is {found}, but every text must be a str or a list of str; replace or drop it"
+
+
+def as_sentences(X: Any, name: str = "X") -> list[Any]:
+    """Turn any usual container of sentences into a list; a two-dimensional array has one a row.
+
+    Parameters
+    ----------
+    X : as in `as_texts`, or an array of shape (n_sentences, n_tokens)
+    name : str, default="X"
+        How error messages call it.
+
+    Returns
+    -------
+    list of str or of list of str
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `as_texts`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from textcnn.text.inputs import as_sentences
+    >>> as_sentences(np.array([["so", "it"], ["goes", "on"]]))
+    [['so', 'it'], ['goes', 'on']]
+    """
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "UOT":
+        return list(X.tolist())
+    sentences = as_texts(X, name)
+    return [sentence.tolist() if isinstance(sentence, np.ndarray) else sentence for sentence in sentences]
