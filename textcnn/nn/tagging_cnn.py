@@ -592,6 +592,11 @@ class TaggingCNN:
 
     # ---- the state ------------------------------------------------------------------------------
 
+    def add_words(self, rows: np.ndarray) -> None:
+        """Append word embeddings."""
+        self.arrays["words"] = np.concatenate([self.arrays["words"], rows])
+        self._prepare()
+
     def copy(self) -> TaggingCNN:
         """A network with arrays of its own."""
         return TaggingCNN(self.layout, self.copy_arrays(), self.frozen_words)
