@@ -60,8 +60,8 @@ CJK = (
 STARTERS = """
     A After All Although An And Another As At Because Both But By During Each Even For From He Her His How
     However I If In It Its Many Meanwhile Most My No Not Now On One Only Other Our She Since So Some Still
-    Such That The Their Then There These They This Those Though Thus To Under Until We What When Where While Who
-    Why With You Your
+    Such That The Their Then There These They This Those Though Thus To Under Until We What When Where While
+    Who Why With You Your
 """
 SENTENCE_STARTERS = frozenset(STARTERS.split())
 TITLE_WORDS = frozenset(TITLES.split())
