@@ -62,7 +62,7 @@ EMBEDDING_MODES = ("auto", "random", "static", "fine-tuned")
 MOST_ADDED_WORDS = 200_000
 
 # First learning rate of the linear part, with Adam.
-LINEAR_RATE = 0.005
+LINEAR_RATE = 0.02
 
 
 class TextCNNTagger(BaseEstimator):
@@ -113,8 +113,6 @@ class TextCNNTagger(BaseEstimator):
         Whether the shape of a token (``Xxxx``, ``dd.d``) is a feature.
     affix_dim : int, default=16
         Dimensions of the embedding of each prefix, suffix and shape in the network.
-    n_buckets : int, default=8192
-        Rows into which the values of each of these are hashed.
     n_channels : int, default=128
         Channels of the convolutions.
     dilations : tuple of int, default=(1, 1, 2)
@@ -148,8 +146,9 @@ class TextCNNTagger(BaseEstimator):
         First learning rate; None for 0.002 (Adam), 1.0 (Adadelta), 0.1 (SGD).
     alpha : float, default=0.0
         Strength of the l2 penalty on the weights of the network, divided by the size of the batch.
-    batch_size : int, default=32
-        Sentences.
+    batch_size : int or "auto", default="auto"
+        Sentences. "auto" is 32, but with fewer than 4,096 training sentences one for every 128, so that there
+        are enough steps, and at least 4.
     max_iter : int, default=15
         Epochs of the network at most.
     shuffle : bool, default=True
@@ -162,7 +161,7 @@ class TextCNNTagger(BaseEstimator):
         Share of the training sentences held out for early stopping without `X_val`.
     n_iter_no_change : int, default=10
     tol : float, default=1e-4
-    linear : float, default=0.5
+    linear : float, default=0.65
         Share of the linear part in the scores, from 0 (the network alone, and no linear part is trained)
         to below 1.
     linear_max_iter : int, default=8
@@ -225,7 +224,6 @@ class TextCNNTagger(BaseEstimator):
         "suffix_lengths": ["array-like"],
         "shapes": ["boolean"],
         "affix_dim": [Interval(Integral, 1, None, closed="left")],
-        "n_buckets": [Interval(Integral, 1, None, closed="left")],
         "n_channels": [Interval(Integral, 1, None, closed="left")],
         "dilations": ["array-like"],
         "n_iterations": [Interval(Integral, 1, None, closed="left")],
@@ -242,7 +240,7 @@ class TextCNNTagger(BaseEstimator):
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "early_stopping": ["boolean", StrOptions({"auto"})],
@@ -275,7 +273,6 @@ class TextCNNTagger(BaseEstimator):
         suffix_lengths: tuple[int, ...] = (1, 2, 3, 4),
         shapes: bool = True,
         affix_dim: int = 16,
-        n_buckets: int = 8192,
         n_channels: int = 128,
         dilations: tuple[int, ...] = (1, 1, 2),
         n_iterations: int = 4,
@@ -292,14 +289,14 @@ class TextCNNTagger(BaseEstimator):
         learning_rate: str = "linear",
         learning_rate_init: float | None = None,
         alpha: float = 0.0,
-        batch_size: int = 32,
+        batch_size: int | str = "auto",
         max_iter: int = 15,
         shuffle: bool = True,
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
-        linear: float = 0.5,
+        linear: float = 0.65,
         linear_max_iter: int = 8,
         linear_alpha: float = 1e-5,
         warm_start: bool = False,
@@ -321,7 +318,6 @@ class TextCNNTagger(BaseEstimator):
         self.suffix_lengths = suffix_lengths
         self.shapes = shapes
         self.affix_dim = affix_dim
-        self.n_buckets = n_buckets
         self.n_channels = n_channels
         self.dilations = dilations
         self.n_iterations = n_iterations
@@ -399,7 +395,7 @@ class TextCNNTagger(BaseEstimator):
         held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
         if self.linear > 0:
             model.linear = self._fitted_linear(model, examples, rng)
-        trainer = Trainer(model.network, SOLVERS[self.solver](), self._options(early_stopping), rng)
+        trainer = Trainer(model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng)
         history = self._train(model, trainer, examples, held_out)
         self._partial_trainers: list[Trainer] | None = None
         self._set_fitted(model, history)
@@ -463,10 +459,10 @@ class TextCNNTagger(BaseEstimator):
         if trainers:
             trainers = [old.continued(network) for old, network in zip(trainers, networks, strict=True)]
         else:
-            options = self._options(False, constant=True)
+            options = self._options(len(examples), False, constant=True)
             trainers = [Trainer(model.network, SOLVERS[self.solver](), options, rng)]
             if model.linear is not None:
-                options = replace(self._linear_options(), max_iter=1, learning_rate="constant")
+                options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
                 trainers.append(Trainer(model.linear, SOLVERS["adam"](), options, rng))
         for trainer in trainers[1:]:
             train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
@@ -586,7 +582,6 @@ class TextCNNTagger(BaseEstimator):
             prefix_lengths=tuple(int(n) for n in self.prefix_lengths),
             suffix_lengths=tuple(int(n) for n in self.suffix_lengths),
             shape=bool(self.shapes),
-            n_buckets=int(self.n_buckets),
             max_chars=MAX_CHARS if self.n_char_filters else 0,
             n_threads=effective_n_threads(self.n_jobs),
         )
@@ -661,11 +656,14 @@ class TextCNNTagger(BaseEstimator):
             (uses[words] == 1) & (words > 0),
         )
 
-    def _options(self, early_stopping: bool, constant: bool = False) -> TrainingOptions:
+    def _resolved_batch_size(self, n: int) -> int:
+        return min(32, max(4, n // 128)) if self.batch_size == "auto" else int(self.batch_size)
+
+    def _options(self, n: int, early_stopping: bool, constant: bool = False) -> TrainingOptions:
         constant = constant and self.learning_rate == "linear"
         return TrainingOptions(
             max_iter=1 if constant else int(self.max_iter),
-            batch_size=int(self.batch_size),
+            batch_size=self._resolved_batch_size(n),
             shuffle=bool(self.shuffle),
             dropout=float(self.dropout),
             word_dropout=float(self.word_dropout),
@@ -682,13 +680,13 @@ class TextCNNTagger(BaseEstimator):
             rare_word_dropout=float(self.rare_word_dropout),
         )
 
-    def _linear_options(self) -> TrainingOptions:
+    def _linear_options(self, n: int) -> TrainingOptions:
         return replace(
-            self._options(False),
+            self._options(n, False),
             max_iter=int(self.linear_max_iter),
             max_grad_norm=None,
             # the loop divides the penalty by the size of the batch
-            alpha=float(self.linear_alpha) * int(self.batch_size),
+            alpha=float(self.linear_alpha) * self._resolved_batch_size(n),
             learning_rate="linear",
             learning_rate_init=LINEAR_RATE,
             n_iter_no_change=int(self.linear_max_iter),
@@ -704,7 +702,7 @@ class TextCNNTagger(BaseEstimator):
         self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState
     ) -> WindowLinear:
         linear = self._new_linear(model, examples)
-        trainer = Trainer(linear, SOLVERS["adam"](), self._linear_options(), rng)
+        trainer = Trainer(linear, SOLVERS["adam"](), self._linear_options(len(examples)), rng)
         history = train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
         if history.interrupted:
             raise KeyboardInterrupt
