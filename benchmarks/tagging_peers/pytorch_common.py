@@ -90,9 +90,10 @@ class IDCNN(nn.Module):
         self.first: nn.Module
         self.block: nn.ModuleList
 
-    def iterated(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Outputs of all iterations side by side along the axis 1; `keep` is zero at padding."""
-        # without the mask, padding would reach the words beside it in the next layer
+    def iterated(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Outputs of all iterations side by side along the axis 1; `mask` has as many axes as `x`."""
+        # without it, padding would reach the words beside it in the next layer
+        keep = mask.to(x.dtype)
         x = torch.relu(self.first(x)) * keep
         joined = []
         for _ in range(N_ITERATIONS):
