@@ -35,7 +35,7 @@ from textcnn._kernels._simd cimport (
 # Tiles that pass through the products together: their inputs and one panel of weights fit in the
 # first-level cache; a multiple of the rows of a register tile.
 cdef enum:
-    TILES_PER_BLOCK = 48
+    TILES_PER_BLOCK = 36
 
 # Tiles of a weight gradient's inner sums that are transformed at once.
 cdef enum:
@@ -460,7 +460,7 @@ cdef void convolve(
     Py_ssize_t c,
     const floating *panels,        # IN
     const floating *bias,          # IN   (f,) or NULL; with it ReLU
-    const floating *added,         # IN   or NULL
+    const floating *added,         # IN   or NULL; `added_stride` is then 0
     Py_ssize_t added_stride,
     const floating *gates,         # IN   or NULL
     Py_ssize_t gate_stride,
@@ -495,16 +495,15 @@ cdef void convolve(
                 )
         point_to_rows(tiles, n, dilation, 0, outputs, <const floating *>y, y_origin, y_stride,
                       <const floating *>scratch.waste, <const floating **>scratch.results)
-        if added != NULL:
-            point_to_rows(tiles, n, dilation, 0, outputs, added, 0, added_stride, zeros,
-                          <const floating **>scratch.added)
+        if bias == NULL:
+            point_to_rows(tiles, n, dilation, 0, outputs, zeros if added == NULL else added, 0,
+                          added_stride, zeros, <const floating **>scratch.added)
         if gates != NULL:
             point_to_rows(tiles, n, dilation, 0, outputs, gates, 0, gate_stride, zeros,
                           <const floating **>scratch.gates)
         filter_outputs(
             table, outputs, products, n, <const floating *>scratch.products, f,
-            <floating **>scratch.results, bias, bias != NULL,
-            <const floating **>scratch.added if added != NULL else NULL,
+            <floating **>scratch.results, bias, <const floating **>scratch.added,
             <const floating **>scratch.gates if gates != NULL else NULL,
         )
         done += n
