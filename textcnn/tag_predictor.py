@@ -337,12 +337,25 @@ class TagPredictor:
         within = np.arange(path_offsets[-1]) - np.repeat(path_offsets[:-1], stop - start)
         path = ids[np.repeat(offsets[sentence] + start, stop - start) + within]
         probabilities = self._decoder.path_probabilities(
-            emissions, offsets, sentence, start, stop, path, path_offsets, self._continuations()[label], n_threads
+            emissions,
+            offsets,
+            sentence,
+            start,
+            stop,
+            path,
+            path_offsets,
+            self._continuations()[label],
+            n_threads,
         )
         spans: list[list[TokenSpan]] = [[] for _ in range(len(offsets) - 1)]
         labels = self.tags.labels
         columns = zip(
-            sentence.tolist(), label.tolist(), start.tolist(), stop.tolist(), probabilities.tolist(), strict=True
+            sentence.tolist(),
+            label.tolist(),
+            start.tolist(),
+            stop.tolist(),
+            probabilities.tolist(),
+            strict=True,
         )
         for i, which, first, last, probability in columns:
             spans[i].append(TokenSpan(labels[which], first, last, probability))
@@ -386,9 +399,7 @@ class TagPredictor:
         n_threads = effective_n_threads(self.n_jobs)
         for chunk in _chunks(sentences):
             encoded = self.encoder.encode(chunk, n_threads)
-            emissions = self._inference.emissions(
-                encoded.types, encoded.offsets, encoded.features, n_threads
-            )
+            emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
             yield encoded, emissions, n_threads
 
     # ---- model files --------------------------------------------------------------------------------
@@ -421,7 +432,9 @@ class TagPredictor:
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_inference", "_decoder")}
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("_inference", "_decoder")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -548,7 +561,11 @@ def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> T
         raise ValueError(f"layout {fields}")
     if not all(size > 0 for size in (*values["char_kernel_sizes"], *values["dilations"])):
         raise ValueError(f"layout {fields}")
-    if values["join"] not in JOINS or values["head"] not in HEADS or type(values["share_weights"]) is not bool:
+    if (
+        values["join"] not in JOINS
+        or values["head"] not in HEADS
+        or type(values["share_weights"]) is not bool
+    ):
         raise ValueError(f"layout {fields}")
     layout = TaggerLayout(**values)
     if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags or not layout.n_channels:

@@ -395,7 +395,9 @@ class TextCNNTagger(BaseEstimator):
         held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
         if self.linear > 0:
             model.linear = self._fitted_linear(model, examples, rng)
-        trainer = Trainer(model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng)
+        trainer = Trainer(
+            model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng
+        )
         history = self._train(model, trainer, examples, held_out)
         self._partial_trainers: list[Trainer] | None = None
         self._set_fitted(model, history)
@@ -641,9 +643,7 @@ class TextCNNTagger(BaseEstimator):
         encoded = encoder.encode(sentences, n_threads)
         return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoded)
 
-    def _examples(
-        self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray
-    ) -> TaggedExamples:
+    def _examples(self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray) -> TaggedExamples:
         encoded = model.encoded
         words = encoded.features.words
         uses = np.bincount(words[encoded.types], minlength=model.encoder.n_words)
@@ -694,9 +694,7 @@ class TextCNNTagger(BaseEstimator):
 
     def _new_linear(self, model: _Model, examples: TaggedExamples) -> WindowLinear:
         encoder, layout = model.encoder, model.network.layout
-        return WindowLinear.initialized(
-            examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head
-        )
+        return WindowLinear.initialized(examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head)
 
     def _fitted_linear(
         self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState

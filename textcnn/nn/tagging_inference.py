@@ -54,9 +54,7 @@ class TaggingInference:
             return scores
         return (1 - self.share) * scores + self.share * self.linear.arrays[name]
 
-    def emissions(
-        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
-    ) -> np.ndarray:
+    def emissions(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
         """Scores of the tags at each token.
 
         A sentence of any length is taken in parts with as much of their neighbours as a score's bits can
