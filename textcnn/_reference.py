@@ -1164,3 +1164,338 @@ def crf_path_probabilities(
             total += _logsumexp_columns(ways_on)
         probabilities[s] = np.exp(total - _logsumexp(alpha[-1] + end_scores))
     return probabilities
+
+
+# Dilated convolution
+
+
+def dilated_conv(
+    x: FloatArray, weights: FloatArray, bias: FloatArray, offsets: IntArray, dilation: int
+) -> FloatArray:
+    """One layer before its ReLU: ``y[t] = bias + sum_j x[t + (j - (k - 1) // 2) d] weights[j]``.
+
+    Rows outside the sentence are zero.
+
+    Parameters
+    ----------
+    x : array of shape (t, c)
+    weights : array of shape (k, c, f)
+    bias : array of shape (f,)
+    offsets : intp array of shape (n + 1,)
+    dilation : int
+
+    Returns
+    -------
+    y : float64 array of shape (t, f)
+    """
+    y = np.tile(bias.astype(float), (len(x), 1))
+    for t, tap, row in _taps(offsets, len(weights), dilation):
+        y[t] += x[row].astype(float) @ weights[tap].astype(float)
+    return y
+
+
+def _taps(offsets: IntArray, kernel_size: int, dilation: int) -> list[tuple[int, int, int]]:
+    """Each row, tap and row under the tap, where that lies in the sentence."""
+    return [
+        (t, tap, row)
+        for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        for t in range(begin, end)
+        for tap in range(kernel_size)
+        for row in [t + (tap - (kernel_size - 1) // 2) * dilation]
+        if begin <= row < end
+    ]
+
+
+def conv_stack_forward(
+    x: FloatArray,
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    offsets: IntArray,
+    dilations: Sequence[int],
+) -> list[FloatArray]:
+    """Convolution and ReLU, layer after layer.
+
+    Parameters
+    ----------
+    x : array of shape (t, c)
+    weights, biases : sequences of arrays of shapes (k, c, f) and (f,), one of each for a layer
+    offsets : intp array of shape (n + 1,)
+    dilations : sequence of int
+
+    Returns
+    -------
+    levels : list of float64 arrays of shape (t, f)
+        What each layer gives.
+    """
+    levels: list[FloatArray] = []
+    for w, bias, dilation in zip(weights, biases, dilations, strict=True):
+        levels.append(np.maximum(dilated_conv(levels[-1] if levels else x, w, bias, offsets, dilation), 0))
+    return levels
+
+
+def conv_stack_backward(
+    x: FloatArray,
+    levels: Sequence[FloatArray],
+    d_levels: Sequence[FloatArray | None],
+    weights: Sequence[FloatArray],
+    offsets: IntArray,
+    dilations: Sequence[int],
+    gate: bool = False,
+) -> tuple[list[FloatArray], FloatArray]:
+    """Gradients before the ReLU of every layer, and of x.
+
+    Parameters
+    ----------
+    x : array of shape (t, c)
+    levels : sequence of arrays of shape (t, f)
+        What `conv_stack_forward` gave.
+    d_levels : sequence of arrays of shape (t, f) or None
+        Gradient of each level from elsewhere than the next layer.
+    weights, offsets, dilations : as in `conv_stack_forward`
+    gate : bool
+        Whether x itself comes from a ReLU, before which its gradient is wanted.
+
+    Returns
+    -------
+    deltas : list of float64 arrays of shape (t, f)
+    d_x : float64 array of shape (t, c)
+    """
+    deltas: list[FloatArray] = []
+    d_level = np.zeros(levels[-1].shape)
+    for layer in range(len(weights) - 1, -1, -1):
+        other = d_levels[layer]
+        delta = np.where(levels[layer] > 0, d_level if other is None else d_level + other, 0)
+        deltas.insert(0, delta)
+        w = weights[layer].astype(float)
+        d_level = np.zeros((len(x), w.shape[1]))
+        for t, tap, row in _taps(offsets, len(w), dilations[layer]):
+            d_level[row] += w[tap] @ delta[t]
+    return deltas, np.where(x > 0, d_level, 0) if gate else d_level
+
+
+def conv_stack_weight_gradients(
+    x: FloatArray,
+    levels: Sequence[FloatArray],
+    deltas: Sequence[FloatArray],
+    sets: Sequence[int],
+    kernel_size: int,
+    offsets: IntArray,
+    dilations: Sequence[int],
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Gradients of each set of weights and biases, summed over the layers that use it.
+
+    Parameters
+    ----------
+    x : array of shape (t, c)
+    levels, deltas : sequences of arrays of shape (t, f)
+    sets : sequence of int
+        Number of the weights of each layer.
+    kernel_size : int
+    offsets : intp array of shape (n + 1,)
+    dilations : sequence of int
+
+    Returns
+    -------
+    d_weights : list of float64 arrays of shape (k, c, f)
+    d_biases : list of float64 arrays of shape (f,)
+    """
+    inputs = [x, *levels[:-1]]
+    layer_of = {which: layer for layer, which in enumerate(sets)}
+    shapes = [(inputs[layer_of[k]].shape[1], levels[layer_of[k]].shape[1]) for k in range(len(layer_of))]
+    d_weights = [np.zeros((kernel_size, c, f)) for c, f in shapes]
+    d_biases = [np.zeros(f) for _, f in shapes]
+    for layer, which in enumerate(sets):
+        delta = deltas[layer].astype(float)
+        d_biases[which] += delta.sum(axis=0)
+        for t, tap, row in _taps(offsets, kernel_size, dilations[layer]):
+            d_weights[which][tap] += np.outer(inputs[layer][row].astype(float), delta[t])
+    return d_weights, d_biases
+
+
+# Minimal filtering F(4, 3) with the points 0, 1, -1, 2, -2 and infinity (Lavin & Gray 2015, section 4.3):
+# four results of a filter of width 3 are A' [(G g) * (B' d)], six products instead of twelve.
+
+FILTER_INPUT = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    float,
+)
+"""B': from the six rows that a tile covers to the inputs of its products."""
+
+FILTER_WEIGHTS = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+"""G: from the three taps to the weights of the products."""
+
+FILTER_OUTPUT = np.array(
+    [
+        [1, 1, 1, 1, 1, 0],
+        [0, 1, -1, 2, -2, 0],
+        [0, 1, 1, 4, 4, 0],
+        [0, 1, -1, 8, -8, 1],
+    ],
+    float,
+)
+"""A': from the products to the four results."""
+
+
+def tiles(offsets: IntArray, dilation: int, n_outputs: int = 4) -> list[tuple[int, int, int]]:
+    """Row of the first result of every tile, with the first row of its sentence and the one behind its last.
+
+    A tile has the results ``first + i * dilation`` for i below `n_outputs`, as far as the sentence reaches.
+    Tiles are counted from the begin of the sentence, in each of the `dilation` interleaved sequences.
+    """
+    return [
+        (first, begin, end)
+        for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        for phase in range(dilation)
+        for first in range(begin + phase, end, dilation * n_outputs)
+    ]
+
+
+def dilated_conv_in_tiles(
+    x: FloatArray, weights: FloatArray, bias: FloatArray, offsets: IntArray, dilation: int
+) -> FloatArray:
+    """What `dilated_conv` gives for width 3, by minimal filtering.
+
+    Parameters and result as there.
+    """
+    filters = np.einsum("pj,jcf->pcf", FILTER_WEIGHTS, weights.astype(float))
+    y = np.zeros((len(x), weights.shape[2]))
+    for first, begin, end in tiles(offsets, dilation):
+        rows = [first + (i - 1) * dilation for i in range(6)]
+        d = np.array([x[row] if begin <= row < end else np.zeros(x.shape[1]) for row in rows], float)
+        products = np.einsum("pc,pcf->pf", FILTER_INPUT @ d, filters)
+        for i, result in enumerate(FILTER_OUTPUT @ products):
+            if first + i * dilation < end:
+                y[first + i * dilation] = result + bias
+    return y
+
+
+def weight_gradient_in_tiles(x: FloatArray, delta: FloatArray, offsets: IntArray, dilation: int) -> FloatArray:
+    """Gradient of the weights of one layer of width 3, ``G' sum over tiles of (B' d) (A delta)'``.
+
+    Parameters
+    ----------
+    x, delta : arrays of shapes (t, c) and (t, f)
+    offsets : intp array of shape (n + 1,)
+    dilation : int
+
+    Returns
+    -------
+    d_weights : float64 array of shape (3, c, f)
+    """
+    sums = np.zeros((6, x.shape[1], delta.shape[1]))
+    for first, begin, end in tiles(offsets, dilation):
+        rows = [first + (i - 1) * dilation for i in range(6)]
+        d = np.array([x[row] if begin <= row < end else np.zeros(x.shape[1]) for row in rows], float)
+        results = [first + i * dilation for i in range(4)]
+        e = np.array([delta[row] if row < end else np.zeros(delta.shape[1]) for row in results], float)
+        sums += np.einsum("pc,pf->pcf", FILTER_INPUT @ d, FILTER_OUTPUT.T @ e)
+    return np.einsum("pj,pcf->jcf", FILTER_WEIGHTS, sums)
+
+
+# Convolution over projected tokens with one result a token, and sums of rows
+
+
+def conv_same_forward(
+    projected: FloatArray,
+    bias: FloatArray,
+    slots: IntArray,
+    offsets: IntArray,
+    kernel_size: int,
+    relu: bool,
+) -> FloatArray:
+    """``out[t, q] = bias[q] + sum_j projected[slots[t - (k - 1) // 2 + j], j * f + q]``, then ReLU if asked.
+
+    Parameters
+    ----------
+    projected : array of shape (m, k * f)
+    bias : array of shape (f,)
+    slots : int32 array of shape (t,)
+    offsets : intp array of shape (n + 1,)
+    kernel_size : int
+    relu : bool
+
+    Returns
+    -------
+    out : array of shape (t, f)
+        Summed in order, in the dtype of `projected`.
+    """
+    f = len(bias)
+    out = np.tile(bias, (len(slots), 1))
+    for t, tap, row in _taps(offsets, kernel_size, 1):
+        out[t] += projected[slots[row], tap * f : (tap + 1) * f]
+    return np.maximum(out, 0) if relu else out
+
+
+def conv_same_backward(
+    d_out: FloatArray, slots: IntArray, offsets: IntArray, kernel_size: int, n_rows: int
+) -> FloatArray:
+    """Gradient of `projected`, for the gradient before the ReLU.
+
+    Parameters
+    ----------
+    d_out : array of shape (t, f)
+    slots, offsets, kernel_size : as in `conv_same_forward`
+    n_rows : int
+
+    Returns
+    -------
+    d_projected : array of shape (n_rows, k * f)
+    """
+    f = d_out.shape[1]
+    d_projected = np.zeros((n_rows, kernel_size * f))
+    for t, tap, row in _taps(offsets, kernel_size, 1):
+        d_projected[slots[row], tap * f : (tap + 1) * f] += d_out[t]
+    return d_projected.astype(d_out.dtype)
+
+
+def gather_sums(table: FloatArray, rows: IntArray) -> FloatArray:
+    """``out[i] = sum over j of table[rows[i, j]]``, in order.
+
+    Parameters
+    ----------
+    table : array of shape (v, d)
+    rows : int32 array of shape (m, k)
+
+    Returns
+    -------
+    out : array of shape (m, d)
+    """
+    out = np.zeros((len(rows), table.shape[1]), table.dtype)
+    for j in range(rows.shape[1]):
+        out += table[rows[:, j]]
+    return out
+
+
+def scatter_sums(values: FloatArray, slots: IntArray, n_rows: int) -> FloatArray:
+    """``out[s] = sum of values[i]`` over all i and j with ``slots[i, j] == s``, in order.
+
+    Parameters
+    ----------
+    values : array of shape (m, d)
+    slots : int32 array of shape (m, k)
+    n_rows : int
+
+    Returns
+    -------
+    out : array of shape (n_rows, d)
+    """
+    out = np.zeros((n_rows, values.shape[1]), values.dtype)
+    for i, j in np.ndindex(slots.shape):
+        out[slots[i, j]] += values[i]
+    return out

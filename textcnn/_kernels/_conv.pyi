@@ -56,3 +56,21 @@ def conv_max_backward(
     d_rows: NDArray[Any] | None = None,
     n_threads: int = 1,
 ) -> None: ...
+def conv_same_forward(
+    projected: NDArray[Any],
+    bias: NDArray[Any],
+    slots: NDArray[Any],
+    offsets: NDArray[Any],
+    kernel_size: int,
+    relu: bool,
+    out: NDArray[Any],
+    n_threads: int = 1,
+) -> None: ...
+def conv_same_backward(
+    d_out: NDArray[Any],
+    slots: NDArray[Any],
+    offsets: NDArray[Any],
+    kernel_size: int,
+    d_projected: NDArray[Any],
+    n_threads: int = 1,
+) -> None: ...

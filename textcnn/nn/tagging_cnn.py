@@ -289,8 +289,13 @@ class TaggingCNN:
     def parameters(self) -> dict[str, np.ndarray]:
         """The trained parameters as matrices that share memory with the network."""
         parameters = {}
+        unused = {
+            "words": self.frozen_words,
+            "chars": not self.layout.char_outputs,
+            "hashed": not self.layout.hashed_outputs,
+        }
         for name, array in self.arrays.items():
-            if array.size and not (name == "words" and self.frozen_words):
+            if array.size and not unused.get(name, False):
                 parameters[name] = array.reshape(-1, array.shape[-1])
         if self.layout.head == "softmax":
             for name in CHAIN:

@@ -317,15 +317,41 @@ cdef void close_layout(Layout *layout) noexcept:
     free(layout.biases)
 
 
-cdef int check_rows(Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t stride, Py_ssize_t expected_rows,
+cdef int check_rows(const Py_ssize_t *shape, const Py_ssize_t *strides, Py_ssize_t expected_rows,
                     Py_ssize_t expected_columns, Py_ssize_t itemsize, what) except -1:
-    if n_rows != expected_rows or n_columns != expected_columns:
+    if shape[0] != expected_rows or shape[1] != expected_columns:
         raise ValueError(
-            f"{what} is ({n_rows}, {n_columns}), but it must be ({expected_rows}, {expected_columns})"
+            f"{what} is ({shape[0]}, {shape[1]}), but it must be ({expected_rows}, {expected_columns})"
         )
-    if stride != itemsize:
+    if strides[1] != itemsize:
         raise ValueError(f"the columns of {what} must be adjacent")
+    if strides[0] % itemsize:
+        raise ValueError(
+            f"the rows of {what} are {strides[0]} bytes apart, no multiple of {itemsize}; make a contiguous copy"
+        )
     return 0
+
+
+cdef Py_ssize_t columns_of(array, what) except -1:
+    """The columns of what must be an array of two dimensions."""
+    cdef tuple shape = shape_of(array)
+    if len(shape) != 2:
+        raise ValueError(f"{what} must be an array with two dimensions, but found {type(array).__name__}")
+    return shape[1]
+
+
+cdef Py_ssize_t length_of(bias) except -1:
+    """The values of what must be an array of one dimension."""
+    cdef tuple shape = shape_of(bias)
+    if len(shape) != 1:
+        raise ValueError(f"each bias must be an array with one dimension, but found {type(bias).__name__}")
+    return shape[0]
+
+
+cdef tuple shape_of(array):
+    """The shape of an array, () for anything else."""
+    shape = getattr(array, "shape", ())
+    return shape if isinstance(shape, tuple) else ()
 
 
 cdef int set_written(
@@ -337,7 +363,7 @@ cdef int set_written(
     if array is None:
         return 0
     rows = array
-    check_rows(rows.shape[0], rows.shape[1], rows.strides[1], n_rows, n_columns, sizeof(floating), what)
+    check_rows(rows.shape, rows.strides, n_rows, n_columns, sizeof(floating), what)
     if n_rows and n_columns:
         places[level] = &rows[0, 0]
     strides[level] = rows.strides[0] // <Py_ssize_t>sizeof(floating)
@@ -353,7 +379,7 @@ cdef int set_read(
     if array is None:
         return 0
     rows = array
-    check_rows(rows.shape[0], rows.shape[1], rows.strides[1], n_rows, n_columns, sizeof(floating), what)
+    check_rows(rows.shape, rows.strides, n_rows, n_columns, sizeof(floating), what)
     if n_rows and n_columns:
         places[level] = <void *>&rows[0, 0]
     strides[level] = rows.strides[0] // <Py_ssize_t>sizeof(floating)
@@ -532,8 +558,8 @@ cdef int set_levels(
     for level in range(1, layout.n_layers + 1):
         layout.columns[level] = widths[level - 1]
     for level in range(layout.n_layers + 1):
-        if not 0 <= layout.columns[level] <= MAX_SIZE:
-            raise ValueError(f"level {level} has {layout.columns[level]} channels")
+        if not 1 <= layout.columns[level] <= MAX_SIZE:
+            raise ValueError(f"level {level} has {layout.columns[level]} channels, but it needs at least 1")
         layout.most_columns = max(layout.most_columns, layout.columns[level])
     set_read[floating](layout.levels, layout.strides, 0, NULL, x, tiling.n_rows, x.shape[1], "x")
     return 0
@@ -547,7 +573,7 @@ cdef int check_length(list items, Py_ssize_t n, what) except -1:
 
 def conv_stack_forward(
     Tiling tiling not None,
-    const floating[:, :] x,       # IN   (t, c)
+    const floating[:, :] x not None,  # IN   (t, c)
     list levels not None,         # OUT  arrays (t, f) after each layer, or None for what nobody keeps
     list panels not None,         # IN   arrays of `pack_filters`
     list biases not None,         # IN   arrays (f,)
@@ -568,7 +594,7 @@ def conv_stack_forward(
         raise ValueError(f"the tiling is for the other dtype than that of x, {sizeof(floating)} bytes")
     try:
         open_layout(&layout, n_layers)
-        set_levels(&layout, tiling, x, [len(bias_) for bias_ in biases])
+        set_levels(&layout, tiling, x, [length_of(bias_) for bias_ in biases])
         for layer in range(n_layers):
             columns = layout.columns[layer + 1]
             set_written[floating](layout.levels, layout.strides, layer + 1, NULL, levels[layer], tiling.n_rows,
@@ -622,7 +648,7 @@ cdef void forward_piece(
 
 def conv_stack_backward(
     Tiling tiling not None,
-    const floating[:, :] x,       # IN   (t, c)
+    const floating[:, :] x not None,  # IN   (t, c)
     list levels not None,         # IN   arrays (t, f) that the forward pass gave, of every layer
     list d_levels not None,       # IN   gradients (t, f) that reach the levels from elsewhere, or None
     list panels not None,         # IN   arrays of `pack_filters`, transposed
@@ -645,11 +671,13 @@ def conv_stack_backward(
     check_length(d_levels, n_layers, "d_levels")
     check_length(panels, n_layers, "panels")
     check_length(deltas, n_layers, "deltas")
+    if n_layers == 0:
+        raise ValueError("the tiling has no dilations, but the gradient needs at least one layer")
     if (tiling.n_outputs > 1) != (sizeof(floating) == 4 and tiling.kernel_size == 3):
         raise ValueError(f"the tiling is for the other dtype than that of x, {sizeof(floating)} bytes")
     try:
         open_layout(&layout, n_layers)
-        set_levels(&layout, tiling, x, [array.shape[1] for array in levels])
+        set_levels(&layout, tiling, x, [columns_of(level_, "each level") for level_ in levels])
         for level in range(1, n_layers + 1):
             columns = layout.columns[level]
             set_read[floating](layout.levels, layout.strides, level, NULL, levels[level - 1], tiling.n_rows,
@@ -689,8 +717,6 @@ cdef void backward_piece(
     cdef const floating *value
     cdef const floating *d_value
     cdef floating *delta
-    if level == 0 or layout.deltas[level] == NULL:
-        return
     for row in range(tiling.piece_rows[piece], tiling.piece_rows[piece + 1]):
         delta = <floating *>layout.deltas[level] + row * layout.delta_strides[level]
         value = <const floating *>layout.levels[level] + row * layout.strides[level]
@@ -718,7 +744,7 @@ cdef void backward_piece(
 
 def conv_stack_weight_gradients(
     Tiling tiling not None,
-    const floating[:, :] x,       # IN   (t, c)
+    const floating[:, :] x not None,  # IN   (t, c)
     list levels not None,         # IN   arrays (t, f) of the forward pass
     list deltas not None,         # IN   arrays (t, f) of the backward pass
     list sets not None,           # IN   number of the weights of each layer
@@ -755,7 +781,7 @@ def conv_stack_weight_gradients(
         raise ValueError(f"the layers use the weights {sorted(set(sets))}, but there are {n_sets}")
     try:
         open_layout(&layout, n_layers)
-        set_levels(&layout, tiling, x, [array.shape[1] for array in levels])
+        set_levels(&layout, tiling, x, [columns_of(level_, "each level") for level_ in levels])
         of_layer = <Py_ssize_t *>calloc(max(1, n_layers), sizeof(Py_ssize_t))
         first_layer = <Py_ssize_t *>calloc(max(1, n_sets), sizeof(Py_ssize_t))
         biases = <void **>calloc(max(1, n_sets), sizeof(void *))
@@ -766,6 +792,8 @@ def conv_stack_weight_gradients(
                                layout.columns[level], f"level {level}")
             set_read[floating](layout.deltas, layout.delta_strides, level, NULL, deltas[level - 1],
                                tiling.n_rows, layout.columns[level], f"delta {level}")
+            if deltas[level - 1] is None:
+                raise ValueError(f"delta {level} is None, but every layer needs one")
             k = of_layer[level - 1] = sets[level - 1]
             weights, bias = d_weights[k], d_biases[k]
             c, f = layout.columns[level - 1], layout.columns[level]
