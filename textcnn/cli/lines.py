@@ -8,7 +8,7 @@ import contextlib
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 # Bytes asked for in one read. A pipe gives what it has, so that its reader gets answers in time.
@@ -48,7 +48,12 @@ def checked_encoding(name: str) -> str:
     return name
 
 
-def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
+def read_chunks(
+    path: str,
+    encoding: str = "utf-8",
+    on_read: Callable[[Any, int], None] | None = None,
+    with_partial: bool = False,
+) -> Iterator[Chunk]:
     """The lines of a file, decoded, in chunks as they come; a byte order mark is left out.
 
     Lines end with LF or CR LF, the last one also without.
@@ -58,6 +63,11 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
     path : str
         A file, also one packed with gzip, or ``-`` for standard input.
     encoding : str, default="utf-8"
+    on_read : callable, default=None
+        Called after each read with the stream and the number of bytes that came.
+    with_partial : bool, default=False
+        Give a chunk without lines for a read that brought no end of a line, so that the caller can do
+        something else before the next read.
 
     Yields
     ------
@@ -78,9 +88,13 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
         while not at_end:
             block = _read(file, path)
             at_end = not block
+            if on_read is not None:
+                on_read(file, len(block))
             text = _decoded(decoder, block, at_end, path, encoding, number)
             pieces.append(text)
             if "\n" not in text:
+                if with_partial:
+                    yield Chunk(number, [])
                 continue
             lines = "".join(pieces).split("\n")
             pieces = [lines.pop()]
