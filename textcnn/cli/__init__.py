@@ -22,6 +22,7 @@ from textcnn.cli.output import naming
 COMMANDS = {
     "train": "train a model from a file of labelled texts",
     "predict": "label texts, one line out for each line in",
+    "tag": "find entities, chunks or parts of speech in texts",
     "evaluate": "compare a model with labelled texts: accuracy, F1, confusion matrix",
     "explain": "show the n-grams that decided, on the terminal or as a web page",
     "info": "show what a model file holds and what its filters like best",
@@ -85,10 +86,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     argv = sys.argv[1:] if argv is None else argv
     args, rest = parser.parse_known_args(argv)
-    # Before Python 3.13 argparse takes an optional FILE for absent if options stand between it and MODEL.
+    # Before Python 3.13 argparse takes optional FILEs for absent if options stand between them and MODEL.
     is_absent = getattr(args, "file", None) == "-" and "-" not in argv
     if len(rest) == 1 and not rest[0].startswith("-") and is_absent:
         args.file = rest.pop()
+    if getattr(args, "files", None) == [] and not any(name.startswith("-") and name != "-" for name in rest):
+        args.files, rest = rest, []
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return args

@@ -44,6 +44,15 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_token_column(group: Any) -> None:
+    """The option --token-column."""
+    group.add_argument(
+        "--token-column",
+        metavar="NAME",
+        help="column of the tokens, a number from 1, or a name in CoNLL-U (default: 1, or form)",
+    )
+
+
 def output_name(name: str) -> str:
     """The name of a file to write; the type of `-o` and others."""
     if not name:
