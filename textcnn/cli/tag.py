@@ -6,6 +6,7 @@ Each line of plain text is tagged by itself. Files of any size need little memor
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import select
 import stat
@@ -53,6 +54,9 @@ input:
 # Characters and tokens that are tagged at once, about; a longer line or sentence is taken as a whole.
 BATCH_CHARS = 1 << 18
 BATCH_TOKENS = 50_000
+
+# Batches in work at once. A quarter of the work is Python's, which runs one thread at a time.
+MOST_WORKERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -215,13 +219,13 @@ def _total_bytes(paths: list[str]) -> int | None:
 
 
 def _output(predictor: Any, source: _Source, args: argparse.Namespace) -> Iterator[bytes]:
+    team = _Team(predictor)
     if args.input == "conll":
-        blocks = _column_batches(source, args.token_column)
-        parts = _in_order(_Columns(predictor), blocks, source.may_wait)
+        parts = _in_order(_Columns(team), _column_batches(source, args.token_column), source, team.n_workers)
         return (part.encode("utf-8", "backslashreplace") for part in parts)
     write = tagged.writer(args.format or "conll", predictor.scheme, args.probabilities)
-    work = _Text(predictor, write, args.sentences or "split")
-    parts = _in_order(work, _text_batches(source), source.may_wait)
+    work = _Text(team, write, args.sentences or "split")
+    parts = _in_order(work, _text_batches(source), source, team.n_workers)
     if args.format == "html":
         from textcnn.display import page
 
@@ -230,15 +234,37 @@ def _output(predictor: Any, source: _Source, args: argparse.Namespace) -> Iterat
     return (part.encode("utf-8", "backslashreplace") for part in parts)
 
 
+class _Team:
+    """The predictor for several batches at once, and for a long one alone.
+
+    Reading, cutting into tokens and writing keep one processor busy while others run kernels, so a batch for
+    each processor is better than all processors for one batch.
+    """
+
+    def __init__(self, predictor: Any) -> None:
+        from textcnn._threads import effective_n_threads
+
+        n_threads = effective_n_threads(predictor.n_jobs)
+        self.n_workers = min(n_threads, MOST_WORKERS)
+        self._whole = predictor
+        self._part = copy.copy(predictor)
+        self._part.n_jobs = -(-n_threads // self.n_workers)
+
+    def predictor(self, size: int, usual: int) -> Any:
+        """The one for a batch of a size, where so much is usual."""
+        return self._whole if size > 4 * usual else self._part
+
+
 class _Text(NamedTuple):
     """Tags lines of text and writes them."""
 
-    predictor: Any
+    team: _Team
     write: tagged.Writer
     sentences: str
 
     def __call__(self, lines: list[str]) -> str:
-        return "".join(map(self.write, self.predictor.tag(lines, sentences=self.sentences)))
+        predictor = self.team.predictor(sum(map(len, lines)), BATCH_CHARS)
+        return "".join(map(self.write, predictor.tag(lines, sentences=self.sentences)))
 
 
 def _text_batches(source: _Source) -> Iterator[list[str]]:
@@ -260,21 +286,18 @@ def _batches(items: list[Any], size_of: Callable[[Any], int], most: int) -> Iter
 
 
 def _in_order(
-    work: Callable[[list[Any]], str], batches: Iterable[list[Any]], may_wait: Callable[[], bool]
+    work: Callable[[list[Any]], str], batches: Iterable[list[Any]], source: _Source, n_workers: int
 ) -> Iterator[str]:
-    """What becomes of each batch, in their order.
-
-    While kernels run in one thread, the other one reads, cuts into tokens and writes. Nothing is held
-    back while the input keeps us waiting.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        pending: deque[Future[str]] = deque()
-        failure = None
+    """What becomes of each batch, in their order; nothing is held back while we wait for more input."""
+    pool = ThreadPoolExecutor(n_workers)
+    pending: deque[Future[str]] = deque()
+    failure = None
+    try:
         try:
             for batch in batches:
                 if batch:
                     pending.append(pool.submit(work, batch))
-                while len(pending) > 1 or (pending and may_wait()):
+                while len(pending) > n_workers or (pending and source.may_wait()):
                     yield pending.popleft().result()
         except InputError as error:  # what came before the wrong line is sound
             failure = error
@@ -282,6 +305,8 @@ def _in_order(
             yield pending.popleft().result()
         if failure is not None:
             raise failure
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 # ---- column files -----------------------------------------------------------------------------------
@@ -298,13 +323,14 @@ class _Block(NamedTuple):
 class _Columns(NamedTuple):
     """Tags sentences of a column file and writes their lines with one more column."""
 
-    predictor: Any
+    team: _Team
 
     def __call__(self, blocks: list[_Block]) -> str:
         from textcnn.text.columns import append_column
 
         tokens = [block.sentence.tokens for block in blocks if block.sentence and block.sentence.tokens]
-        found = iter(self.predictor.predict(tokens))
+        predictor = self.team.predictor(sum(map(len, tokens)), BATCH_TOKENS)
+        found = iter(predictor.predict(tokens))
         parts = []
         for n_before, sentence, n_after in blocks:
             parts.append("\n" * n_before)
