@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from textcnn.classifier import TextCNNClassifier
     from textcnn.io import ModelFileError
     from textcnn.predictor import Explanation, NGram, Predictor, load
+    from textcnn.tag_predictor import TaggedSpan, TaggedText, TagPredictor, TokenSpan
+    from textcnn.tagger import TextCNNTagger
     from textcnn.text.vectors import WordVectors, load_vectors
     from textcnn.text.vocabulary import Vocabulary
 
@@ -24,7 +26,12 @@ _HOMES = {
     "ModelFileError": "textcnn.io",
     "NGram": "textcnn.predictor",
     "Predictor": "textcnn.predictor",
+    "TagPredictor": "textcnn.tag_predictor",
+    "TaggedSpan": "textcnn.tag_predictor",
+    "TaggedText": "textcnn.tag_predictor",
     "TextCNNClassifier": "textcnn.classifier",
+    "TextCNNTagger": "textcnn.tagger",
+    "TokenSpan": "textcnn.tag_predictor",
     "Vocabulary": "textcnn.text.vocabulary",
     "WordVectors": "textcnn.text.vectors",
     "load": "textcnn.predictor",
@@ -37,7 +44,12 @@ __all__ = [
     "ModelFileError",
     "NGram",
     "Predictor",
+    "TagPredictor",
+    "TaggedSpan",
+    "TaggedText",
     "TextCNNClassifier",
+    "TextCNNTagger",
+    "TokenSpan",
     "Vocabulary",
     "WordVectors",
     "__version__",

@@ -20,8 +20,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
-from tqdm import tqdm
 
+from textcnn._base import (
+    check_sample_weight,
+    pretrained_embeddings,
+    random_embeddings,
+    train_with_progress,
+)
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes
 from textcnn.nn.layers import PADDINGS, ConvLayout
@@ -33,7 +38,6 @@ from textcnn.nn.training import SCHEDULES, Examples, History, Trainer, TrainingO
 from textcnn.predictor import TOKENS_PER_PIECE, Explanation, Predictor, read_model
 from textcnn.text.corpus import Corpus, StoredTexts, Texts
 from textcnn.text.inputs import as_texts
-from textcnn.text.vectors import lookup
 from textcnn.text.vocabulary import EncodedTexts, Vocabulary
 
 # Random embeddings are uniform in +-this. Far smaller than Kim's 0.25: with Adam, words that were
@@ -453,7 +457,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             if continues:  # before the texts are read, which may take long
                 raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
             stored = X.scan(self.analyzer, self.lowercase, effective_n_threads(self.n_jobs), y)
-            return stored, stored.classes, stored.targets, _check_sample_weight(sample_weight, len(stored))
+            return stored, stored.classes, stored.targets, check_sample_weight(sample_weight, len(stored))
         texts = as_texts(X)
         if not texts:
             raise ValueError("X has no texts, but training needs at least one text of each class")
@@ -461,7 +465,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if len(labels) != len(texts):
             raise ValueError(f"X has {len(texts)} texts, but y has {len(labels)} labels; give one for each")
         classes, targets = np.unique(labels, return_inverse=True)
-        return texts, classes, targets.astype(np.intp), _check_sample_weight(sample_weight, len(texts))
+        return texts, classes, targets.astype(np.intp), check_sample_weight(sample_weight, len(texts))
 
     def _check_one_member(self, what: str) -> None:
         if self.n_members > 1:
@@ -568,19 +572,10 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     ) -> np.ndarray:
         """First embeddings of tokens, float32 (n_tokens, n_dims)."""
         if mode == "random":
-            shape = (len(tokens), n_dims or int(self.embedding_dim))
-            return rng.uniform(-1, 1, shape).astype(np.float32) * np.float32(RANDOM_EMBEDDING_LIMIT)
-        rows, found = lookup(self.embeddings, tokens)
-        if not found.any():
-            warnings.warn(
-                f"none of the {len(tokens)} tokens has a vector in embeddings; are they of the same language "
-                "and cut into words in the same way?",
-                UserWarning,
-                stacklevel=4,
+            return random_embeddings(
+                rng, len(tokens), n_dims or int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT
             )
-        # Words without a vector are uniform with the variance of the others (Kim 2014, 3.2).
-        limit = np.sqrt(3 * rows[found].var()) if found.any() else RANDOM_EMBEDDING_LIMIT
-        rows[~found] = rng.uniform(-limit, limit, (int((~found).sum()), rows.shape[1]))
+        rows = pretrained_embeddings(self.embeddings, tokens, rng, RANDOM_EMBEDDING_LIMIT)
         return np.concatenate([rows, rows], axis=1) if mode == "multichannel" else rows
 
     def _options(self, max_iter: int, early_stopping: bool) -> TrainingOptions:
@@ -668,23 +663,7 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     ) -> History:
         """Run the trainer with a progress bar if `verbose`."""
         validate = partial(held_out.accuracy, model, trainer.options.n_threads) if held_out else None
-        total = trainer.options.max_iter * len(examples.ids)
-        with tqdm(total=total, unit=" tokens", unit_scale=True, disable=not self.verbose) as bar:
-
-            def show(history: History) -> None:
-                bar.set_description(f"epoch {history.n_epochs}/{trainer.options.max_iter}", refresh=False)
-                figures = {"loss": f"{history.loss_curve[-1]:.4f}"}
-                if history.validation_scores:
-                    figures["accuracy"] = f"{history.validation_scores[-1]:.4f}"
-                bar.set_postfix(figures)
-
-            history = trainer.fit(examples, validate, bar.update, show)
-        if not model.network.is_finite():
-            raise ValueError(
-                "training gave weights that are not finite numbers; lower learning_rate_init (now "
-                f"{trainer.options.learning_rate_init:g}) or set max_grad_norm"
-            )
-        return history
+        return train_with_progress(trainer, examples, validate, self.verbose, "accuracy")
 
     def _set_fitted(self, model: _Model, classes: np.ndarray, history: History) -> None:
         self.predictor_ = Predictor(
@@ -976,23 +955,6 @@ def _class_numbers(labels: np.ndarray, classes: np.ndarray, name: str) -> np.nda
     if unknown:
         raise ValueError(f"{name} has the label {unknown[0]!r}, which is not among {classes.tolist()}")
     return np.searchsorted(classes, labels).astype(np.intp)
-
-
-def _check_sample_weight(sample_weight: Any, n_texts: int) -> np.ndarray:
-    """Weights as float64 (n_texts,)."""
-    if sample_weight is None:
-        return np.ones(n_texts)
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n_texts,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_texts} texts")
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if len(wrong):
-        raise ValueError(
-            f"sample_weight[{wrong[0]}] is {weights[wrong[0]]}, but weights must be finite and not negative"
-        )
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all texts, so there is nothing to learn from")
-    return weights
 
 
 def _check_validation_data(

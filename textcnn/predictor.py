@@ -19,6 +19,8 @@ from textcnn.nn.layers import PADDINGS, ConvLayout
 from textcnn.nn.ngram_linear import NGramLinear
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
+from textcnn.tag_predictor import FAMILY as TAGGER_FAMILY
+from textcnn.tag_predictor import TagPredictor, tagger_from_parts
 from textcnn.text.inputs import as_texts
 from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, EncodedTexts, Text, UnknownWords, Vocabulary
 
@@ -323,7 +325,17 @@ class ModelFile:
 
 def read_model(path: str | os.PathLike[str], mmap: bool = False) -> ModelFile:
     """Read a model file and check that its parts fit together; raises ModelFileError if not."""
-    arrays, config = load_arrays(path, mmap=mmap)
+    return _checked_model(path, *load_arrays(path, mmap=mmap))
+
+
+def _checked_model(
+    path: str | os.PathLike[str], arrays: dict[str, np.ndarray], config: dict[str, Any]
+) -> ModelFile:
+    if config.get("family") == TAGGER_FAMILY:
+        raise ModelFileError(
+            f"{os.fspath(path)} holds a {config.get('kind')}, not a classifier; textcnn.load reads it for "
+            "prediction."
+        )
     try:
         return _from_parts(arrays, config)
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -373,7 +385,9 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
     return ModelFile(vocabulary, network, linear, classes, str(config["kind"]), dict(config["params"]))
 
 
-def load(path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool = False) -> Predictor:
+def load(
+    path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool = False
+) -> Predictor | TagPredictor:
     """Read a model file for prediction, without scikit-learn.
 
     Parameters
@@ -388,7 +402,8 @@ def load(path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool 
 
     Returns
     -------
-    Predictor
+    Predictor or TagPredictor
+        As the file holds a classifier or a tagger.
 
     Raises
     ------
@@ -401,7 +416,10 @@ def load(path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool 
     >>> predictor = textcnn.load("reviews.textcnn")  # doctest: +SKIP
     >>> predictor.predict(["What a lovely surprise"])  # doctest: +SKIP
     """
-    model = read_model(path, mmap=mmap)
+    arrays, config = load_arrays(path, mmap=mmap)
+    if config.get("family") == TAGGER_FAMILY:
+        return tagger_from_parts(path, arrays, config).predictor(n_jobs)
+    model = _checked_model(path, arrays, config)
     cache_size = model.params.get("cache_size", 200)
     return Predictor(model.vocabulary, model.network, model.classes, n_jobs, cache_size, model.linear)
 

@@ -43,7 +43,7 @@ class BestIDCNN(IDCNN):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         # (n_sentences, 1, n_tokens, n_channels) in memory
-        x = self.embedding(ids).unsqueeze(1).permute(0, 3, 1, 2)
+        x = self.embedded(ids).unsqueeze(1).permute(0, 3, 1, 2)
         x = self.iterated(x, mask[:, None, None, :]).permute(0, 2, 3, 1).squeeze(1)
         return self.dense(self.dropout(x))
 

@@ -38,7 +38,7 @@ class UsualIDCNN(IDCNN):
         self.block = nn.ModuleList(convolution(N_CHANNELS, dilation) for dilation in DILATIONS)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        x = self.embedding(ids).transpose(1, 2)
+        x = self.embedded(ids).transpose(1, 2)
         x = self.iterated(x, mask.unsqueeze(1)).transpose(1, 2)
         return self.dense(self.dropout(x))
 

@@ -107,6 +107,9 @@ class Network(Protocol):
     def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the values of `copy_arrays` back."""
 
+    def is_finite(self) -> bool:
+        """True if no array holds NaN or infinity."""
+
 
 @dataclass
 class History:

@@ -32,12 +32,12 @@ class WindowLinear:
 
     Parameters
     ----------
-    n_words : int
-        Words of the encoder, the unknown one included.
+    n_hashed_rows : int
+        Rows of the encoder's hashed attributes.
     pairs : int64 ndarray, sorted
         Known pairs of neighbouring words as `pair_keys` numbers them.
     arrays : dict of str to float32 ndarray
-        ``rows`` (n_words + n_hashed_rows, WINDOW * n_tags), of each word and attribute, by its place in the
+        ``rows`` (n_hashed_rows + n_words, WINDOW * n_tags), of each attribute and word, by its place in the
         window, from the token two to the left to the one two to the right; ``pair_rows``
         (n_pairs + 1, PAIR_WINDOW * n_tags), row 0, of unknown pairs, being zero; ``transitions``, ``start``
         and ``stop``.
@@ -47,8 +47,8 @@ class WindowLinear:
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
     PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
 
-    def __init__(self, n_words: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str) -> None:
-        self.n_words = n_words
+    def __init__(self, n_hashed_rows: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str) -> None:
+        self.n_hashed_rows = n_hashed_rows
         self.pairs = pairs
         self.arrays = arrays
         self.head = head
@@ -64,14 +64,14 @@ class WindowLinear:
         cls, examples: TaggedExamples, n_words: int, n_hashed_rows: int, n_tags: int, head: str
     ) -> WindowLinear:
         """Coefficients of zero for the words, attributes and pairs of training sentences."""
-        keys, uses = np.unique(pair_keys(examples, n_words), return_counts=True)
+        keys, uses = np.unique(pair_keys(examples), return_counts=True)
         pairs = keys[(uses >= LEAST_PAIR_USES) & (keys >= 0)]
         arrays = {
-            "rows": np.zeros((n_words + n_hashed_rows, WINDOW * n_tags), np.float32),
+            "rows": np.zeros((n_hashed_rows + n_words, WINDOW * n_tags), np.float32),
             "pair_rows": np.zeros((len(pairs) + 1, PAIR_WINDOW * n_tags), np.float32),
             **chain_arrays(n_tags),
         }
-        return cls(n_words, pairs, arrays, head)
+        return cls(n_hashed_rows, pairs, arrays, head)
 
     @property
     def n_tags(self) -> int:
@@ -122,14 +122,14 @@ class WindowLinear:
 
     def _feature_rows(self, features: Any, types: np.ndarray) -> np.ndarray:
         """Rows of the coefficients of each distinct token, int32 of shape (n_types, 1 + n_attributes)."""
-        words = features.words[types][:, np.newaxis]
-        return np.concatenate([words, features.hashed[types] + self.n_words], axis=1).astype(np.int32)
+        words = features.words[types][:, np.newaxis] + self.n_hashed_rows
+        return np.concatenate([words, features.hashed[types]], axis=1).astype(np.int32)
 
     def _pair_rows(self, batch: TaggedExamples) -> np.ndarray:
         """The row of each token's pair, int32 of shape (n_tokens,)."""
         if len(self.pairs) == 0:
             return np.zeros(batch.n_tokens, np.int32)
-        keys = pair_keys(batch, self.n_words)
+        keys = pair_keys(batch)
         places = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
         return np.where(self.pairs[places] == keys, places + 1, 0).astype(np.int32)
 
@@ -161,6 +161,16 @@ class WindowLinear:
         known = found > 0  # the row of unknown pairs stays zero
         return Gradient(d_rows[known], found[known])
 
+    def add_words(self, n: int) -> None:
+        """Coefficients of zero for new words."""
+        rows = self.arrays["rows"]
+        self.arrays["rows"] = np.concatenate([rows, np.zeros((n, rows.shape[1]), np.float32)])
+        self._prepare()
+
+    def copy(self) -> WindowLinear:
+        """Coefficients of its own."""
+        return WindowLinear(self.n_hashed_rows, self.pairs, self.copy_arrays(), self.head)
+
     def limit_norms(self, options: TrainingOptions) -> None:
         """Nothing to do: no coefficients have limits."""
 
@@ -187,14 +197,17 @@ class WindowLinear:
         self._prepare()
 
 
-def pair_keys(batch: TaggedExamples, n_words: int) -> np.ndarray:
+def pair_keys(batch: TaggedExamples) -> np.ndarray:
     """Number of the pair that each token ends, int64 of shape (n_tokens,).
 
-    ``left * (n_words + 1) + word``, where `left` is the word before, or n_words at the begin of a sentence;
-    -1 if one of the two is unknown.
+    ``left * 2**32 + word``, where `left` is the word before, or 0 at the begin of a sentence; -1 if one of
+    the two is unknown.
     """
     words = batch.features.words[batch.types].astype(np.int64)
     left = np.empty_like(words)
     left[1:] = words[:-1]
-    left[batch.offsets[:-1][np.diff(batch.offsets) > 0]] = n_words
-    return np.where((words > 0) & (left > 0), left * (n_words + 1) + words, -1)
+    known = (words > 0) & (left > 0)
+    begins = batch.offsets[:-1][np.diff(batch.offsets) > 0]
+    left[begins] = 0
+    known[begins] = words[begins] > 0
+    return np.where(known, (left << 32) + words, -1)

@@ -5,7 +5,7 @@ each distinct token of a call. How the hashes and shapes are made is told in `To
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -19,8 +19,8 @@ from textcnn.text.vocabulary import Vocabulary
 __all__ = ["EncodedTokens", "TokenEncoder", "TypeFeatures"]
 
 PICKLE_FORMAT = 1
-MAX_ROWS = 2**31 - 1  # of the embedding table of the attributes: their numbers are int32
-ARRAYS = ("word_bytes", "word_offsets", "char_codes")
+MAX_VALUES = 2**31 - 1  # of all attributes together: their numbers are int32
+ARRAYS = ("word_bytes", "word_offsets", "char_codes", "attribute_values")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class TypeFeatures:
     char_offsets : intp ndarray of shape (n_types + 1,)
         Distinct token i has ``chars[char_offsets[i]:char_offsets[i + 1]]``.
     hashed : int32 ndarray of shape (n_types, n_attributes)
-        For each attribute a row of one embedding table; attribute a has the rows from ``a * n_buckets`` to
-        ``(a + 1) * n_buckets - 1``.
+        For each attribute the row of its value in one embedding table, 0 for a value that no training
+        sentence has.
     """
 
     words: NDArray[np.int32]
@@ -95,9 +95,9 @@ class TokenEncoder:
       one with more than `max_chars` characters the first ``(max_chars + 1) // 2`` and the last
       ``max_chars // 2`` are taken: beginning and end tell most about a word;
     - *attributes*: its prefixes and suffixes in lower case, counted in characters (of a shorter token all
-      of it), and its shape. Attribute a has the rows from ``a * n_buckets`` to
-      ``(a + 1) * n_buckets - 1`` of one embedding table, and the row is
-      ``a * n_buckets + hash % n_buckets``.
+      of it), and its shape. The value of attribute a is ``a * n_buckets + hash % n_buckets``; the values
+      that training sentences have are numbered from 1 in their order, and 0 stands for all others. (Values
+      that were never trained must not share a row with others: on CoNLL-2003 that costs one point of F1.)
 
     The *shape* has ``d`` for the digits 0 to 9 (of full width too), ``X`` for what has another lower-case
     form, ``x`` for other letters and digits, ``c`` for Chinese characters, kana and their like; combining
@@ -133,8 +133,8 @@ class TokenEncoder:
         Attributes, in this order; may be empty.
     shape : bool, default=True
         Whether the shape is an attribute, the last one.
-    n_buckets : int, default=8192
-        Rows of the embedding table for each attribute.
+    n_buckets : int, default=2**24
+        Values of each attribute that are told apart at most.
 
     Raises
     ------
@@ -168,7 +168,7 @@ class TokenEncoder:
         prefix_lengths: Sequence[int] = (2, 3),
         suffix_lengths: Sequence[int] = (1, 2, 3, 4),
         shape: bool = True,
-        n_buckets: int = 8192,
+        n_buckets: int = 2**24,
     ) -> None:
         self._vocabulary = Vocabulary(words, lowercase=lowercase)
         self._char_codes = np.array(sorted({ord(char) for char in characters}), np.int32)
@@ -178,10 +178,11 @@ class TokenEncoder:
         self.suffix_lengths = _checked_lengths(suffix_lengths, "suffix_lengths")
         self.shape = bool(shape)
         self.n_buckets = _checked_int(n_buckets, "n_buckets", 1)
-        if self.n_rows > MAX_ROWS:
+        self._attribute_values = np.empty(0, np.int32)
+        if self.n_attributes * self.n_buckets > MAX_VALUES:
             raise ValueError(
-                f"n_buckets={n_buckets} for each of {self.n_attributes} attributes makes {self.n_rows} rows, "
-                f"but at most {MAX_ROWS} are possible"
+                f"n_buckets={n_buckets} for each of {self.n_attributes} attributes makes "
+                f"{self.n_attributes * self.n_buckets} values, but at most {MAX_VALUES} are possible"
             )
 
     @classmethod
@@ -242,6 +243,7 @@ class TokenEncoder:
         words = encoder._ranked_words(tokens, counts.uses, min_count, max_features)
         encoder._vocabulary = Vocabulary(words, lowercase=encoder.lowercase)
         encoder._char_codes = _used_codes(tokens, counts.uses, char_min_count)
+        encoder._attribute_values = np.unique(encoder._features(counts, n_threads).hashed)
         return encoder, encoder._encoded(counts, n_threads)
 
     def encode(self, sentences: Iterable[Sequence[str]], n_threads: int = 1) -> EncodedTokens:
@@ -352,8 +354,8 @@ class TokenEncoder:
 
     @property
     def n_rows(self) -> int:
-        """Rows of the embedding table of the attributes."""
-        return self.n_attributes * self.n_buckets
+        """Rows of the embedding table of the attributes, that of unknown values included."""
+        return len(self._attribute_values) + 1
 
     @property
     def config(self) -> dict[str, Any]:
@@ -381,7 +383,8 @@ class TokenEncoder:
         -------
         dict
             ``"word_bytes"``: uint8 (n_bytes,), the words in UTF-8 ("surrogatepass") from number 1, end to
-            end; ``"word_offsets"``: int64 (n_words + 1,); ``"char_codes"``: int32, rising code points.
+            end; ``"word_offsets"``: int64 (n_words + 1,); ``"char_codes"``: int32, rising code points;
+            ``"attribute_values"``: int32, rising.
 
         Examples
         --------
@@ -391,7 +394,7 @@ class TokenEncoder:
         (b'goodbad', [0, 4, 7], [97, 98])
         """
         words = self._vocabulary.to_arrays()
-        arrays = (words["bytes"], words["offsets"], self._char_codes.copy())
+        arrays = (words["bytes"], words["offsets"], self._char_codes.copy(), self._attribute_values.copy())
         return dict(zip(ARRAYS, arrays, strict=True))
 
     @classmethod
@@ -432,6 +435,9 @@ class TokenEncoder:
             lowercase=encoder.lowercase,
         )
         encoder._char_codes = _checked_codes(arrays["char_codes"])
+        encoder._attribute_values = _checked_values(
+            arrays["attribute_values"], encoder.n_attributes * encoder.n_buckets
+        )
         return encoder
 
     def __repr__(self) -> str:
@@ -469,6 +475,18 @@ class TokenEncoder:
         return sorted(taken, key=lambda word: (-words[word], word))[:max_features]
 
     def _encoded(self, counts: _Counts, n_threads: int) -> EncodedTokens:
+        features = self._features(counts, n_threads)
+        known = self._attribute_values
+        places = np.searchsorted(known, features.hashed)
+        if len(known):
+            found = known[np.minimum(places, len(known) - 1)] == features.hashed
+            rows = np.where(found, places + 1, 0).astype(np.int32)
+        else:
+            rows = np.zeros_like(features.hashed)
+        return EncodedTokens(counts.types, counts.offsets, replace(features, hashed=rows))
+
+    def _features(self, counts: _Counts, n_threads: int) -> TypeFeatures:
+        """Features in which `hashed` has the values of the attributes instead of their rows."""
         features = token_features(
             counts.token_bytes,
             counts.token_offsets,
@@ -482,7 +500,7 @@ class TokenEncoder:
             self.n_buckets,
             n_threads,
         )
-        return EncodedTokens(counts.types, counts.offsets, TypeFeatures(*features))
+        return TypeFeatures(*features)
 
 
 def _count(sentences: Iterable[Sequence[str]], n_threads: int) -> _Counts:
@@ -533,6 +551,14 @@ def _checked_codes(codes: Any) -> NDArray[np.int32]:
     if len(codes) and (codes[0] < 0 or codes[-1] > 0x10FFFF or (codes[1:] <= codes[:-1]).any()):
         raise ValueError("the characters of a token encoder must be code points in rising order")
     return codes.copy()
+
+
+def _checked_values(values: Any, n_values: int) -> NDArray[np.int32]:
+    if not isinstance(values, np.ndarray) or values.dtype != np.int32 or values.ndim != 1:
+        raise ValueError("attribute_values of a token encoder must be a one-dimensional int32 array")
+    if len(values) and (values[0] < 0 or values[-1] >= n_values or (values[1:] <= values[:-1]).any()):
+        raise ValueError(f"attribute_values of a token encoder must rise, from 0 to below {n_values}")
+    return values.copy()
 
 
 def _check_names(found: Mapping[str, Any], expected: Iterable[str], kind: str) -> None:

@@ -26,29 +26,29 @@ from textcnn._kernels._text import char_class
 
 __all__ = ["Tokens", "sentence_bounds", "tokenize"]
 
-MARK, FORMAT, SPACE = 1, 4, 5  # classes of `textcnn.text.analyzers`
+MARK, OTHER, FORMAT, SPACE = 1, 3, 4, 5  # classes of `textcnn.text.analyzers`
 
 # Titles and the like: a name or a number follows, so that no sentence ends here.
 TITLES = """
-Adm Atty Ave Blvd Brig Capt Cmdr Col Cpl Dir Dr Drs Eng Fr Ft Gen Gov Hon Insp Lt Maj Messrs Mgr Mme Mlle Mr Mrs
-Ms Mt Mx Ph Pres Prof Pte Pvt Rep Reps Rev Sen Sens Sgt Sir Sr Sra St Sta Ste Supt
-approx arr ca cf dept dep ed eds esp est fig tel viz vs
-""".split()
+    Adm Atty Ave Blvd Brig Capt Cmdr Col Cpl Dir Dr Drs Eng Fr Ft Gen Gov Hon Insp Lt Maj Messrs Mgr Mme Mlle
+    Mr Mrs Ms Mt Mx Ph Pres Prof Pte Pvt Rep Reps Rev Sen Sens Sgt Sir Sr Sra St Sta Ste Supt
+    approx arr ca cf dept dep ed eds esp est fig tel viz vs
+"""
 # A sentence may end with these.
 ABBREVIATIONS = """
-Assn Assoc Bros Co Corp Cos Dept Dist Esq Inc Intl Jr Lda Ltd Mfg Natl Plc Ptv Pty Univ
-Jan Feb Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Thu Thur Thurs Fri
-Ala Ariz Calif Colo Conn Fla Ga Ill Kan Ky Md Mich Minn Mo Mont Neb Nev Okla Ont Pa Que Tenn Tex Va Vt Wis Wyo
-al ext govt hwy mfg mts oz vol vols yrs
-""".split()
+    Assn Assoc Bhd Bros Co Corp Cos Dept Dist Esq Inc Intl Jr Lda Ltd Mfg Natl Plc Pty Univ
+    Jan Feb Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Thu Thur Thurs Fri
+    Ala Ariz Calif Colo Conn Fla Ga Ill Kan Ky Mass Md Mich Minn Mo Mont Neb Nev Okla Ont Pa Que Tenn Tex Va
+    Vt Wis Wyo al ext govt hwy mfg mts oz vols yrs
+"""
 # Abbreviations only before a number: they are words, or names, elsewhere.
-BEFORE_NUMBERS = "Art Ch Fig Figs Mar May No Nos Sat Sec Sun Vol Wed art ch fig no nos p pp sec vol".split()
+BEFORE_NUMBERS = "Art Ch Fig Figs Mar May No Nos Sat Sec Sun Vol Wed art ch no nos p pp sec vol"
 # Abbreviations unless a sentence seems to end: before a small letter or a comma.
-WITHIN_SENTENCES = "etc Etc eve info mins min hrs hr lb lbs wk max avg dom rec".split()
+WITHIN_SENTENCES = "etc Etc mins min hrs hr lb lbs wk max avg"
 
 ENDINGS = (
     "com|org|net|edu|gov|mil|int|info|biz|io|us|(?:com?|ac|org|net|gov|edu)\\.[a-z]{2}|"
-    "docx?|xlsx?|pptx?|pdf|txt|html?|jpe?g|gif|png|mp3|mp4|zip|exe|csv|xml|json"
+    "docx?|xlsx?|pptx?|pdf|txt|html?|jpe?g|gif|png|mp3|mp4|zip|exe|csv|xml|json|DOC|XLS|PDF|TXT|ZIP"
 )
 CLITICS = "s|S|re|RE|ve|VE|ll|LL|d|D|m|M"
 MARKS_CLOSED = "\"'”’»)]}」』）】》〉］｝"
@@ -56,14 +56,17 @@ CJK = (
     "\u2e80-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
     "\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
 )
-SENTENCE_STARTERS = frozenset(
-    """
-    A After All Although An And Another As At Because Both But By During Each Even For From He Her His How However
-    I If In It Its Many Meanwhile Most My No Not Now On One Only Other Our She Since So Some Still Such That The
-    Their Then There These They This Those Though Thus To Under Until We What When Where While Who Why With You Your
-    """.split()
-)
+# With these a sentence begins after an abbreviation.
+STARTERS = """
+    A After All Although An And Another As At Because Both But By During Each Even For From He Her His How
+    However I If In It Its Many Meanwhile Most My No Not Now On One Only Other Our She Since So Some Still
+    Such That The Their Then There These They This Those Though Thus To Under Until We What When Where While
+    Who Why With You Your
+"""
+SENTENCE_STARTERS = frozenset(STARTERS.split())
+TITLE_WORDS = frozenset(TITLES.split())
 ENDS = frozenset(".?!")
+CONTINUATIONS = frozenset(",.;:?!)]}")  # what stands after a space there belongs to the sentence before it
 CJK_ENDS = frozenset("。！？｡．")
 
 
@@ -127,9 +130,9 @@ def sentence_bounds(tokens: Tokens) -> list[tuple[int, int]]:
     """Where sentences begin and end.
 
     A sentence ends with ``.``, ``?``, ``!`` (or a run of them) and the quotes and brackets that close behind
-    it, unless a small letter follows, or a number is all there is before it (``1. First``). It ends with an
-    abbreviation only if a word such as ``The`` follows, and never with a title or an initial. The stops of
-    Chinese and Japanese always end one.
+    it, unless a small letter or another such sign follows, or a number is all there is before it
+    (``1. First``). It ends with an abbreviation only if a word such as ``The`` follows, and never with a
+    title or an initial. The stops of Chinese and Japanese always end one.
 
     Parameters
     ----------
@@ -176,16 +179,13 @@ def _ends_sentence(words: list[str], first: int, place: int, following: str) -> 
     word = words[place]
     if word in CJK_ENDS:
         return True
-    if following[0].islower():
+    if following[0] in CONTINUATIONS or (following[0].islower() and "://" not in following):
         return False
     if ENDS.issuperset(word) or word == "…":
         return not (word == "." and place == first + 1 and words[first].isdecimal())
-    if word[-1] != "." or word[:-1] in _TITLES or len(word) == 2:
-        return False  # a title, an initial, or a web address that ends in a mark
+    if word[-1] != "." or word[:-1] in TITLE_WORDS or len(word) == 2:
+        return False  # a title, an initial, or something else that ends in such a sign
     return following in SENTENCE_STARTERS
-
-
-_TITLES = frozenset(TITLES)
 
 
 @cache
@@ -198,55 +198,66 @@ def _word_pattern() -> re.Pattern[str]:
     """Every part is possessive or of bounded length, so that the time is linear in the text."""
     letter = f"[^\\W{CJK}]"
     marks, formats = f"[{_code_ranges(MARK)}]", f"[{_code_ranges(FORMAT)}]"
+    clitic = f"['’](?:{CLITICS})\\b"
+    joiner = f"(?:[-‐‑&]|(?!{clitic})['’]|(?<=\\d)[.,:/](?=\\d))"
     # The look at ASCII saves a search in long lists of ranges at the end of nearly every word.
     word = (
-        f"{letter}++(?:(?![\\x00-\\x7f])(?:{marks}++|{formats}++(?={letter}|{marks})){letter}*+)*+"
+        f"{letter}++(?:{joiner}{letter}++|"
+        f"(?![\\x00-\\x7f])(?:{marks}++|{formats}++(?=\\w|{marks})){letter}*+)*+"
     )
-    clitic = f"['’](?:{CLITICS})\\b"
-    joined = f"(?:[-‐‑&]{word}|(?!{clitic})['’]{word}|(?<=\\d)[.,:/](?=\\d){word})"
     address = "(?:[.,;:!?'\")\\]}>*_]*+[^\\s<>\".,;:!?')\\]}>*_]++)*+/?+"
     emoji = "[\u2190-\u21ff\u2300-\u2bff\U0001f000-\U0001faff]"
-    parts = [
+    wordlike = [
         # Parts of what is written as one word
         "(?=[cgwCGW])(?:can(?=not\\b)|Can(?=not\\b)|[Gg]on(?=na\\b)|[Ww]an(?=na\\b)|[Gg]ot(?=ta\\b))",
         "(?<=[A-Za-z])[nN]['’][tT]\\b",
-        # Nearly every word
-        "[A-Za-z]++(?=\\s)",
         "(?=[A-Za-z]{2,20}+['’][tT]\\b)[A-Za-z]{1,19}?(?=[nN]['’][tT]\\b)",
         # Addresses and file names
         f"(?:https?|ftp|file)://{address}",
         f"[wW]{{3}}\\.{address}",
-        "[\\w.+%-]{1,64}+@[\\w-]{1,63}+(?:\\.[\\w-]{1,63}+)++",
+        "[\\w.+%-]{1,64}+@[A-Za-z][\\w-]{0,62}+(?:\\.[\\w-]{1,63}+)*+",
         f"(?=[\\w-]{{1,63}}+\\.\\w)(?:[\\w-]{{1,63}}\\.){{1,6}}(?:{ENDINGS})\\b(?![-\\w])(?:/{address})?+",
         # Abbreviations
-        f"(?<!\\w)(?:[^\\W\\d_]\\.){{2,}}+(?:[^\\W\\d_]\\b)?+(?:-{word})*+",
-        f"(?<!\\w)(?:{_words(TITLES + ABBREVIATIONS)})\\.(?!\\w)",
+        "(?<!\\w)(?:[^\\W\\d_]\\.){2,}+(?:[^\\W\\d_]\\b)?+(?:-\\w++)*+",
+        f"(?<!\\w)(?:{_words(TITLES + ABBREVIATIONS)})\\.(?!\\w)(?:-\\w++)*+",
         f"(?<!\\w)(?:{_words(BEFORE_NUMBERS)})\\.(?=\\s*+\\d)",
         f"(?<!\\w)(?:{_words(WITHIN_SENTENCES)})\\.(?=\\s*+[a-z,;:)])",
         "(?<!\\w)(?:[A-HJ-Z]\\.(?=\\s?[^\\W\\d_a-z])|I\\.(?=\\s?[A-Z]\\.))",
         # Numbers
         "\\d{1,4}+(?:[:.]\\d\\d)?(?=(?:[ap]\\.?m|[AP]\\.?M|[kmKM]|bn|mm|cm|km|kg|ft)\\b)",
-        "(?<![\\w.])\\.\\d++",
         "(?<!\\w)(?:US|C|A|HK|NZ|NT|S)\\$",
         "\\d++['’]s\\b",
-        "(?<!\\w)['’]\\d\\ds?\\b(?!['’])",
-        # Words and clitics
-        f"{word}{joined}*+",
+        word,
+    ]
+    signs = [
         f"(?<=\\S){clitic}",
-        # Signs
+        "(?<![\\w.])\\.\\d++",
+        "(?<!\\S)\\+\\d[\\d.,-]*+(?<=\\d)",
+        "(?<!\\w)['’]\\d\\ds?\\b(?!['’])",
         "(?<!\\w)[:;=][-o'^]?(?:[()]++|[\\[\\]DPp|*/\\\\](?!\\w))",
+        "(?<!\\S)\\([-o'^]?[:;=](?!\\S)",
         "<3\\b",
         "[#@][^\\W\\d_]\\w*+",
-        "[!?]{2,}+",
-        "([-!#$%&'*+,./:;<=>@\\\\^`|~])\\1++",
+        "\\.*+[!?][!?.]++|\\.++[!?]++",
+        "([-!#$%&'*+,./:;<=>@\\\\^`|~‘’])\\1++",
         f"{emoji}(?:[\ufe0f\u20e3\U0001f3fb-\U0001f3ff]|\u200d{emoji})*+",
         f"[^{_code_ranges(SPACE)}{_code_ranges(FORMAT)}]{marks}*+",
     ]
-    return re.compile("|".join(parts))
+    parts = [
+        # Nearly every token, but for what is cut or joined below
+        '[A-Za-z]++(?=[\\s,;()?!"]|\\Z)(?<!annot)(?<!onna)(?<!anna)(?<!otta)',
+        '[.,;"()](?!\\S)',
+        "\\d++(?!\\S)",
+        f"[{CJK}]{marks}*+",
+        f"(?=\\w)(?:{'|'.join(wordlike)})",
+        *signs,
+    ]
+    return re.compile(f"(?=\\S)(?:{'|'.join(parts)})")
 
 
-def _words(words: list[str]) -> str:
-    """Alternatives, by their first letters."""
+def _words(text: str) -> str:
+    """Alternatives for the words of a text, by their first letters."""
+    words = text.split()
     initials = sorted({word[0] for word in words})
     return "|".join(
         f"{initial}(?:{'|'.join(sorted((w[1:] for w in words if w[0] == initial), reverse=True))})"
@@ -257,13 +268,15 @@ def _words(words: list[str]) -> str:
 @cache
 def _code_ranges(kind: int) -> str:
     """The code points of a class, for a set of a regular expression."""
-    ranges: list[list[int]] = []
-    # No plane but these has marks, invisible signs or white space.
-    for code in (*range(0x20000), *range(0xE0000, 0xE0200)):
-        if char_class(code) != kind:
-            continue
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+    return "".join(
+        f"\\U{match.start():08x}-\\U{match.end() - 1:08x}"
+        for match in re.finditer(bytes([kind]) + b"+", _classes())
+    )
+
+
+@cache
+def _classes() -> bytes:
+    """The class of each code point, as far as marks, invisible signs and white space go."""
+    tags_and_variations = range(0xE0000, 0xE0200)
+    classes = bytearray(map(char_class, range(0x20000))) + bytes([OTHER]) * 0xC0000
+    return bytes(classes) + bytes(map(char_class, tags_and_variations))

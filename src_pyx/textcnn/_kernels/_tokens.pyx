@@ -340,6 +340,7 @@ def token_features(
     cdef int32_t[::1] words, chars, hashed
     cdef int32_t* first_char
     cdef int32_t* first_hashed
+    cdef double cost
     cdef Py_ssize_t[::1] char_offsets
     check_lengths(prefix_lengths, suffix_lengths, max_chars)
     check_buckets(n_buckets, n_attributes)
@@ -355,12 +356,8 @@ def token_features(
     chars = result[1] = np.empty(char_offsets[n], np.int32)
     first_char = &chars[0] if chars.shape[0] else NULL
     first_hashed = &hashed[0] if hashed.shape[0] else NULL
-    for i in prange(
-        n,
-        nogil=True,
-        schedule="static",
-        num_threads=team_size(n_threads, <double> n * TOKEN_COST + <double> token_offsets[n] * BYTE_COST),
-    ):
+    cost = <double> n * TOKEN_COST + <double> token_bytes.shape[0] * BYTE_COST
+    for i in prange(n, nogil=True, schedule="static", num_threads=team_size(n_threads, cost)):
         n_failed += not put_token(
             tokens + token_offsets[i],
             token_offsets[i + 1] - token_offsets[i],

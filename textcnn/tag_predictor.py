@@ -1,0 +1,605 @@
+"""A fitted tagger with its text side: all that tagging needs, on NumPy and the kernels alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+
+from textcnn._threads import effective_n_threads
+from textcnn.io import ModelFileError, load_arrays, save_arrays
+from textcnn.nn.crf import CHAIN, HEADS, SequenceDecoder
+from textcnn.nn.tagging_cnn import JOINS, KERNEL_SIZE, TaggerLayout, TaggingCNN
+from textcnn.nn.tagging_inference import TaggingInference
+from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear
+from textcnn.text.inputs import as_sentences
+from textcnn.text.tags import InnerTags, allowed_transitions, convert
+from textcnn.text.token_features import EncodedTokens, TokenEncoder
+from textcnn.text.tokenizer import sentence_bounds, tokenize
+
+# Tokens that are encoded and decoded at once, about; a longer sentence is taken as a whole.
+TOKENS_PER_CHUNK = 65536
+
+ANALYZERS = ("word", "char")
+SENTENCES = ("split", "line")
+FAMILY = "tagger"
+
+
+class TokenSpan(NamedTuple):
+    """A span of tokens.
+
+    Attributes
+    ----------
+    label : str
+    start, stop : int
+        The tokens from `start` to ``stop - 1``.
+    probability : float
+        Exact probability that these tokens, and no more, are a span with this label.
+    """
+
+    label: str
+    start: int
+    stop: int
+    probability: float
+
+
+class TaggedSpan(NamedTuple):
+    """A span of a text.
+
+    Attributes
+    ----------
+    label : str
+    start, stop : int
+        The characters from `start` to ``stop - 1``.
+    text : str
+    probability : float
+        Exact probability that this, and no more, is a span with this label.
+    """
+
+    label: str
+    start: int
+    stop: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class TaggedText(Sequence[TaggedSpan]):
+    """The spans of a text, in its order; a notebook shows them in colour.
+
+    With plain tags, such as parts of speech, every token is a span.
+
+    Attributes
+    ----------
+    text : str
+    spans : list of TaggedSpan
+    tokens : list of str
+    token_starts, token_stops : list of int
+        Characters of each token.
+    tags : list of str
+        Tag of each token.
+    sentences : list of (int, int)
+        First token of each sentence, and the one behind its last.
+    """
+
+    text: str
+    spans: list[TaggedSpan]
+    tokens: list[str]
+    token_starts: list[int]
+    token_stops: list[int]
+    tags: list[str]
+    sentences: list[tuple[int, int]]
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    @overload
+    def __getitem__(self, index: int) -> TaggedSpan: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TaggedSpan]: ...
+    def __getitem__(self, index: int | slice) -> TaggedSpan | list[TaggedSpan]:
+        return self.spans[index]
+
+    def __repr__(self) -> str:
+        return repr(self.spans)
+
+    def _repr_html_(self) -> str:
+        from textcnn.display import spans_to_html
+
+        return spans_to_html(self.text, self.spans)
+
+
+class TagPredictor:
+    """The runtime of a fitted tagger.
+
+    It imports neither scikit-learn nor SciPy. `textcnn.load` makes one from a model file;
+    `TextCNNTagger` holds one and delegates to it. Any number of threads may share it.
+
+    Parameters
+    ----------
+    encoder : TokenEncoder
+    network : TaggingCNN
+    tags : InnerTags
+        The user's tags, and those that the network scores.
+    analyzer : {"word", "char"}
+        How a text that is a str is cut into tokens.
+    linear : WindowLinear, default=None
+        The linear part, if there is one.
+    share : float, default=0.0
+        Its share in the scores: ``(1 - share) * network + share * linear``.
+    n_jobs : int, default=None
+        Threads; None for what OpenMP may use here.
+
+    Examples
+    --------
+    >>> import textcnn
+    >>> tagger = textcnn.load("ner.textcnn")  # doctest: +SKIP
+    >>> tagger.predict([["Ms.", "Haag", "smiled"]])  # doctest: +SKIP
+    [['O', 'B-PER', 'O']]
+    """
+
+    def __init__(
+        self,
+        encoder: TokenEncoder,
+        network: TaggingCNN,
+        tags: InnerTags,
+        analyzer: str,
+        linear: WindowLinear | None = None,
+        share: float = 0.0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.network = network
+        self.tags = tags
+        self.analyzer = analyzer
+        self.linear = linear
+        self.share = share
+        self.n_jobs = n_jobs
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._inference = TaggingInference(self.network, self.linear, self.share)
+        self._decoder = SequenceDecoder(
+            self.network.layout.head,
+            *(self._inference.chain(name) for name in CHAIN),
+            *_masks(self.tags),
+        )
+
+    # ---- what is known of the tags ----------------------------------------------------------------
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The user's tags, sorted; those of a span scheme complete for each label."""
+        return np.array(self.tags.tags, dtype=object)
+
+    @property
+    def scheme(self) -> str | None:
+        """Scheme of the user's tags, or None for plain tags."""
+        return self.tags.scheme
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the spans; the tags themselves if they are plain."""
+        return list(self.tags.tags) if self.scheme is None else list(self.tags.labels)
+
+    @property
+    def marginal_tags(self) -> list[str]:
+        """Names of the columns of `predict_marginals`.
+
+        The user's tags; but where such a tag depends on more than the tag that the network scores, as with
+        IOB1, those of the BIO scheme.
+        """
+        return self._marginal_columns()[0]
+
+    # ---- prediction -------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> list[list[str]]:
+        """Tags of each sentence.
+
+        Parameters
+        ----------
+        X : list of n_sentences lists of str, or of str, which are cut into tokens
+
+        Returns
+        -------
+        list of lists of str
+        """
+        names = self.classes_
+        tagged: list[list[str]] = []
+        for encoded, emissions, n_threads in self._scored(self._sentences(X)):
+            ids = self._decoder.best(emissions, encoded.offsets, n_threads)
+            flat = names[self.tags.decode(ids, encoded.offsets)].tolist()
+            tagged += [flat[first:last] for first, last in pairwise(encoded.offsets.tolist())]
+        return tagged
+
+    def predict_marginals(self, X: Any) -> list[np.ndarray]:
+        """Probability of each tag at each token.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        list of float32 ndarray of shape (n_tokens, n_tags)
+            In the order of `marginal_tags`. With a random field the tags of a sentence depend on each
+            other; these are the exact marginals.
+        """
+        _, columns = self._marginal_columns()
+        found: list[np.ndarray] = []
+        for encoded, emissions, n_threads in self._scored(self._sentences(X)):
+            marginals = self._decoder.marginals(emissions, encoded.offsets, n_threads)
+            if columns is not None:
+                marginals = np.minimum(marginals @ columns, 1)
+            found += [marginals[first:last] for first, last in pairwise(encoded.offsets.tolist())]
+        return found
+
+    def spans(self, X: Any) -> list[list[TokenSpan]]:
+        """Spans of each sentence with their exact probabilities.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        list of lists of TokenSpan
+            With plain tags every token is a span.
+        """
+        return self._tags_and_spans(self._sentences(X))[1]
+
+    @overload
+    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...
+    @overload
+    def tag(self, text: Sequence[str], sentences: str = "split") -> list[TaggedText]: ...
+    def tag(self, text: str | Sequence[str], sentences: str = "split") -> TaggedText | list[TaggedText]:
+        """Find the spans of a text.
+
+        Parameters
+        ----------
+        text : str, or list of str
+        sentences : {"split", "line"}, default="split"
+            Cut a text into sentences, which is what most models are trained on, or take it as one.
+
+        Returns
+        -------
+        TaggedText, or a list of them
+        """
+        if sentences not in SENTENCES:
+            raise ValueError(f"sentences is {sentences!r}, but it must be one of {', '.join(SENTENCES)}")
+        if isinstance(text, str):
+            return self._tag([text], sentences)[0]
+        wrong = next((i for i, item in enumerate(text) if not isinstance(item, str)), None)
+        if wrong is not None:
+            raise TypeError(
+                f"text[{wrong}] is of type {type(text[wrong]).__name__}, but tag takes a str or a list of str; "
+                "use predict or spans for sentences that are cut into tokens"
+            )
+        return self._tag(text, sentences)
+
+    def _tag(self, texts: Sequence[str], sentences: str) -> list[TaggedText]:
+        all_tokens = [tokenize(text, self.analyzer) for text in texts]
+        bounds = [
+            sentence_bounds(tokens) if sentences == "split" else [(0, len(tokens.words))]
+            for tokens in all_tokens
+        ]
+        cut = [
+            tokens.words[first:last]
+            for tokens, pairs in zip(all_tokens, bounds, strict=True)
+            for first, last in pairs
+        ]
+        tags, spans = self._tags_and_spans(cut)
+        results, done = [], 0
+        for text, tokens, pairs in zip(texts, all_tokens, bounds, strict=True):
+            found = []
+            for (first, _), sentence in zip(pairs, spans[done : done + len(pairs)], strict=True):
+                for label, start, stop, probability in sentence:
+                    begin, end = tokens.starts[first + start], tokens.stops[first + stop - 1]
+                    found.append(TaggedSpan(label, begin, end, text[begin:end], probability))
+            flat = list(chain.from_iterable(tags[done : done + len(pairs)]))
+            results.append(TaggedText(text, found, tokens.words, tokens.starts, tokens.stops, flat, pairs))
+            done += len(pairs)
+        return results
+
+    def _tags_and_spans(self, sentences: list[list[str]]) -> tuple[list[list[str]], list[list[TokenSpan]]]:
+        names = self.classes_
+        tagged: list[list[str]] = []
+        spans: list[list[TokenSpan]] = []
+        for encoded, emissions, n_threads in self._scored(sentences):
+            offsets = encoded.offsets
+            ids = self._decoder.best(emissions, offsets, n_threads)
+            flat = names[self.tags.decode(ids, offsets)].tolist()
+            tagged += [flat[first:last] for first, last in pairwise(offsets.tolist())]
+            found = self._plain_spans if self.scheme is None else self._scheme_spans
+            spans += found(ids, emissions, offsets, n_threads)
+        return tagged, spans
+
+    def _plain_spans(
+        self, ids: np.ndarray, emissions: np.ndarray, offsets: np.ndarray, n_threads: int
+    ) -> list[list[TokenSpan]]:
+        marginals = self._decoder.marginals(emissions, offsets, n_threads)
+        probabilities = marginals[np.arange(len(ids)), ids].tolist()
+        labels = [self.tags.tags[i] for i in ids.tolist()]
+        return [
+            [TokenSpan(labels[i], i - first, i - first + 1, probabilities[i]) for i in range(first, last)]
+            for first, last in pairwise(offsets.tolist())
+        ]
+
+    def _scheme_spans(
+        self, ids: np.ndarray, emissions: np.ndarray, offsets: np.ndarray, n_threads: int
+    ) -> list[list[TokenSpan]]:
+        sentence, label, start, stop = self.tags.find_spans(ids, offsets)
+        path_offsets = np.concatenate([[0], np.cumsum(stop - start)]).astype(np.intp)
+        within = np.arange(path_offsets[-1]) - np.repeat(path_offsets[:-1], stop - start)
+        path = ids[np.repeat(offsets[sentence] + start, stop - start) + within]
+        probabilities = self._decoder.path_probabilities(
+            emissions, offsets, sentence, start, stop, path, path_offsets, self._continuations()[label], n_threads
+        )
+        spans: list[list[TokenSpan]] = [[] for _ in range(len(offsets) - 1)]
+        labels = self.tags.labels
+        columns = zip(
+            sentence.tolist(), label.tolist(), start.tolist(), stop.tolist(), probabilities.tolist(), strict=True
+        )
+        for i, which, first, last, probability in columns:
+            spans[i].append(TokenSpan(labels[which], first, last, probability))
+        return spans
+
+    def _continuations(self) -> np.ndarray:
+        """For each label the inner tag that would make a span longer; -1 where the last tag says its end."""
+        is_bio = str(self.tags.inner_scheme).endswith("BIO")
+        names = [f"I-{label}" if label else "I" for label in self.tags.labels]
+        inner = self.tags.inner_tags
+        return np.array([inner.index(name) if is_bio else -1 for name in names], np.int32)
+
+    def _marginal_columns(self) -> tuple[list[str], np.ndarray | None]:
+        """Names of the marginals, and the 0/1 matrix that adds them up from those of the inner tags."""
+        inner, scheme = self.tags.inner_scheme, self.scheme
+        if inner is None or scheme is None or inner == scheme:
+            return list(self.tags.inner_tags), None
+        outer = scheme
+        if scheme.endswith("IOB1") or inner.endswith("BIO"):
+            outer = "typeless BIO" if inner.startswith("typeless") else "BIO"
+        if outer == inner:
+            return list(self.tags.inner_tags), None
+        to_outer = {}
+        for label in self.tags.labels:
+            ending = f"-{label}" if label else ""
+            for letters in ("S", "BIE"):
+                tags = [letter + ending for letter in letters]
+                to_outer |= dict(zip(tags, convert(tags, inner, outer), strict=True))
+        to_outer |= {tag: tag for tag in self.tags.inner_tags if tag not in to_outer}
+        names = sorted(set(to_outer.values()))
+        columns = np.zeros((len(self.tags.inner_tags), len(names)), np.float32)
+        for i, tag in enumerate(self.tags.inner_tags):
+            columns[i, names.index(to_outer[tag])] = 1
+        return names, columns
+
+    def _sentences(self, X: Any) -> list[list[str]]:
+        return cut_texts(as_sentences(X), self.analyzer)
+
+    def _scored(self, sentences: list[list[str]]) -> Iterator[tuple[EncodedTokens, np.ndarray, int]]:
+        """Sentences in chunks: encoded, with their emissions."""
+        n_threads = effective_n_threads(self.n_jobs)
+        for chunk in _chunks(sentences):
+            encoded = self.encoder.encode(chunk, n_threads)
+            emissions = self._inference.emissions(
+                encoded.types, encoded.offsets, encoded.features, n_threads
+            )
+            yield encoded, emissions, n_threads
+
+    # ---- model files --------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a model file; it appears under `path` when it is complete, or not at all."""
+        self.save_as(path, "TagPredictor", {"n_jobs": self.n_jobs})
+
+    def save_as(self, path: str | os.PathLike[str], kind: str, params: dict[str, Any]) -> None:
+        """`save` with the name and the parameters of the estimator that holds the predictor."""
+        layout = self.network.layout
+        arrays = {f"network.{name}": array for name, array in self.network.arrays.items()}
+        arrays |= {f"encoder.{name}": array for name, array in self.encoder.to_arrays().items()}
+        if self.linear is not None:
+            arrays |= {f"linear.{name}": array for name, array in self.linear.arrays.items()}
+            arrays["linear.pairs"] = self.linear.pairs
+        config = {
+            "kind": kind,
+            "family": FAMILY,
+            "params": params,
+            "tags": list(self.tags.tags),
+            "scheme": self.tags.scheme,
+            "inner_scheme": _base_scheme(self.tags.inner_scheme),
+            "analyzer": self.analyzer,
+            "encoder": self.encoder.config,
+            "share": float(self.share) if self.linear is not None else None,
+            "frozen_words": self.network.frozen_words,
+            "layout": {name: _plain(getattr(layout, name)) for name in LAYOUT_FIELDS},
+        }
+        save_arrays(path, arrays, config)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_inference", "_decoder")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {len(self.tags.tags)} tags, {self.encoder.n_words} words, "
+            f"{self.network.layout.n_layers + 1} layers>"
+        )
+
+
+LAYOUT_FIELDS = tuple(TaggerLayout.__dataclass_fields__)
+
+
+def cut_texts(texts: list[Any], analyzer: str) -> list[list[str]]:
+    """Sentences given as str cut into tokens; token lists stay as they are."""
+    return [tokenize(text, analyzer).words if isinstance(text, str) else text for text in texts]
+
+
+def _chunks(sentences: list[list[str]]) -> Iterator[list[list[str]]]:
+    """Whole sentences, about TOKENS_PER_CHUNK tokens together."""
+    first = size = 0
+    for i, sentence in enumerate(sentences):
+        size += len(sentence)
+        if size >= TOKENS_PER_CHUNK:
+            yield sentences[first : i + 1]
+            first, size = i + 1, 0
+    if first < len(sentences):
+        yield sentences[first:]
+
+
+def _masks(tags: InnerTags) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which inner tags may begin, follow each other, and end a sentence."""
+    return allowed_transitions(tags.inner_tags, tags.inner_scheme)
+
+
+def _base_scheme(scheme: str | None) -> str | None:
+    """BIO or BIOES, without the mark of schemes without labels."""
+    return None if scheme is None else scheme.split()[-1]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class TaggerFile:
+    """What a tagger's model file holds, checked."""
+
+    encoder: TokenEncoder
+    network: TaggingCNN
+    tags: InnerTags
+    analyzer: str
+    linear: WindowLinear | None
+    share: float
+    kind: str
+    params: dict[str, Any]
+
+    def predictor(self, n_jobs: int | None) -> TagPredictor:
+        """The runtime."""
+        return TagPredictor(
+            self.encoder, self.network, self.tags, self.analyzer, self.linear, self.share, n_jobs
+        )
+
+
+def read_tagger(path: str | os.PathLike[str], mmap: bool = False) -> TaggerFile:
+    """Read a tagger's model file and check that its parts fit together; raises ModelFileError if not."""
+    return tagger_from_parts(path, *load_arrays(path, mmap=mmap))
+
+
+def tagger_from_parts(
+    path: str | os.PathLike[str], arrays: dict[str, np.ndarray], config: dict[str, Any]
+) -> TaggerFile:
+    """What `read_tagger` reads, from the arrays and the configuration of a file."""
+    if config.get("family") != FAMILY:
+        raise ModelFileError(
+            f"{os.fspath(path)} holds a {config.get('kind')}, not a tagger; textcnn.load reads it for prediction."
+        )
+    try:
+        return _checked(arrays, config)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise ModelFileError(
+            f"{os.fspath(path)} is no valid model file ({type(error).__name__}: {error}): do not use it."
+        ) from error
+
+
+def _checked(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> TaggerFile:
+    if config["analyzer"] not in ANALYZERS:
+        raise ValueError(f"analyzer {config['analyzer']!r}")
+    encoder = TokenEncoder.from_arrays(_part(arrays, "encoder"), config["encoder"])
+    tags = InnerTags(config["tags"], config["scheme"], config["inner_scheme"] or "BIO")
+    layout = _checked_layout(config["layout"], len(tags.inner_tags), encoder.n_attributes)
+    found = _part(arrays, "network")
+    shapes = network_shapes(layout, encoder.n_words, encoder.n_chars, encoder.n_rows)
+    network = TaggingCNN(
+        layout, {name: _checked_array(found, name, shape) for name, shape in shapes.items()},
+        bool(config["frozen_words"]),
+    )  # fmt: skip
+    linear, share = None, 0.0
+    if config["share"] is not None:
+        linear = _checked_linear(_part(arrays, "linear"), layout, encoder)
+        share = float(config["share"])
+        if not 0 <= share <= 1:
+            raise ValueError(f"share {share}")
+    return TaggerFile(
+        encoder, network, tags, config["analyzer"], linear, share, str(config["kind"]), dict(config["params"])
+    )
+
+
+def _part(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    prefix = f"{part}."
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> TaggerLayout:
+    """The layout that a file tells, with every size inside its limits."""
+    values = {name: fields[name] for name in LAYOUT_FIELDS}
+    for name in ("char_kernel_sizes", "dilations"):
+        values[name] = tuple(values[name])
+    sizes = [value for name, value in values.items() if name not in ("share_weights", "join", "head")]
+    flat = [size for value in sizes for size in (value if isinstance(value, tuple) else (value,))]
+    if not all(type(size) is int and 0 <= size < 2**24 for size in flat):
+        raise ValueError(f"layout {fields}")
+    if not all(size > 0 for size in (*values["char_kernel_sizes"], *values["dilations"])):
+        raise ValueError(f"layout {fields}")
+    if values["join"] not in JOINS or values["head"] not in HEADS or type(values["share_weights"]) is not bool:
+        raise ValueError(f"layout {fields}")
+    layout = TaggerLayout(**values)
+    if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags or not layout.n_channels:
+        raise ValueError(f"{layout.n_tags} tags and {layout.n_attributes} attributes")
+    if layout.n_iterations < 1 or layout.n_layers > 10_000:
+        raise ValueError(f"{layout.n_layers} layers")
+    return layout
+
+
+def network_shapes(
+    layout: TaggerLayout, n_words: int, n_chars: int, n_hashed_rows: int
+) -> dict[str, tuple[int, ...]]:
+    """Shape of each array of a network."""
+    c, tags = layout.n_channels, layout.n_tags
+    return {
+        "words": (n_words, layout.word_dim),
+        "chars": (n_chars, layout.char_dim),
+        "char_filters": (sum(layout.char_kernel_sizes) * layout.n_char_filters, layout.char_dim),
+        "char_bias": (layout.char_outputs,),
+        "hashed": (n_hashed_rows, layout.hashed_dim),
+        "first": (KERNEL_SIZE * c, layout.n_features),
+        "first_bias": (c,),
+        "block": (layout.n_sets, KERNEL_SIZE, c, c),
+        "block_bias": (layout.n_sets, c),
+        "weights": (tags, layout.n_joined),
+        "bias": (tags,),
+        "transitions": (tags, tags),
+        "start": (tags,),
+        "stop": (tags,),
+    }
+
+
+def _checked_array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    array = arrays[name]
+    if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {shape}")
+    return array
+
+
+def _checked_linear(
+    arrays: dict[str, np.ndarray], layout: TaggerLayout, encoder: TokenEncoder
+) -> WindowLinear:
+    pairs, tags = arrays["pairs"], layout.n_tags
+    if pairs.dtype != np.int64 or pairs.ndim != 1 or (pairs[1:] <= pairs[:-1]).any():
+        raise ValueError("the pairs of the linear part are not sorted numbers")
+    shapes = {
+        "rows": (encoder.n_rows + encoder.n_words, WINDOW * tags),
+        "pair_rows": (len(pairs) + 1, PAIR_WINDOW * tags),
+        "transitions": (tags, tags),
+        "start": (tags,),
+        "stop": (tags,),
+    }
+    checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
+    return WindowLinear(encoder.n_rows, pairs, checked, layout.head)

@@ -1,0 +1,1023 @@
+"""The estimator for sequence tagging."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, overload
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from textcnn._base import (
+    check_sample_weight,
+    pretrained_embeddings,
+    random_embeddings,
+    train_with_progress,
+)
+from textcnn._threads import effective_n_threads
+from textcnn.io import ModelFileError
+from textcnn.metrics import span_scores, token_accuracy
+from textcnn.nn.crf import HEADS
+from textcnn.nn.optimizers import DEFAULT_RATES, SOLVERS
+from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN
+from textcnn.nn.training import SCHEDULES, History, Trainer, TrainingOptions
+from textcnn.nn.window_linear import WindowLinear
+from textcnn.tag_predictor import (
+    TaggedText,
+    TagPredictor,
+    TokenSpan,
+    cut_texts,
+    read_tagger,
+)
+from textcnn.text.inputs import as_sentences
+from textcnn.text.tags import InnerTags, detect_scheme
+from textcnn.text.token_features import EncodedTokens, TokenEncoder
+
+KIND = "TextCNNTagger"
+
+# Random embeddings are uniform in +-this.
+RANDOM_EMBEDDING_LIMIT = 0.17
+
+# "auto" holds sentences out only if there are more than this, as with the classifier.
+EARLY_STOPPING_ROWS = 10_000
+
+# "auto" takes independent tags above this: a random field costs the square of their number.
+MOST_CRF_TAGS = 200
+
+# Share of training tokens of one character from which on "auto" cuts texts into characters.
+CHARACTER_TOKENS = 0.99
+
+EMBEDDING_MODES = ("auto", "random", "static", "fine-tuned")
+
+# Words of an embeddings object that training texts do not have are added up to this number, the first ones.
+MOST_ADDED_WORDS = 200_000
+
+# First learning rate of the linear part, with Adam.
+LINEAR_RATE = 0.02
+
+
+class TextCNNTagger(BaseEstimator):
+    """Iterated dilated convolutional network for sequence tagging, with a linear part beside it.
+
+    The network (Strubell et al. 2017): token features (word embedding, character CNN, embeddings of hashed
+    prefixes, suffixes and of the shape), a convolution of width 3, the same block of dilated convolutions
+    applied several times, dropout, a linear layer, and a linear-chain conditional random field (Lample et
+    al. 2016), or independent tags. The linear part: a random field of the usual kind over the words,
+    affixes, shapes and word pairs in a window around each token. Both minimise the negative log-likelihood
+    of the tag sequences, a mean over tokens, each by itself; in prediction their scores are averaged.
+
+    Tags of a span scheme (IOB1, BIO, BIOES, BMES, BILOU, with or without labels) are recognised; they are
+    learnt in the scheme `tag_scheme`, and come back in that of `y`. What a scheme forbids is never
+    predicted.
+
+    With one `random_state` the result has the same bits for any `n_jobs`.
+
+    Parameters
+    ----------
+    analyzer : {"auto", "word", "char"}, default="auto"
+        How a sentence that is given as a str is cut into tokens: as the Penn Treebank and CoNLL files are,
+        or into characters. "auto" is "char" if nearly all training tokens are single characters. Lists of
+        tokens are taken as they are.
+    lowercase : bool, default=True
+        Look words up in lower case; characters and the shape tell the case.
+    min_count : int, default=1
+        Words with fewer uses count as unknown.
+    max_features : int, default=None
+        Keep only so many of the most frequent words.
+    embedding_dim : int, default=100
+        Dimensions of random word embeddings; pretrained ones bring their own.
+    embeddings : str, path-like, mapping, WordVectors or KeyedVectors, default=None
+        Pretrained word vectors, as in `TextCNNClassifier`. Their words are known in prediction even if no
+        training sentence has them.
+    embedding_mode : {"auto", "random", "static", "fine-tuned"}, default="auto"
+        "static" keeps the vectors as they are, "fine-tuned" trains them. "auto" is "fine-tuned" with
+        `embeddings` and "random" without.
+    char_dim : int, default=32
+        Dimensions of the character embeddings.
+    char_kernel_sizes : tuple of int, default=(3,)
+        Widths of the filters over the characters of a token.
+    n_char_filters : int, default=48
+        Filters of each width; 0 for no character network.
+    prefix_lengths, suffix_lengths : tuple of int, default=(1, 2, 3, 4)
+        Prefixes and suffixes that are features, in characters; () for none.
+    shapes : bool, default=True
+        Whether the shape of a token (``Xxxx``, ``dd.d``) is a feature.
+    affix_dim : int, default=16
+        Dimensions of the embedding of each prefix, suffix and shape in the network.
+    n_channels : int, default=128
+        Channels of the convolutions.
+    dilations : tuple of int, default=(1, 1, 2)
+        Dilations of the convolutions of a block, all of width 3.
+    n_iterations : int, default=4
+        How often the block is applied.
+    share_weights : bool, default=True
+        Whether all iterations have the same weights.
+    join : {"concat", "last", "every"}, default="concat"
+        What is scored: the outputs of all iterations side by side; that of the last one; or in training
+        each by itself, and the last one in prediction (Strubell et al. 2017, 4.3).
+    head : {"auto", "crf", "softmax"}, default="auto"
+        A random field over the tags of a sentence, or independent tags. "auto" is "crf" up to 200 tags.
+    tag_scheme : {"auto", "BIO", "BIOES"}, default="auto"
+        Scheme in which spans are learnt; "auto" is "BIOES". Without meaning for plain tags.
+    dropout : float, default=0.5
+        Share of the inputs of the output layer set to zero in training.
+    feature_dropout : float, default=0.5
+        Share of the token features set to zero in training.
+    word_dropout : float, default=0.1
+        Share of tokens whose word is replaced by the unknown one in training, which trains its vector.
+    rare_word_dropout : float, default=0.5
+        The same for words with one use in the training sentences.
+    max_grad_norm : float, default=5.0
+        Limit on the l2 norm of the gradient of a batch; None for none.
+    solver : {"adam", "adadelta", "sgd"}, default="adam"
+        Of the network; the linear part has Adam.
+    learning_rate : {"linear", "constant", "invscaling", "adaptive"}, default="linear"
+        Schedule, as in `TextCNNClassifier`.
+    learning_rate_init : float, default=None
+        First learning rate; None for 0.002 (Adam), 1.0 (Adadelta), 0.1 (SGD).
+    alpha : float, default=0.0
+        Strength of the l2 penalty on the weights of the network, divided by the size of the batch.
+    batch_size : int or "auto", default="auto"
+        Sentences. "auto" is 32, but with fewer than 4,096 training sentences one for every 128, so that there
+        are enough steps, and at least 4.
+    max_iter : int, default=15
+        Epochs of the network at most.
+    shuffle : bool, default=True
+        Take the sentences in a new random order in every epoch.
+    early_stopping : bool or "auto", default="auto"
+        Keep the weights of the epoch with the best validation score, and stop when it has not risen by
+        `tol` for `n_iter_no_change` epochs. "auto" is on if `X_val` is given, or with more than 10,000
+        sentences.
+    validation_fraction : float, default=0.1
+        Share of the training sentences held out for early stopping without `X_val`.
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    linear : float, default=0.65
+        Share of the linear part in the scores, from 0 (the network alone, and no linear part is trained)
+        to below 1.
+    linear_max_iter : int, default=8
+        Epochs of the linear part.
+    linear_alpha : float, default=1e-5
+        Strength of the l2 penalty on the coefficients of the linear part that a batch touches.
+    warm_start : bool, default=False
+        `fit` goes on from the weights of the last `fit` and adds words that are new; the linear part is
+        trained anew.
+    random_state : int, RandomState or None, default=None
+    n_jobs : int, default=None
+        Threads in `fit` and prediction; None for what OpenMP may use here, -1 for all processors.
+    verbose : bool or int, default=False
+        Show progress bars with loss, validation score and tokens per second.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str objects, of shape (n_tags,)
+        The tags, sorted; those of a span scheme complete for each label.
+    scheme_ : str or None
+        Scheme of the tags of `y`; None for plain tags.
+    vocabulary_ : dict of str to int
+        Number of each known word; 0 is the unknown one.
+    n_iter_ : int
+        Epochs of the last fit.
+    loss_ : float
+        Mean training loss of the network per token in the last epoch.
+    loss_curve_ : list of float
+        The same after each epoch.
+    validation_scores_ : list of float or None
+        Span F1, or token accuracy for plain tags, after each epoch, with the linear part.
+    best_validation_score_ : float or None
+    predictor_ : TagPredictor
+        The fitted model.
+
+    Examples
+    --------
+    >>> from textcnn import TextCNNTagger
+    >>> X = [["Ms.", "Haag", "plays", "Elianti", "."], ["The", "dog", "saw", "Ms.", "Haag"]]
+    >>> y = [["O", "B-PER", "O", "B-PER", "O"], ["O", "O", "O", "O", "B-PER"]]
+    >>> tagger = TextCNNTagger(max_iter=30, random_state=0).fit(X, y)
+    >>> tagger.predict([["Ms.", "Haag", "saw", "Elianti"]])
+    [['O', 'B-PER', 'O', 'B-PER']]
+    >>> [(span.label, span.text) for span in tagger.tag("Ms. Haag saw the dog.")]
+    [('PER', 'Haag')]
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "analyzer": [StrOptions({"auto", "word", "char"})],
+        "lowercase": ["boolean"],
+        "min_count": [Interval(Integral, 1, None, closed="left")],
+        "max_features": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embeddings": "no_validation",
+        "embedding_mode": [StrOptions(set(EMBEDDING_MODES))],
+        "char_dim": [Interval(Integral, 1, None, closed="left")],
+        "char_kernel_sizes": ["array-like"],
+        "n_char_filters": [Interval(Integral, 0, None, closed="left")],
+        "prefix_lengths": ["array-like"],
+        "suffix_lengths": ["array-like"],
+        "shapes": ["boolean"],
+        "affix_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_channels": [Interval(Integral, 1, None, closed="left")],
+        "dilations": ["array-like"],
+        "n_iterations": [Interval(Integral, 1, None, closed="left")],
+        "share_weights": ["boolean"],
+        "join": [StrOptions(set(JOINS))],
+        "head": [StrOptions({"auto", *HEADS})],
+        "tag_scheme": [StrOptions({"auto", "BIO", "BIOES"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "feature_dropout": [Interval(Real, 0, 1, closed="left")],
+        "word_dropout": [Interval(Real, 0, 1, closed="left")],
+        "rare_word_dropout": [Interval(Real, 0, 1, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "solver": [StrOptions(set(SOLVERS))],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "linear": [Interval(Real, 0, 1, closed="left")],
+        "linear_max_iter": [Interval(Integral, 1, None, closed="left")],
+        "linear_alpha": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        analyzer: str = "auto",
+        lowercase: bool = True,
+        min_count: int = 1,
+        max_features: int | None = None,
+        embedding_dim: int = 100,
+        embeddings: Any = None,
+        embedding_mode: str = "auto",
+        char_dim: int = 32,
+        char_kernel_sizes: tuple[int, ...] = (3,),
+        n_char_filters: int = 48,
+        prefix_lengths: tuple[int, ...] = (1, 2, 3, 4),
+        suffix_lengths: tuple[int, ...] = (1, 2, 3, 4),
+        shapes: bool = True,
+        affix_dim: int = 16,
+        n_channels: int = 128,
+        dilations: tuple[int, ...] = (1, 1, 2),
+        n_iterations: int = 4,
+        share_weights: bool = True,
+        join: str = "concat",
+        head: str = "auto",
+        tag_scheme: str = "auto",
+        dropout: float = 0.5,
+        feature_dropout: float = 0.5,
+        word_dropout: float = 0.1,
+        rare_word_dropout: float = 0.5,
+        max_grad_norm: float | None = 5.0,
+        solver: str = "adam",
+        learning_rate: str = "linear",
+        learning_rate_init: float | None = None,
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 15,
+        shuffle: bool = True,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        linear: float = 0.65,
+        linear_max_iter: int = 8,
+        linear_alpha: float = 1e-5,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.analyzer = analyzer
+        self.lowercase = lowercase
+        self.min_count = min_count
+        self.max_features = max_features
+        self.embedding_dim = embedding_dim
+        self.embeddings = embeddings
+        self.embedding_mode = embedding_mode
+        self.char_dim = char_dim
+        self.char_kernel_sizes = char_kernel_sizes
+        self.n_char_filters = n_char_filters
+        self.prefix_lengths = prefix_lengths
+        self.suffix_lengths = suffix_lengths
+        self.shapes = shapes
+        self.affix_dim = affix_dim
+        self.n_channels = n_channels
+        self.dilations = dilations
+        self.n_iterations = n_iterations
+        self.share_weights = share_weights
+        self.join = join
+        self.head = head
+        self.tag_scheme = tag_scheme
+        self.dropout = dropout
+        self.feature_dropout = feature_dropout
+        self.word_dropout = word_dropout
+        self.rare_word_dropout = rare_word_dropout
+        self.max_grad_norm = max_grad_norm
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.linear = linear
+        self.linear_max_iter = linear_max_iter
+        self.linear_alpha = linear_alpha
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    # ---- training -------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> TextCNNTagger:
+        """Train on sentences and their tags.
+
+        Ctrl-C while the network is trained stops after the step at hand and keeps the model, with a
+        warning.
+
+        Parameters
+        ----------
+        X : list of n_sentences lists of str
+            Also an array, Series or iterator of them. A sentence that is a str is cut into tokens.
+        y : list of n_sentences lists of str
+            A tag for each token.
+        sample_weight : array-like of shape (n_sentences,), default=None
+            Weights of the sentences; 2 counts like the sentence given twice, 0 like its absence.
+        X_val, y_val : as X and y, default=None
+            Validation sentences.
+
+        Returns
+        -------
+        self : TextCNNTagger
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something does not fit; the message says what.
+        """
+        self._check_tuples()
+        continues = self.warm_start and hasattr(self, "predictor_")
+        sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
+        validation = self._checked_validation(X_val, y_val)
+        inner = self._inner_tags(tags, continues)
+        rng = check_random_state(self.random_state)
+        if validation is None and self._holds_out(len(sentences)):
+            sentences, tags, sample_weight, validation = self._hold_out(sentences, tags, sample_weight, rng)
+        early_stopping = validation is not None and self.early_stopping is not False
+
+        model = self._continued(sentences, rng) if continues else self._started(sentences, inner, rng)
+        examples = self._examples(model, tags, sample_weight)
+        held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
+        if self.linear > 0:
+            model.linear = self._fitted_linear(model, examples, rng)
+        trainer = Trainer(model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng)
+        history = self._train(model, trainer, examples, held_out)
+        self._partial_trainers: list[Trainer] | None = None
+        self._set_fitted(model, history)
+        if history.interrupted:
+            warnings.warn(
+                f"training was interrupted after {history.n_epochs} of {self.max_iter} epochs; the model "
+                "is usable as it is, and fit with warm_start=True goes on from it",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> TextCNNTagger:
+        """Train network and linear part for one pass over some sentences; words that are new are added.
+
+        The learning rates stay at their first values with the "linear" schedule, which needs to know how
+        long training will take. `early_stopping` and `max_iter` are not used. The word pairs of the linear
+        part are those of the first call.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`
+        classes : list of str, default=None
+            All tags that will ever come; needed at the first call.
+
+        Returns
+        -------
+        self : TextCNNTagger
+        """
+        self._check_tuples()
+        first_call = not hasattr(self, "predictor_")
+        if first_call and classes is None:
+            raise ValueError(
+                "the first call of partial_fit needs all tags, but classes is None; give "
+                "partial_fit(X, y, classes=...)"
+            )
+        sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
+        rng = check_random_state(self.random_state)
+        if first_call:
+            names = sorted({_checked_tag(tag, "classes") for tag in classes})
+            # The sentences tell schemes apart that have the same tags.
+            scheme = detect_scheme([*tags, *([tag] for tag in names)])
+            model = self._started(sentences, InnerTags(names, scheme, self._inner_scheme()), rng)
+        else:
+            model = self._continued(sentences, rng)
+            model.linear = self.predictor_.linear.copy() if self.predictor_.linear is not None else None
+            if model.linear is not None:
+                model.linear.add_words(len(model.network.arrays["words"]) - self.predictor_.encoder.n_words)
+        examples = self._examples(model, tags, sample_weight)
+        if first_call and self.linear > 0:
+            model.linear = self._new_linear(model, examples)
+        history = self._train_once(model, examples, rng)
+        self._set_fitted(model, history)
+        return self
+
+    def _train_once(self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState) -> History:
+        """One pass over some sentences, going on with the optimisers of the calls before."""
+        networks = [model.network, *([model.linear] if model.linear is not None else [])]
+        trainers = getattr(self, "_partial_trainers", None)
+        if trainers:
+            trainers = [old.continued(network) for old, network in zip(trainers, networks, strict=True)]
+        else:
+            options = self._options(len(examples), False, constant=True)
+            trainers = [Trainer(model.network, SOLVERS[self.solver](), options, rng)]
+            if model.linear is not None:
+                options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
+                trainers.append(Trainer(model.linear, SOLVERS["adam"](), options, rng))
+        for trainer in trainers[1:]:
+            train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
+        history = self._train(model, trainers[0], examples, None)
+        self._partial_trainers = trainers
+        return history
+
+    def _check_tuples(self) -> None:
+        for name in ("char_kernel_sizes", "dilations", "prefix_lengths", "suffix_lengths"):
+            values = np.asarray(getattr(self, name))
+            may_be_empty = name != "char_kernel_sizes"
+            if values.ndim != 1 or (
+                len(values) and (values.dtype.kind not in "iu" or values.min() < 1 or values.max() > 10_000)
+            ) or not (may_be_empty or len(values)):  # fmt: skip
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but it must be a tuple of integers from 1 to 10,000"
+                )
+        self._resolved_mode()
+
+    def _resolved_mode(self) -> str:
+        """`embedding_mode` without "auto"; raises if it does not go with `embeddings`."""
+        if self.embedding_mode == "auto":
+            return "random" if self.embeddings is None else "fine-tuned"
+        if (self.embedding_mode == "random") != (self.embeddings is None):
+            raise ValueError(
+                f"embedding_mode is {self.embedding_mode!r}, but embeddings is "
+                f"{'None' if self.embeddings is None else 'given'}; give embeddings with the modes "
+                "static and fine-tuned only, or leave embedding_mode at 'auto'"
+            )
+        return self.embedding_mode
+
+    def _checked_data(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[list[list[str]], list[list[str]], np.ndarray]:
+        """Token lists, tag lists and weights, all checked."""
+        given = as_sentences(X)
+        if not given:
+            raise ValueError("X has no sentences, but training needs at least one")
+        sentences = cut_texts(given, self._text_analyzer())
+        tags = as_tags(y, sentences)
+        if not any(sentences):
+            raise ValueError("all sentences of X are empty, but training needs tokens")
+        return sentences, tags, check_sample_weight(sample_weight, len(sentences), "sentences")
+
+    def _text_analyzer(self) -> str:
+        """How training sentences given as str are cut."""
+        return "word" if self.analyzer == "auto" else self.analyzer
+
+    def _checked_validation(self, X_val: Any, y_val: Any) -> tuple[list[list[str]], list[list[str]]] | None:
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("only one of X_val and y_val was given; give both or none")
+        sentences = cut_texts(as_sentences(X_val, "X_val"), self._text_analyzer())
+        if not any(sentences):
+            raise ValueError("X_val has no tokens; give validation sentences, or neither X_val nor y_val")
+        return sentences, as_tags(y_val, sentences, "X_val", "y_val")
+
+    def _inner_scheme(self) -> str:
+        return "BIOES" if self.tag_scheme == "auto" else self.tag_scheme
+
+    def _inner_tags(self, tags: list[list[str]], continues: bool) -> InnerTags:
+        if not continues:
+            names = {tag for sentence in tags for tag in sentence}
+            return InnerTags(names, detect_scheme(tags), self._inner_scheme())
+        inner = self.predictor_.tags
+        new = sorted({tag for sentence in tags for tag in sentence} - set(inner.tags))
+        if new:
+            raise ValueError(
+                f"warm_start needs the tags of the last fit, but y has {new[0]!r}; set warm_start=False to "
+                "start anew"
+            )
+        return inner
+
+    def _holds_out(self, n: int) -> bool:
+        if self.early_stopping == "auto":
+            return n > EARLY_STOPPING_ROWS
+        return bool(self.early_stopping)
+
+    def _hold_out(
+        self,
+        sentences: list[list[str]],
+        tags: list[list[str]],
+        sample_weight: np.ndarray,
+        rng: np.random.RandomState,
+    ) -> tuple[
+        list[list[str]], list[list[str]], np.ndarray, tuple[list[list[str]], list[list[str]]]
+    ]:  # fmt: skip
+        """Split off a random part for validation."""
+        n = len(sentences)
+        n_held = min(max(1, round(n * self.validation_fraction)), n - 1)
+        order = rng.permutation(n)
+        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
+        if n < 2 or not any(sentences[i] for i in kept) or not any(sentences[i] for i in held):
+            raise ValueError(
+                f"early_stopping cannot hold out {self.validation_fraction:g} of {n} sentences; give more "
+                "sentences, X_val and y_val, or early_stopping=False"
+            )
+        if not sample_weight[kept].any():
+            raise ValueError(
+                "sample_weight is zero for all sentences that are not held out; set early_stopping=False"
+            )
+        return (
+            [sentences[i] for i in kept],
+            [tags[i] for i in kept],
+            sample_weight[kept],
+            ([sentences[i] for i in held], [tags[i] for i in held]),
+        )
+
+    def _started(self, sentences: list[list[str]], tags: InnerTags, rng: np.random.RandomState) -> _Model:
+        """A new encoder and network, and the sentences encoded."""
+        encoder, encoded = TokenEncoder.build(
+            sentences,
+            lowercase=self.lowercase,
+            min_count=int(self.min_count),
+            max_features=self.max_features,
+            prefix_lengths=tuple(int(n) for n in self.prefix_lengths),
+            suffix_lengths=tuple(int(n) for n in self.suffix_lengths),
+            shape=bool(self.shapes),
+            max_chars=MAX_CHARS if self.n_char_filters else 0,
+            n_threads=effective_n_threads(self.n_jobs),
+        )
+        n_tags = len(tags.inner_tags)
+        analyzer = self.analyzer
+        if analyzer == "auto":
+            lengths = np.fromiter((len(token) for sentence in sentences for token in sentence), np.intp)
+            analyzer = "char" if np.mean(lengths == 1) >= CHARACTER_TOKENS else "word"
+        mode = self._resolved_mode()
+        if mode == "random":
+            words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
+        else:
+            encoder.extend([_words_of(self.embeddings)[:MOST_ADDED_WORDS]])
+            words = pretrained_embeddings(
+                self.embeddings, encoder.vocabulary.id_to_token, rng, RANDOM_EMBEDDING_LIMIT
+            )
+        layout = TaggerLayout(
+            n_tags=n_tags,
+            word_dim=words.shape[1],
+            char_dim=int(self.char_dim),
+            char_kernel_sizes=tuple(int(size) for size in self.char_kernel_sizes),
+            n_char_filters=int(self.n_char_filters),
+            hashed_dim=int(self.affix_dim),
+            n_attributes=encoder.n_attributes,
+            n_channels=int(self.n_channels),
+            dilations=tuple(int(dilation) for dilation in self.dilations),
+            n_iterations=int(self.n_iterations),
+            share_weights=bool(self.share_weights),
+            join=self.join,
+            head=self._resolved_head(n_tags),
+        )
+        network = TaggingCNN.initialized(
+            rng, layout, words, encoder.n_chars, encoder.n_rows, frozen_words=mode == "static"
+        )
+        return _Model(encoder, network, tags, analyzer, float(self.linear), encoded)
+
+    def _resolved_head(self, n_tags: int) -> str:
+        return ("crf" if n_tags <= MOST_CRF_TAGS else "softmax") if self.head == "auto" else self.head
+
+    def _continued(self, sentences: list[list[str]], rng: np.random.RandomState) -> _Model:
+        """Copies of the encoder and the network, grown by the new words, and the sentences encoded."""
+        old = self.predictor_
+        encoder, network = copy.deepcopy(old.encoder), old.network.copy()
+        n_threads, n_known = effective_n_threads(self.n_jobs), encoder.n_words
+        room = None if self.max_features is None else self.max_features - (n_known - 1)
+        if room is None or room > 0:
+            encoder.extend(sentences, min_count=int(self.min_count), max_features=room, n_threads=n_threads)
+        new = encoder.vocabulary.id_to_token[n_known:]
+        if new:
+            n_dims = network.layout.word_dim
+            rows = (
+                random_embeddings(rng, len(new), n_dims, RANDOM_EMBEDDING_LIMIT)
+                if self.embeddings is None
+                else pretrained_embeddings(self.embeddings, new, rng, RANDOM_EMBEDDING_LIMIT)
+            )
+            network.add_words(rows)
+        encoded = encoder.encode(sentences, n_threads)
+        return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoded)
+
+    def _examples(
+        self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray
+    ) -> TaggedExamples:
+        encoded = model.encoded
+        words = encoded.features.words
+        uses = np.bincount(words[encoded.types], minlength=model.encoder.n_words)
+        return TaggedExamples(
+            encoded.types,
+            encoded.offsets,
+            model.tags.encode(tags)[0],
+            sample_weight.astype(np.float32),
+            encoded.features,
+            (uses[words] == 1) & (words > 0),
+        )
+
+    def _resolved_batch_size(self, n: int) -> int:
+        return min(32, max(4, n // 128)) if self.batch_size == "auto" else int(self.batch_size)
+
+    def _options(self, n: int, early_stopping: bool, constant: bool = False) -> TrainingOptions:
+        constant = constant and self.learning_rate == "linear"
+        return TrainingOptions(
+            max_iter=1 if constant else int(self.max_iter),
+            batch_size=self._resolved_batch_size(n),
+            shuffle=bool(self.shuffle),
+            dropout=float(self.dropout),
+            word_dropout=float(self.word_dropout),
+            max_norm=None,
+            max_grad_norm=self.max_grad_norm,
+            alpha=float(self.alpha),
+            learning_rate="constant" if constant else self.learning_rate,
+            learning_rate_init=self.learning_rate_init or DEFAULT_RATES[self.solver],
+            tol=float(self.tol),
+            n_iter_no_change=int(self.n_iter_no_change),
+            early_stopping=early_stopping,
+            n_threads=effective_n_threads(self.n_jobs),
+            feature_dropout=float(self.feature_dropout),
+            rare_word_dropout=float(self.rare_word_dropout),
+        )
+
+    def _linear_options(self, n: int) -> TrainingOptions:
+        return replace(
+            self._options(n, False),
+            max_iter=int(self.linear_max_iter),
+            max_grad_norm=None,
+            # the loop divides the penalty by the size of the batch
+            alpha=float(self.linear_alpha) * self._resolved_batch_size(n),
+            learning_rate="linear",
+            learning_rate_init=LINEAR_RATE,
+            n_iter_no_change=int(self.linear_max_iter),
+        )
+
+    def _new_linear(self, model: _Model, examples: TaggedExamples) -> WindowLinear:
+        encoder, layout = model.encoder, model.network.layout
+        return WindowLinear.initialized(
+            examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head
+        )
+
+    def _fitted_linear(
+        self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState
+    ) -> WindowLinear:
+        linear = self._new_linear(model, examples)
+        trainer = Trainer(linear, SOLVERS["adam"](), self._linear_options(len(examples)), rng)
+        history = train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return linear
+
+    def _train(
+        self, model: _Model, trainer: Trainer, examples: TaggedExamples, held_out: _Validation | None
+    ) -> History:
+        validate = partial(held_out.score, model, trainer.options.n_threads) if held_out else None
+        name = "accuracy" if model.tags.scheme is None else "F1"
+        return train_with_progress(trainer, examples, validate, self.verbose, name)
+
+    def _set_fitted(self, model: _Model, history: History) -> None:
+        self.predictor_ = model.predictor(self.n_jobs)
+        self.n_iter_ = history.n_epochs
+        self.loss_curve_ = history.loss_curve
+        self.validation_scores_ = history.validation_scores or None
+
+    # ---- prediction: all of it is the predictor's -------------------------------------------------
+
+    def predict(self, X: Any) -> list[list[str]]:
+        """Tags of each sentence.
+
+        Parameters
+        ----------
+        X : list of n_sentences lists of str, or of str
+
+        Returns
+        -------
+        tags : list of lists of str
+            In the scheme of `y`.
+        """
+        return self._fitted().predict(X)
+
+    def predict_marginals(self, X: Any) -> list[np.ndarray]:
+        """Probability of each tag at each token.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        marginals : list of float32 ndarray of shape (n_tokens, n_tags)
+            In the order of ``predictor_.marginal_tags``: that of `classes_`, but the tags of the BIO scheme
+            where `y` has IOB1, whose tags depend on the tag before.
+        """
+        return self._fitted().predict_marginals(X)
+
+    def spans(self, X: Any) -> list[list[TokenSpan]]:
+        """Spans of each sentence with their exact probabilities.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        spans : list of lists of TokenSpan
+            With `label`, `start` and `stop` (tokens) and `probability`.
+        """
+        return self._fitted().spans(X)
+
+    @overload
+    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...
+    @overload
+    def tag(self, text: Sequence[str], sentences: str = "split") -> list[TaggedText]: ...
+    def tag(self, text: str | Sequence[str], sentences: str = "split") -> TaggedText | list[TaggedText]:
+        """Find the spans of a text.
+
+        Parameters
+        ----------
+        text : str, or list of str
+        sentences : {"split", "line"}, default="split"
+            Cut a text into sentences, which is what most models are trained on, or take it as one.
+
+        Returns
+        -------
+        tagged : TaggedText, or a list of them
+            A sequence of spans with `label`, `start` and `stop` (characters), `text` and the exact
+            `probability`; in a notebook it shows the text in colour.
+        """
+        return self._fitted().tag(text, sentences)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Span F1 as conlleval counts it; token accuracy for plain tags.
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+
+        Returns
+        -------
+        score : float
+        """
+        predictor = self._fitted()
+        sentences = cut_texts(as_sentences(X), predictor.analyzer)
+        tags = as_tags(y, sentences)
+        predicted = predictor.predict(sentences)
+        if predictor.scheme is None:
+            return token_accuracy(tags, predicted)
+        return span_scores(tags, predicted, predictor.scheme).f1
+
+    # ---- model files ------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, without code; it appears when it is complete.
+
+        A path in `embeddings` is kept as a path; vectors given as an object are not, since the model
+        has its own: to fit the loaded model anew, give them again.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file under `path` is then untouched.
+        """
+        fitted = {
+            "n_iter": self._fitted() and self.n_iter_,
+            "loss_curve": self.loss_curve_,
+            "validation_scores": self.validation_scores_,
+        }
+        self._fitted().save_as(path, KIND, {**_params_to_json(self), "fitted": fitted})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> TextCNNTagger:
+        """Read a model written by `save`.
+
+        Parameters
+        ----------
+        path : str or path-like
+        mmap : bool, default=False
+            Map the arrays instead of reading them; they are then read-only, which prediction allows.
+
+        Returns
+        -------
+        tagger : TextCNNTagger
+
+        Raises
+        ------
+        ModelFileError
+            If the file is no model file of a tagger, is cut short or altered.
+        """
+        model = read_tagger(path, mmap=mmap)
+        if model.kind != KIND:
+            raise ModelFileError(
+                f"{os.fspath(path)} holds a {model.kind}, not a {KIND}; textcnn.load reads it for prediction."
+            )
+        params = dict(model.params)
+        fitted = params.pop("fitted", {})
+        try:
+            tagger = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()})
+            tagger._validate_params()
+            tagger.n_iter_ = int(fitted["n_iter"])
+            tagger.loss_curve_ = list(fitted["loss_curve"])
+            tagger.validation_scores_ = fitted["validation_scores"]
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise ModelFileError(
+                f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
+            ) from error
+        tagger.predictor_ = model.predictor(tagger.n_jobs)
+        return tagger
+
+    # ---- fitted attributes and scikit-learn's conventions -------------------------------------------
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Tags, ndarray of str objects, of shape (n_tags,)."""
+        return self.predictor_.classes_
+
+    @property
+    def scheme_(self) -> str | None:
+        """Scheme of the tags."""
+        return self.predictor_.scheme
+
+    @property
+    def vocabulary_(self) -> dict[str, int]:
+        """Number of each known word, a new dict."""
+        return self.predictor_.encoder.vocabulary.to_dict()
+
+    @property
+    def loss_(self) -> float:
+        """Mean training loss of the last epoch; NaN if training was stopped in the first one."""
+        return self.loss_curve_[-1] if self.loss_curve_ else float("nan")
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """The highest validation score, or None without validation sentences."""
+        return max(self.validation_scores_) if self.validation_scores_ else None
+
+    def _fitted(self) -> TagPredictor:
+        """The predictor, with the parameters of today."""
+        try:
+            predictor = self.predictor_
+        except AttributeError:
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit or partial_fit first"
+            ) from None
+        predictor.n_jobs = self.n_jobs
+        return predictor
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "predictor_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = True
+        return tags
+
+
+# Characters of a token that the character network sees.
+MAX_CHARS = 30
+
+
+@dataclass
+class _Model:
+    """What training works on: the text side, the network, the linear part, and the encoded sentences."""
+
+    encoder: TokenEncoder
+    network: TaggingCNN
+    tags: InnerTags
+    analyzer: str
+    share: float
+    encoded: EncodedTokens
+    linear: WindowLinear | None = None
+
+    def predictor(self, n_jobs: int | None) -> TagPredictor:
+        return TagPredictor(
+            self.encoder, self.network, self.tags, self.analyzer, self.linear, self.share, n_jobs
+        )
+
+
+@dataclass
+class _Validation:
+    """Validation sentences with their tags."""
+
+    sentences: list[list[str]]
+    tags: list[list[str]]
+
+    @classmethod
+    def of(
+        cls, model: _Model, sentences: list[list[str]], tags: list[list[str]], n_threads: int
+    ) -> _Validation:
+        return cls(sentences, tags)
+
+    def score(self, model: _Model, n_threads: int) -> float:
+        """Span F1, or accuracy for plain tags, of the model as it is."""
+        predicted = model.predictor(n_threads).predict(self.sentences)
+        if model.tags.scheme is None:
+            return token_accuracy(self.tags, predicted)
+        return span_scores(self.tags, predicted, model.tags.scheme).f1
+
+
+def as_tags(y: Any, sentences: list[list[str]], x_name: str = "X", name: str = "y") -> list[list[str]]:
+    """Tag lists that fit the sentences, checked.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are not as many lists as sentences, or tags as tokens, or a tag is no str; the message
+        tells which sentence.
+    """
+    if y is None:
+        raise ValueError(f"{name} is None, but training needs a list of tags for each sentence")
+    given = as_sentences(y, name)
+    if len(given) != len(sentences):
+        raise ValueError(
+            f"{x_name} has {len(sentences)} sentences, but {name} has {len(given)} lists of tags; give one for each"
+        )
+    for i, (tags, tokens) in enumerate(zip(given, sentences, strict=True)):
+        if isinstance(tags, str):
+            raise TypeError(f"{name}[{i}] is a str, but a list with a tag for each token was expected")
+        if len(tags) != len(tokens):
+            raise ValueError(
+                f"sentence {i} has {len(tokens)} tokens, but {len(tags)} tags; give a tag for each token"
+            )
+        for tag in tags:
+            if not isinstance(tag, str):
+                _checked_tag(tag, f"{name}[{i}]")
+    return given
+
+
+def _checked_tag(tag: Any, where: str) -> str:
+    if not isinstance(tag, str):
+        raise TypeError(f"{where} has a tag of type {type(tag).__name__}, but tags must be str")
+    return tag
+
+
+def _words_of(embeddings: Any) -> list[str]:
+    """All words of an object with word vectors."""
+    from textcnn.text.vectors import load_vectors
+
+    if isinstance(embeddings, (str, os.PathLike)):
+        embeddings = load_vectors(embeddings)
+    return [word for word in getattr(embeddings, "key_to_index", embeddings) if isinstance(word, str)]
+
+
+def _params_to_json(tagger: TextCNNTagger) -> dict[str, Any]:
+    """Parameters as JSON values."""
+    params = tagger.get_params(deep=False)
+    if isinstance(params["embeddings"], (str, os.PathLike)):
+        params["embeddings"] = os.fspath(params["embeddings"])
+    elif params["embeddings"] is not None:
+        params["embeddings"] = None
+        params["embedding_mode"] = "auto"
+    if isinstance(params["random_state"], np.random.RandomState):
+        params["random_state"] = None
+    for name in ("char_kernel_sizes", "dilations", "prefix_lengths", "suffix_lengths"):
+        params[name] = [int(value) for value in params[name]]
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
+
+
+__all__ = ["TextCNNTagger", "as_tags"]
