@@ -6,6 +6,8 @@ import argparse
 import codecs
 import contextlib
 import gzip
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,6 +16,9 @@ from typing import Any, NamedTuple
 # Bytes asked for in one read. A pipe gives what it has, so that its reader gets answers in time.
 CHUNK_SIZE = 1 << 20
 
+
+# Bytes that tell what a file holds.
+BEGINNING = 1 << 16
 
 # What a gzip file with deflated data, the only kind in use, begins with.
 _GZIP = b"\x1f\x8b\x08"
@@ -103,6 +108,33 @@ def read_chunks(
     rest = "".join(pieces)
     if rest:
         yield Chunk(number, _without_returns([rest]))
+
+
+def first_lines(path: str, encoding: str = "utf-8") -> list[str]:
+    """Whole lines from the beginning of a file, without taking them from standard input or a pipe.
+
+    Bytes that are no text become U+FFFD: whoever reads the file will name them.
+    """
+    if path == "-":
+        block = _beginning(sys.stdin.buffer)
+    elif stat.S_ISFIFO(os.stat(path).st_mode):
+        return []
+    else:
+        with open(path, "rb") as file:
+            block = file.read(BEGINNING)
+    if block.startswith(_GZIP):
+        with contextlib.suppress(zlib.error):
+            block = zlib.decompressobj(wbits=31).decompress(block, BEGINNING)
+    lines = block.decode(codecs.lookup(encoding).name, "replace").split("\n")
+    # The last line may have been cut.
+    return _without_returns(lines[:-1] if len(lines) > 1 else lines)
+
+
+def _beginning(file: Any) -> bytes:
+    """What a stream begins with, which stays in it."""
+    if hasattr(file, "peek"):
+        return bytes(file.peek(1))
+    return b""
 
 
 @contextlib.contextmanager

@@ -35,17 +35,17 @@ MOST_NUMBERS = 25
 LONGEST_NAME = 24
 
 
-def plot_training(classifier: Any, path: str) -> None:
-    """Draw training loss, and validation accuracy if there is one, by epoch."""
+def plot_training(estimator: Any, path: str, score: str = "accuracy") -> None:
+    """Draw training loss, and the validation score if there is one, by epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    scores = classifier.validation_scores_
+    scores = estimator.validation_scores_
     figure = _figure(7, 5.6 if scores else 3.6)
     axes = figure.subplots(2 if scores else 1, sharex=True, squeeze=False)[:, 0]
-    _curve(axes[0], classifier.loss_curve_, "training loss", BLUE)
-    axes[0].set_ylim(0, 1.06 * max(classifier.loss_curve_) or 1)
+    _curve(axes[0], estimator.loss_curve_, "training loss", BLUE)
+    axes[0].set_ylim(0, 1.06 * max(estimator.loss_curve_) or 1)
     if scores:
-        _curve(axes[1], scores, "validation accuracy", ORANGE)
+        _curve(axes[1], scores, f"validation {score}", ORANGE)
         best = max(scores)
         epoch = scores.index(best) + 1
         for axis in axes:
