@@ -7,7 +7,7 @@ from typing import Any
 
 from textcnn.cli import options
 from textcnn.cli.columns import Sentences, read_sentences
-from textcnn.cli.lines import InputError
+from textcnn.cli.lines import InputError, shown_name
 from textcnn.cli.output import counted, note
 from textcnn.cli.train import Summary, check_outputs, check_two_inputs, finish, plain_interrupt, show_progress
 
@@ -16,7 +16,7 @@ OF_CLASSIFIERS = ("stream", "temporary_folder", "format", "text_column", "label_
 
 def train(args: argparse.Namespace) -> None:
     """Check everything that can be checked, then read, train and write."""
-    options.check_unused(args, OF_CLASSIFIERS, f"for classifiers, but {args.file} is read as a column file")
+    options.check_unused(args, OF_CLASSIFIERS, f"for classifiers, but {shown_name(args.file)} is read as a column file")
     check_outputs(args)
     check_two_inputs(args)
     tagger = options.tagger(args)
