@@ -20,13 +20,13 @@ from textcnn.cli.output import naming
 # name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and
 # often EPILOG, examples for the end of its help. It imports nothing heavy before it runs.
 COMMANDS = {
-    "train": "train a model from a file of labelled texts",
+    "train": "train a model from a file of labelled texts, or of tokens with tags",
     "predict": "label texts, one line out for each line in",
     "tag": "find entities, chunks or parts of speech in texts",
-    "evaluate": "compare a model with labelled texts: accuracy, F1, confusion matrix",
+    "evaluate": "compare a model with labelled texts or tags: accuracy, F1, confusion matrix",
     "explain": "show the n-grams that decided, on the terminal or as a web page",
     "info": "show what a model file holds and what its filters like best",
-    "demo": "train on the data that ships with textcnn, and explain a few predictions",
+    "demo": "train on the data that ships with textcnn, and show a few predictions",
     "versions": "print versions and how textcnn was built, for a bug report",
 }
 
@@ -37,6 +37,11 @@ examples:
   textcnn evaluate reviews.textcnn test.tsv          how good is it?
   textcnn predict reviews.textcnn new.txt            one label a line
   textcnn explain reviews.textcnn new.txt --html page.html
+
+  textcnn demo tag                                   the same for entities in texts
+  textcnn train train.conll -o ner.textcnn           tokens with tags in, one a line
+  textcnn evaluate ner.textcnn test.conll            the table of conlleval
+  textcnn tag ner.textcnn story.txt                  a tag for each token of a plain text
 
 `textcnn COMMAND --help` tells about each, with examples.
 """

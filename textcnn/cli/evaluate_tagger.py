@@ -17,7 +17,9 @@ def evaluate(tagger: Any, args: argparse.Namespace) -> None:
     """Read a column file, tag its tokens, compare, print."""
     names = ["format", "text_column", "label_column"]
     options.check_unused(args, names, f"for classifiers, but {args.model} holds a tagger")
-    sentences = _in_scheme(read_sentences(args.file, args), tagger.scheme)
+    sentences = read_sentences(args.file, args)
+    if not set(sentences.first_uses()) <= set(tagger.classes_.tolist()):
+        sentences = _in_scheme(sentences, tagger.scheme)
     if not args.allow_unknown_labels:
         _check_known(sentences, tagger.classes_.tolist())
     predicted = tagger.predict(sentences.tokens)

@@ -11,6 +11,9 @@ from textcnn.cli.predict import tsv_text
 
 FORMATS = ("conll", "jsonl", "inline", "html")
 
+# Of probabilities, in the formats that people read.
+DECIMALS = 4
+
 Writer = Callable[[Any], str]
 
 _INLINE_TEXT = re.compile(r"[\\\[\]]")
@@ -59,7 +62,7 @@ def _token_probabilities(tagged: Any) -> list[str]:
     for span in tagged:
         while tagged.token_starts[token] < span.start:
             token += 1
-        figure = f"{span.probability:.4f}"
+        figure = f"{span.probability:.{DECIMALS}f}"
         while token < len(figures) and tagged.token_stops[token] <= span.stop:
             figures[token] = figure
             token += 1
@@ -89,16 +92,16 @@ def json_line(tagged: Any) -> str:
 
 def inline_line(tagged: Any, with_probabilities: bool = False) -> str:
     """The text with each span as ``[text](LABEL)``."""
-    return inline(tagged, with_probabilities) + "\n"
+    return inline(tagged, DECIMALS if with_probabilities else 0) + "\n"
 
 
-def inline(tagged: Any, with_probabilities: bool = False) -> str:
-    """`inline_line` without its end."""
+def inline(tagged: Any, decimals: int) -> str:
+    """`inline_line` without its end, and with so many digits of each probability; 0 for none."""
     text, parts, done = tagged.text, [], 0
     for span in tagged:
         note = _note(_INLINE_LABEL, span.label)
-        if with_probabilities:
-            note = f"{note} {span.probability:.4f}".lstrip()
+        if decimals:
+            note = f"{note} {span.probability:.{decimals}f}".lstrip()
         before, inside = text[done : span.start], text[span.start : span.stop]
         parts.append(f"{_escaped(_INLINE_TEXT, before)}[{_escaped(_INLINE_TEXT, inside)}]({note})")
         done = span.stop
@@ -110,7 +113,7 @@ def word_line(tagged: Any, with_probabilities: bool = False) -> str:
     """Plain tags: ``word/TAG`` for each token, divided by blanks."""
     notes = [_note(_INLINE_WORD, tag) for tag in tagged.tags]
     if with_probabilities:
-        notes = [f"{note}/{span.probability:.4f}" for note, span in zip(notes, tagged, strict=True)]
+        notes = [f"{note}/{span.probability:.{DECIMALS}f}" for note, span in zip(notes, tagged, strict=True)]
     words = [_escaped(_INLINE_WORD, token) for token in tagged.tokens]
     return " ".join(f"{word}/{note}" for word, note in zip(words, notes, strict=True)) + "\n"
 
