@@ -125,7 +125,7 @@ def _tag(args: argparse.Namespace) -> None:
     sentences, tags = textcnn.data.load_entities("train")
     n_tokens = sum(map(len, sentences))
     n_threads = effective_n_threads(args.threads)
-    print(f"{len(sentences)} English sentences, {n_tokens:,} tokens, with persons, organisations, places and dates")
+    print(f"{len(sentences)} sentences, {n_tokens:,} tokens: persons, organisations, places and dates")
     print(f"Training with {counted(n_threads, 'thread')}", flush=True)
     start = time.perf_counter()
     tagger = TextCNNTagger(random_state=args.seed, n_jobs=args.threads, verbose=True).fit(sentences, tags)
@@ -140,8 +140,8 @@ def _tag(args: argparse.Namespace) -> None:
     for found in tagger.tag(paragraphs):
         print(textwrap.fill(inline(found, 2), 100, initial_indent="  ", subsequent_indent="  ") + "\n")
     print(
-        "Next: your own sentences, with TextCNNTagger().fit(X, y) in Python, lists of tokens and of tags, or with\n"
-        "`textcnn train train.conll -o ner.textcnn` and `textcnn tag ner.textcnn story.txt`;\n"
+        "Next: your own sentences, with TextCNNTagger().fit(X, y) in Python, X of tokens and y of tags,\n"
+        "or `textcnn train train.conll -o ner.textcnn` and `textcnn tag ner.textcnn story.txt`;\n"
         "help(textcnn.TextCNNTagger) for every parameter."
     )
 

@@ -1,8 +1,8 @@
 """Compare the predictions of a model with labelled texts, or tagged tokens.
 
 For a classifier: the accuracy, precision, recall and F1 of each label, and the confusion matrix: a row for
-each label of the file, a column for each prediction. For a tagger of spans: the table of conlleval. For a tagger
-of plain tags, such as parts of speech: as for a classifier, by tokens.
+each label of the file, a column for each prediction. For a tagger of spans: the table of conlleval. For a
+tagger of plain tags, such as parts of speech: as for a classifier, by tokens.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ examples:
 A label that the model does not know is an error, since it is a slip more often than not. With
 --allow-unknown-labels such texts count as wrong and their labels get rows of their own.
 
-The macro average is the plain mean over the labels that texts (or tokens) of the file have; labels without any
-are left out. In the weighted average each label counts by its texts.
+The macro average is the plain mean over the labels that texts (or tokens) of the file have; labels without
+any are left out. In the weighted average each label counts by its texts.
 """
 
 # With more labels than this the matrix is wider than a page; its largest entries are listed instead.
@@ -41,7 +41,9 @@ N_CONFUSIONS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
-    parser.add_argument("file", metavar="FILE", help="labelled texts, or tokens with tags; - for standard input")
+    parser.add_argument(
+        "file", metavar="FILE", help="labelled texts, or tokens with tags; - for standard input"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--plot",
@@ -70,7 +72,9 @@ def run(args: argparse.Namespace) -> None:
 
         evaluate(model, args)
         return
-    options.check_unused(args, ["column", "token_column"], f"for taggers, but {args.model} holds a classifier")
+    options.check_unused(
+        args, ["column", "token_column"], f"for taggers, but {args.model} holds a classifier"
+    )
     source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
     report(scores_of(_compare(model, source, args.allow_unknown_labels), "text"), args)
 
@@ -214,7 +218,8 @@ def _confusion_lines(scores: Scores, names: list[str]) -> list[str]:
         if i != j
     ]
     pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0])[:N_CONFUSIONS]
-    rows = [["true", "predicted", f"{scores.unit}s"]] + [[names[i], names[j], str(count)] for count, i, j in pairs]
+    rows = [["true", "predicted", f"{scores.unit}s"]]
+    rows += [[names[i], names[j], str(count)] for count, i, j in pairs]
     return ["most frequent confusions (the whole matrix: --json)", "", *aligned(rows)]
 
 

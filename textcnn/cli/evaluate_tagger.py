@@ -47,9 +47,9 @@ def _check_known(sentences: Sentences, names: list[str]) -> None:
         if tag not in known:
             shown = ", ".join(f'"{name}"' for name in names[:10]) + (", ..." if len(names) > 10 else "")
             raise InputError(
-                f'{sentences.name}, sentence from line {sentences.lines[i]}, token {j + 1}: the tag "{tag}" is '
-                f"unknown to the model, which has {shown}; mend it, name another column with --column, or "
-                "count such tags as wrong with --allow-unknown-labels"
+                f"{sentences.name}, sentence from line {sentences.lines[i]}, token {j + 1}: the tag "
+                f'"{tag}" is unknown to the model, which has {shown}; mend it, name another '
+                "column with --column, or count such tags as wrong with --allow-unknown-labels"
             )
 
 
@@ -60,9 +60,7 @@ def _comparison(tagger: Any, sentences: Sentences, predicted: list[list[str]]) -
     names += sorted(set(sentences.first_uses()) - set(names))
     place = {name: i for i, name in enumerate(names)}
     true = [place[tag] for tag in chain.from_iterable(sentences.tags)]
-    return Comparison(
-        names, np.array(true), np.array([place[tag] for tag in chain.from_iterable(predicted)])
-    )
+    return Comparison(names, np.array(true), np.array([place[tag] for tag in chain.from_iterable(predicted)]))
 
 
 def _report_spans(

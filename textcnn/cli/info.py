@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> None:
         print("\n".join([*_lines(facts, "label", "accuracy"), *_filter_lines(filters, n_filters)]))
 
 
-def _run_tagger(args: argparse.Namespace, arrays: dict[str, Any], config: dict[str, Any], tagger: Any) -> None:
+def _run_tagger(
+    args: argparse.Namespace, arrays: dict[str, Any], config: dict[str, Any], tagger: Any
+) -> None:
     options.check_unused(args, ["filters"], f"for classifiers, but {args.model} holds a tagger")
     tokens = tagger.encoder.vocabulary.id_to_token[1:]
     facts = _facts(args.model, arrays, config, tagger.classes_.tolist())

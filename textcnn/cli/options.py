@@ -246,9 +246,7 @@ class _ListParameters(argparse.Action):
     def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
         super().__init__(option_strings, dest, nargs=0, default=False, help=help)
 
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *args: Any
-    ) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *args: Any) -> None:
         setattr(namespace, self.dest, True)
         for action in parser._actions:
             action.required = False

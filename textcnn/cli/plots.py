@@ -106,8 +106,8 @@ def plot_spans(names: list[str], figures: list[tuple[float, float, float]], titl
     for k, (what, color) in enumerate((("precision", LIGHT_BLUE), ("recall", ORANGE), ("F1", BLUE))):
         values = [row[k] for row in figures]
         axes.barh(places + 0.26 * (k - 1), values, 0.24, color=color, label=what)
-        for place, value in zip(places, values, strict=True):
-            axes.text(value + 0.01, place + 0.26 * (k - 1), f"{value:.3f}", va="center", fontsize=8, color=GREY)
+        for place, value in zip(places + 0.26 * (k - 1), values, strict=True):
+            axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=8, color=GREY)
     axes.set_yticks(places, shown)
     axes.set_ylim(n - 0.5, -0.5)
     axes.set_xlim(0, 1.12)

@@ -80,9 +80,7 @@ class Table(NamedTuple):
         return InputError(f"{self.name}, line {line}: {message}")
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser, formats: tuple[str, ...], title: str = "input"
-) -> None:
+def add_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...], title: str = "input") -> None:
     """The options that tell how a table is read."""
     group = parser.add_argument_group(title)
     group.add_argument("--format", choices=formats, help="the format, whatever the extension says")

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from textcnn.cli import options, tagged
@@ -36,10 +37,10 @@ output, in UTF-8:
            if in none), or of a plain tag. A blank line ends each sentence, and one more each line of text: an
            empty line of text is a blank line, and there are as many blank lines behind a blank line, or at
            the beginning, as there are lines of text.
-  jsonl    an object a line: "text"; "spans" with "label", "start", "stop" (characters), "text", "probability";
-           "tokens" and their "tags"; "sentences", each as [first token, token behind the last]
-  inline   the text with its spans as [text](LABEL) or [text](LABEL 0.98); a backslash stands before [, ] and \\
-           of the text. Plain tags, such as parts of speech: word/TAG word/TAG, with a backslash before / and \\
+  jsonl    an object a line: "text"; "spans" with "label", "start", "stop" (characters), "text" and
+           "probability"; "tokens" and their "tags"; "sentences", each as [first token, token behind the last]
+  inline   the text with its spans as [text](LABEL) or [text](LABEL 0.98); a backslash stands before [, ] and
+           \\ of the text. Plain tags, such as parts of speech: word/TAG word/TAG, a backslash before / and \\
   html     one web page that needs nothing else, with the spans in colour
 
 input:
@@ -123,8 +124,8 @@ def _check_options(args: argparse.Namespace) -> None:
     if args.input == "conll":
         if args.format not in (None, "conll"):
             raise InputError(
-                f"--input conll gives the rows of the file back, so --format {args.format} is for plain text; "
-                "leave one of them out"
+                f"--format {args.format} is for plain text, but --input conll gives the rows of the file "
+                "back; leave one of them out"
             )
         if args.probabilities:
             raise InputError(
@@ -255,7 +256,8 @@ class _Team:
         return self._whole if size > 4 * usual else self._part
 
 
-class _Text(NamedTuple):
+@dataclass(frozen=True)
+class _Text:
     """Tags lines of text and writes them."""
 
     team: _Team
@@ -320,7 +322,8 @@ class _Block(NamedTuple):
     n_after: int
 
 
-class _Columns(NamedTuple):
+@dataclass(frozen=True)
+class _Columns:
     """Tags sentences of a column file and writes their lines with one more column."""
 
     team: _Team

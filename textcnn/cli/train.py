@@ -30,8 +30,8 @@ examples:
   textcnn train train.conll --dev dev.conll -o ner.textcnn
   textcnn train en-train.conllu --column xpos -o tags.textcnn --set dilations=1,2,4
 
-column files: CoNLL-2000, CoNLL-2003, CoNLL-U and others with columns between tabs or spaces. Tags of IOB1, BIO,
-BIOES, BMES and BILOU are recognised. --task says what to train where the file does not show it.
+column files: CoNLL-2000, CoNLL-2003, CoNLL-U and others with columns between tabs or spaces. Tags of IOB1,
+BIO, BIOES, BMES and BILOU are recognised. --task says what to train where the file does not show it.
 
 With --dev the weights of the epoch with the best score on that file are kept. A file --config holds lines
 such as `max_iter = 20` or `kernel_sizes = [3, 4, 5]`. Labels are read as strings.
@@ -106,7 +106,7 @@ def _task(args: argparse.Namespace) -> str:
         task = "tag" if looks_like_columns(first_lines(args.file, args.encoding)) else "classify"
         if task == "classify" and args.file != "-" and not tables.format_of(args.file):
             raise InputError(
-                f"{args.file} does not begin like a column file with tags, and its name does not tell another "
+                f"{args.file} does not begin like a column file with tags, and its name tells no other "
                 "format; give --task tag, or --format tsv, csv or jsonl"
             )
     return task

@@ -16,7 +16,8 @@ OF_CLASSIFIERS = ("stream", "temporary_folder", "format", "text_column", "label_
 
 def train(args: argparse.Namespace) -> None:
     """Check everything that can be checked, then read, train and write."""
-    options.check_unused(args, OF_CLASSIFIERS, f"for classifiers, but {shown_name(args.file)} is read as a column file")
+    name = shown_name(args.file)
+    options.check_unused(args, OF_CLASSIFIERS, f"for classifiers, but {name} is read as a column file")
     check_outputs(args)
     check_two_inputs(args)
     tagger = options.tagger(args)
