@@ -5,8 +5,8 @@ has none, a fixed tenth of the training part is held out for it. The test parts 
 the end; `--dev` scores the development part instead. Scores are the F1 of spans as `conlleval` has it, or the
 accuracy of tags; `compare_tagging.py` has the peers.
 
-    python benchmarks/bench_tagging_accuracy.py --data DIR [--sets conll2003,ewt] [--seeds 3] [--vectors] [--dev]
-        [--threads 2] [--set NAME=VALUE ...] [--json FILE]
+    python benchmarks/bench_tagging_accuracy.py --data DIR [--sets conll2003,ewt] [--seeds 3] [--vectors]
+        [--dev] [--threads 2] [--set NAME=VALUE ...] [--json FILE]
 """
 
 from __future__ import annotations

@@ -163,11 +163,10 @@ class TagPredictor:
 
     def _prepare(self) -> None:
         self._inference = TaggingInference(self.network, self.linear, self.share)
-        self._decoder = SequenceDecoder(
-            self.network.layout.head,
-            *(self._inference.chain(name) for name in CHAIN),
-            *_masks(self.tags),
-        )
+        # Which inner tags may begin a sentence, follow each other, and end a sentence.
+        masks = allowed_transitions(self.tags.inner_tags, self.tags.inner_scheme)
+        transitions, start, stop = (self._inference.chain(name) for name in CHAIN)
+        self._decoder = SequenceDecoder(self.network.layout.head, transitions, start, stop, *masks)
 
     # ---- what is known of the tags ----------------------------------------------------------------
 
@@ -253,7 +252,7 @@ class TagPredictor:
         return self._tags_and_spans(self._sentences(X))[1]
 
     @overload
-    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...
+    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...  # type: ignore[overload-overlap]
     @overload
     def tag(self, text: Sequence[str], sentences: str = "split") -> list[TaggedText]: ...
     def tag(self, text: str | Sequence[str], sentences: str = "split") -> TaggedText | list[TaggedText]:
@@ -276,8 +275,8 @@ class TagPredictor:
         wrong = next((i for i, item in enumerate(text) if not isinstance(item, str)), None)
         if wrong is not None:
             raise TypeError(
-                f"text[{wrong}] is of type {type(text[wrong]).__name__}, but tag takes a str or a list of str; "
-                "use predict or spans for sentences that are cut into tokens"
+                f"text[{wrong}] is of type {type(text[wrong]).__name__}, but tag takes a str or a list of "
+                "str; use predict or spans for sentences that are cut into tokens"
             )
         return self._tag(text, sentences)
 
@@ -378,7 +377,7 @@ class TagPredictor:
             outer = "typeless BIO" if inner.startswith("typeless") else "BIO"
         if outer == inner:
             return list(self.tags.inner_tags), None
-        to_outer = {}
+        to_outer: dict[str, str] = {}
         for label in self.tags.labels:
             ending = f"-{label}" if label else ""
             for letters in ("S", "BIE"):
@@ -467,11 +466,6 @@ def _chunks(sentences: list[list[str]]) -> Iterator[list[list[str]]]:
         yield sentences[first:]
 
 
-def _masks(tags: InnerTags) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which inner tags may begin, follow each other, and end a sentence."""
-    return allowed_transitions(tags.inner_tags, tags.inner_scheme)
-
-
 def _base_scheme(scheme: str | None) -> str | None:
     """BIO or BIOES, without the mark of schemes without labels."""
     return None if scheme is None else scheme.split()[-1]
@@ -512,7 +506,8 @@ def tagger_from_parts(
     """What `read_tagger` reads, from the arrays and the configuration of a file."""
     if config.get("family") != FAMILY:
         raise ModelFileError(
-            f"{os.fspath(path)} holds a {config.get('kind')}, not a tagger; textcnn.load reads it for prediction."
+            f"{os.fspath(path)} holds a {config.get('kind')}, not a tagger; textcnn.load reads it for "
+            "prediction."
         )
     try:
         return _checked(arrays, config)

@@ -765,7 +765,7 @@ class TextCNNTagger(BaseEstimator):
         return self._fitted().spans(X)
 
     @overload
-    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...
+    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...  # type: ignore[overload-overlap]
     @overload
     def tag(self, text: Sequence[str], sentences: str = "split") -> list[TaggedText]: ...
     def tag(self, text: str | Sequence[str], sentences: str = "split") -> TaggedText | list[TaggedText]:
@@ -855,7 +855,9 @@ class TextCNNTagger(BaseEstimator):
         params = dict(model.params)
         fitted = params.pop("fitted", {})
         try:
-            tagger = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()})
+            tagger = cls().set_params(
+                **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
+            )
             tagger._validate_params()
             tagger.n_iter_ = int(fitted["n_iter"])
             tagger.loss_curve_ = list(fitted["loss_curve"])
@@ -973,7 +975,8 @@ def as_tags(y: Any, sentences: list[list[str]], x_name: str = "X", name: str = "
     given = as_sentences(y, name)
     if len(given) != len(sentences):
         raise ValueError(
-            f"{x_name} has {len(sentences)} sentences, but {name} has {len(given)} lists of tags; give one for each"
+            f"{x_name} has {len(sentences)} sentences, but {name} has {len(given)} lists of tags; give one for "
+            "each"
         )
     for i, (tags, tokens) in enumerate(zip(given, sentences, strict=True)):
         if isinstance(tags, str):

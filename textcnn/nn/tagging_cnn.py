@@ -347,6 +347,7 @@ class TaggingCNN:
             )  # fmt: skip
             gradients |= self._block_gradients(tiling, first, levels, deltas, n_threads)
         else:
+            assert d_first is not None, "the first convolution is what is scored"
             np.multiply(d_first, first > 0, out=d_input)
         gradients |= self._first_gradients(tokens, slots, batch.offsets, d_input, n_threads)
         return loss, {name: gradients[name] for name in self.parameters()}
@@ -589,8 +590,8 @@ class TaggingCNN:
         if tokens.chars is not None:
             pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
             d_filters, d_bias, d_chars = layers.conv_max_backward(
-                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0, work,
-                n_threads,
+                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0,
+                work, n_threads,
             )  # fmt: skip
             assert d_chars is not None, "all columns are trained"
             gradients["char_filters"] = Gradient(d_filters)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from textcnn._kernels import _conv, _dilated, _packing
+from textcnn._kernels import _conv, _dilated
 from textcnn._kernels._blas import PackedMatrix
 from textcnn.nn.tagging_cnn import KERNEL_SIZE, TaggingCNN
 from textcnn.nn.window_linear import WINDOW, WindowLinear

@@ -187,7 +187,8 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
 def filters_size(const floating[:, :, ::1] weights, bint transposed=False):
     """Length of the array that `pack_filters` fills."""
     cdef Py_ssize_t taps = weights.shape[0]
-    cdef Py_ssize_t n_in = weights.shape[2 if transposed else 1], n_out = weights.shape[1 if transposed else 2]
+    cdef Py_ssize_t n_in = weights.shape[2 if transposed else 1]
+    cdef Py_ssize_t n_out = weights.shape[1 if transposed else 2]
     cdef const floating *like = NULL
     return products_of[floating](taps, like) * n_in * round_up(n_out, panel_width(active_table(), like))
 
@@ -242,7 +243,7 @@ cdef void pack_filter_panel(
     cdef Py_ssize_t products = products_of(taps, weights), i, o, k
     cdef const floating *w
     cdef floating *out
-    cdef floating sides, side, middle, wide
+    cdef floating sides, middle, wide
     for i in range(n_in):
         for o in range(width):
             out = panel + i * width + o
@@ -327,7 +328,8 @@ cdef int check_rows(const Py_ssize_t *shape, const Py_ssize_t *strides, Py_ssize
         raise ValueError(f"the columns of {what} must be adjacent")
     if strides[0] % itemsize:
         raise ValueError(
-            f"the rows of {what} are {strides[0]} bytes apart, no multiple of {itemsize}; make a contiguous copy"
+            f"the rows of {what} are {strides[0]} bytes apart, no multiple of {itemsize}; make a contiguous "
+            "copy"
         )
     return 0
 
@@ -597,8 +599,8 @@ def conv_stack_forward(
         set_levels(&layout, tiling, x, [length_of(bias_) for bias_ in biases])
         for layer in range(n_layers):
             columns = layout.columns[layer + 1]
-            set_written[floating](layout.levels, layout.strides, layer + 1, NULL, levels[layer], tiling.n_rows,
-                                  columns, f"level {layer + 1}")
+            set_written[floating](layout.levels, layout.strides, layer + 1, NULL, levels[layer],
+                                  tiling.n_rows, columns, f"level {layer + 1}")
             set_panels[floating](&layout, layer, NULL, panels[layer], tiling.kernel_size,
                                  layout.columns[layer], columns)
             bias = biases[layer]
@@ -799,8 +801,8 @@ def conv_stack_weight_gradients(
             c, f = layout.columns[level - 1], layout.columns[level]
             if weights.shape[0] != tiling.kernel_size or weights.shape[1] != c or weights.shape[2] != f:
                 raise ValueError(
-                    f"d_weights {k} is ({weights.shape[0]}, {weights.shape[1]}, {weights.shape[2]}), but layer "
-                    f"{level - 1} needs ({tiling.kernel_size}, {c}, {f})"
+                    f"d_weights {k} is ({weights.shape[0]}, {weights.shape[1]}, {weights.shape[2]}), but "
+                    f"layer {level - 1} needs ({tiling.kernel_size}, {c}, {f})"
                 )
             if bias.shape[0] != f:
                 raise ValueError(f"d_biases {k} has {bias.shape[0]} values, but layer {level - 1} has {f}")
