@@ -7,10 +7,82 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
-from textcnn.nn.training import History, Trainer
+from textcnn._threads import effective_n_threads
+from textcnn.nn.optimizers import DEFAULT_RATES
+from textcnn.nn.training import History, Trainer, TrainingOptions
 from textcnn.text.vectors import lookup
+
+
+class TextEstimator(BaseEstimator):
+    """An estimator that holds a predictor, `predictor_`, and the course of its training."""
+
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+
+    @property
+    def loss_(self) -> float:
+        """Mean training loss of the last epoch; NaN if training was stopped in the first one."""
+        return self.loss_curve_[-1] if self.loss_curve_ else float("nan")
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """The highest validation score, or None without validation data."""
+        return max(self.validation_scores_) if self.validation_scores_ else None
+
+    def _fitted(self) -> Any:
+        """The predictor, with the parameters of today."""
+        try:
+            predictor = self.predictor_
+        except AttributeError:
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit or partial_fit first"
+            ) from None
+        predictor.n_jobs = self.n_jobs
+        return predictor
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "predictor_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def _resolved_mode(self) -> str:
+        """`embedding_mode` without "auto"; raises if it does not go with `embeddings`."""
+        if self.embedding_mode == "auto":
+            return "random" if self.embeddings is None else "fine-tuned"
+        if (self.embedding_mode == "random") != (self.embeddings is None):
+            others = [mode for mode in self.EMBEDDING_MODES if mode not in ("auto", "random")]
+            raise ValueError(
+                f"embedding_mode is {self.embedding_mode!r}, but embeddings is "
+                f"{'None' if self.embeddings is None else 'given'}; give embeddings with the modes "
+                f"{', '.join(others[:-1])} and {others[-1]} only, or leave embedding_mode at 'auto'"
+            )
+        return self.embedding_mode
+
+    def _training_options(self, early_stopping: bool, **options: Any) -> TrainingOptions:
+        """The parameters that all estimators have, as the training loop takes them."""
+        common = {
+            "max_iter": int(self.max_iter),
+            "shuffle": bool(self.shuffle),
+            "dropout": float(self.dropout),
+            "word_dropout": float(self.word_dropout),
+            "max_grad_norm": self.max_grad_norm,
+            "alpha": float(self.alpha),
+            "learning_rate": self.learning_rate,
+            "learning_rate_init": self.learning_rate_init or DEFAULT_RATES[self.solver],
+            "tol": float(self.tol),
+            "n_iter_no_change": int(self.n_iter_no_change),
+            "early_stopping": early_stopping,
+            "n_threads": effective_n_threads(self.n_jobs),
+        }
+        return TrainingOptions(**{**common, **options})
 
 
 def check_sample_weight(sample_weight: Any, n: int, what: str = "texts") -> np.ndarray:

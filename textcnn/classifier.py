@@ -12,8 +12,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
-from sklearn.exceptions import NotFittedError
+from sklearn.base import ClassifierMixin, TransformerMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -22,6 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from textcnn._base import (
+    TextEstimator,
     check_sample_weight,
     pretrained_embeddings,
     random_embeddings,
@@ -31,7 +31,7 @@ from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes
 from textcnn.nn.layers import PADDINGS, ConvLayout
 from textcnn.nn.ngram_linear import Collect, LinearOptions, NGramLinear, checked_range
-from textcnn.nn.optimizers import DEFAULT_RATES, SOLVERS
+from textcnn.nn.optimizers import SOLVERS
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
 from textcnn.nn.training import SCHEDULES, Examples, History, Trainer, TrainingOptions, mean_history
@@ -47,13 +47,11 @@ RANDOM_EMBEDDING_LIMIT = 0.05
 # "auto" holds rows out only if there are more than this, as scikit-learn's histogram boosting does.
 EARLY_STOPPING_ROWS = 10_000
 
-EMBEDDING_MODES = ("auto", "random", "static", "fine-tuned", "multichannel")
-
 # The name under which model files are written.
 KIND = "TextCNNClassifier"
 
 
-class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+class TextCNNClassifier(ClassifierMixin, TransformerMixin, TextEstimator):
     """Convolutional network for sentence classification (Kim 2014), with a linear part beside it.
 
     The network: embeddings of the tokens, filters of several widths over them, ReLU, the maximum over
@@ -188,6 +186,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     >>> clf.predict(["such a lovely thing"]).tolist()
     ['good']
     """
+
+    EMBEDDING_MODES: ClassVar[tuple[str, ...]] = ("auto", "random", "static", "fine-tuned", "multichannel")
 
     _parameter_constraints: ClassVar[dict] = {
         "analyzer": [StrOptions({"word", "char"}), callable],
@@ -478,18 +478,6 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 "n_members=1"
             )
 
-    def _resolved_mode(self) -> str:
-        """`embedding_mode` without "auto"; raises if it does not go with `embeddings`."""
-        if self.embedding_mode == "auto":
-            return "random" if self.embeddings is None else "fine-tuned"
-        if (self.embedding_mode == "random") != (self.embeddings is None):
-            raise ValueError(
-                f"embedding_mode is {self.embedding_mode!r}, but embeddings is "
-                f"{'None' if self.embeddings is None else 'given'}; give embeddings with the modes "
-                "static, fine-tuned and multichannel only, or leave embedding_mode at 'auto'"
-            )
-        return self.embedding_mode
-
     def _holds_out(self, targets: np.ndarray) -> bool:
         """Should validation texts be held out of the training texts?"""
         if self.early_stopping == "auto":
@@ -579,21 +567,11 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return np.concatenate([rows, rows], axis=1) if mode == "multichannel" else rows
 
     def _options(self, max_iter: int, early_stopping: bool) -> TrainingOptions:
-        return TrainingOptions(
+        return self._training_options(
+            early_stopping,
             max_iter=int(max_iter),
             batch_size=int(self.batch_size),
-            shuffle=bool(self.shuffle),
-            dropout=float(self.dropout),
-            word_dropout=float(self.word_dropout),
             max_norm=self.max_norm,
-            max_grad_norm=self.max_grad_norm,
-            alpha=float(self.alpha),
-            learning_rate=self.learning_rate,
-            learning_rate_init=self.learning_rate_init or DEFAULT_RATES[self.solver],
-            tol=float(self.tol),
-            n_iter_no_change=int(self.n_iter_no_change),
-            early_stopping=early_stopping,
-            n_threads=effective_n_threads(self.n_jobs),
         )
 
     def _fitted_linear(self, model: _Model, examples: Examples, n_classes: int) -> NGramLinear | None:
@@ -874,34 +852,8 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Embeddings, float32 ndarray of shape (n_tokens + 1, n_dims)."""
         return self.predictor_.network.embedding
 
-    @property
-    def loss_(self) -> float:
-        """Mean training loss of the last epoch; NaN if training was stopped in the first one."""
-        return self.loss_curve_[-1] if self.loss_curve_ else float("nan")
-
-    @property
-    def best_validation_score_(self) -> float | None:
-        """The highest validation accuracy, or None without validation texts."""
-        return max(self.validation_scores_) if self.validation_scores_ else None
-
-    def _fitted(self) -> Predictor:
-        """The predictor, with the parameters of today."""
-        try:
-            predictor = self.predictor_
-        except AttributeError:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not fitted yet; call fit or partial_fit first"
-            ) from None
-        predictor.n_jobs = self.n_jobs
-        return predictor
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "predictor_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
         tags.transformer_tags.preserves_dtype = []
         return tags
 

@@ -163,11 +163,10 @@ class TagPredictor:
 
     def _prepare(self) -> None:
         self._inference = TaggingInference(self.network, self.linear, self.share)
-        self._decoder = SequenceDecoder(
-            self.network.layout.head,
-            *(self._inference.chain(name) for name in CHAIN),
-            *_masks(self.tags),
-        )
+        # Which inner tags may begin a sentence, follow each other, and end a sentence.
+        masks = allowed_transitions(self.tags.inner_tags, self.tags.inner_scheme)
+        transitions, start, stop = (self._inference.chain(name) for name in CHAIN)
+        self._decoder = SequenceDecoder(self.network.layout.head, transitions, start, stop, *masks)
 
     # ---- what is known of the tags ----------------------------------------------------------------
 
@@ -253,7 +252,7 @@ class TagPredictor:
         return self._tags_and_spans(self._sentences(X))[1]
 
     @overload
-    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...
+    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...  # type: ignore[overload-overlap]
     @overload
     def tag(self, text: Sequence[str], sentences: str = "split") -> list[TaggedText]: ...
     def tag(self, text: str | Sequence[str], sentences: str = "split") -> TaggedText | list[TaggedText]:
@@ -276,8 +275,8 @@ class TagPredictor:
         wrong = next((i for i, item in enumerate(text) if not isinstance(item, str)), None)
         if wrong is not None:
             raise TypeError(
-                f"text[{wrong}] is of type {type(text[wrong]).__name__}, but tag takes a str or a list of str; "
-                "use predict or spans for sentences that are cut into tokens"
+                f"text[{wrong}] is of type {type(text[wrong]).__name__}, but tag takes a str or a list of "
+                "str; use predict or spans for sentences that are cut into tokens"
             )
         return self._tag(text, sentences)
 
@@ -337,12 +336,25 @@ class TagPredictor:
         within = np.arange(path_offsets[-1]) - np.repeat(path_offsets[:-1], stop - start)
         path = ids[np.repeat(offsets[sentence] + start, stop - start) + within]
         probabilities = self._decoder.path_probabilities(
-            emissions, offsets, sentence, start, stop, path, path_offsets, self._continuations()[label], n_threads
+            emissions,
+            offsets,
+            sentence,
+            start,
+            stop,
+            path,
+            path_offsets,
+            self._continuations()[label],
+            n_threads,
         )
         spans: list[list[TokenSpan]] = [[] for _ in range(len(offsets) - 1)]
         labels = self.tags.labels
         columns = zip(
-            sentence.tolist(), label.tolist(), start.tolist(), stop.tolist(), probabilities.tolist(), strict=True
+            sentence.tolist(),
+            label.tolist(),
+            start.tolist(),
+            stop.tolist(),
+            probabilities.tolist(),
+            strict=True,
         )
         for i, which, first, last, probability in columns:
             spans[i].append(TokenSpan(labels[which], first, last, probability))
@@ -365,7 +377,7 @@ class TagPredictor:
             outer = "typeless BIO" if inner.startswith("typeless") else "BIO"
         if outer == inner:
             return list(self.tags.inner_tags), None
-        to_outer = {}
+        to_outer: dict[str, str] = {}
         for label in self.tags.labels:
             ending = f"-{label}" if label else ""
             for letters in ("S", "BIE"):
@@ -386,9 +398,7 @@ class TagPredictor:
         n_threads = effective_n_threads(self.n_jobs)
         for chunk in _chunks(sentences):
             encoded = self.encoder.encode(chunk, n_threads)
-            emissions = self._inference.emissions(
-                encoded.types, encoded.offsets, encoded.features, n_threads
-            )
+            emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
             yield encoded, emissions, n_threads
 
     # ---- model files --------------------------------------------------------------------------------
@@ -421,7 +431,9 @@ class TagPredictor:
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_inference", "_decoder")}
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("_inference", "_decoder")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -452,11 +464,6 @@ def _chunks(sentences: list[list[str]]) -> Iterator[list[list[str]]]:
             first, size = i + 1, 0
     if first < len(sentences):
         yield sentences[first:]
-
-
-def _masks(tags: InnerTags) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which inner tags may begin, follow each other, and end a sentence."""
-    return allowed_transitions(tags.inner_tags, tags.inner_scheme)
 
 
 def _base_scheme(scheme: str | None) -> str | None:
@@ -499,7 +506,8 @@ def tagger_from_parts(
     """What `read_tagger` reads, from the arrays and the configuration of a file."""
     if config.get("family") != FAMILY:
         raise ModelFileError(
-            f"{os.fspath(path)} holds a {config.get('kind')}, not a tagger; textcnn.load reads it for prediction."
+            f"{os.fspath(path)} holds a {config.get('kind')}, not a tagger; textcnn.load reads it for "
+            "prediction."
         )
     try:
         return _checked(arrays, config)
@@ -548,7 +556,11 @@ def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> T
         raise ValueError(f"layout {fields}")
     if not all(size > 0 for size in (*values["char_kernel_sizes"], *values["dilations"])):
         raise ValueError(f"layout {fields}")
-    if values["join"] not in JOINS or values["head"] not in HEADS or type(values["share_weights"]) is not bool:
+    if (
+        values["join"] not in JOINS
+        or values["head"] not in HEADS
+        or type(values["share_weights"]) is not bool
+    ):
         raise ValueError(f"layout {fields}")
     layout = TaggerLayout(**values)
     if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags or not layout.n_channels:

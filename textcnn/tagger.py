@@ -12,12 +12,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, overload
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import NotFittedError
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from textcnn._base import (
+    TextEstimator,
     check_sample_weight,
     pretrained_embeddings,
     random_embeddings,
@@ -27,7 +27,7 @@ from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError
 from textcnn.metrics import span_scores, token_accuracy
 from textcnn.nn.crf import HEADS
-from textcnn.nn.optimizers import DEFAULT_RATES, SOLVERS
+from textcnn.nn.optimizers import SOLVERS
 from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN
 from textcnn.nn.training import SCHEDULES, History, Trainer, TrainingOptions
 from textcnn.nn.window_linear import WindowLinear
@@ -56,8 +56,6 @@ MOST_CRF_TAGS = 200
 # Share of training tokens of one character from which on "auto" cuts texts into characters.
 CHARACTER_TOKENS = 0.99
 
-EMBEDDING_MODES = ("auto", "random", "static", "fine-tuned")
-
 # Words of an embeddings object that training texts do not have are added up to this number, the first ones.
 MOST_ADDED_WORDS = 200_000
 
@@ -65,7 +63,7 @@ MOST_ADDED_WORDS = 200_000
 LINEAR_RATE = 0.02
 
 
-class TextCNNTagger(BaseEstimator):
+class TextCNNTagger(TextEstimator):
     """Iterated dilated convolutional network for sequence tagging, with a linear part beside it.
 
     The network (Strubell et al. 2017): token features (word embedding, character CNN, embeddings of hashed
@@ -208,6 +206,8 @@ class TextCNNTagger(BaseEstimator):
     >>> [(span.label, span.text) for span in tagger.tag("Ms. Haag saw the dog.")]
     [('PER', 'Haag')]
     """
+
+    EMBEDDING_MODES: ClassVar[tuple[str, ...]] = ("auto", "random", "static", "fine-tuned")
 
     _parameter_constraints: ClassVar[dict] = {
         "analyzer": [StrOptions({"auto", "word", "char"})],
@@ -395,7 +395,9 @@ class TextCNNTagger(BaseEstimator):
         held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
         if self.linear > 0:
             model.linear = self._fitted_linear(model, examples, rng)
-        trainer = Trainer(model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng)
+        trainer = Trainer(
+            model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng
+        )
         history = self._train(model, trainer, examples, held_out)
         self._partial_trainers: list[Trainer] | None = None
         self._set_fitted(model, history)
@@ -459,7 +461,7 @@ class TextCNNTagger(BaseEstimator):
         if trainers:
             trainers = [old.continued(network) for old, network in zip(trainers, networks, strict=True)]
         else:
-            options = self._options(len(examples), False, constant=True)
+            options = self._options(len(examples), False, one_pass=True)
             trainers = [Trainer(model.network, SOLVERS[self.solver](), options, rng)]
             if model.linear is not None:
                 options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
@@ -481,18 +483,6 @@ class TextCNNTagger(BaseEstimator):
                     f"{name} is {getattr(self, name)!r}, but it must be a tuple of integers from 1 to 10,000"
                 )
         self._resolved_mode()
-
-    def _resolved_mode(self) -> str:
-        """`embedding_mode` without "auto"; raises if it does not go with `embeddings`."""
-        if self.embedding_mode == "auto":
-            return "random" if self.embeddings is None else "fine-tuned"
-        if (self.embedding_mode == "random") != (self.embeddings is None):
-            raise ValueError(
-                f"embedding_mode is {self.embedding_mode!r}, but embeddings is "
-                f"{'None' if self.embeddings is None else 'given'}; give embeddings with the modes "
-                "static and fine-tuned only, or leave embedding_mode at 'auto'"
-            )
-        return self.embedding_mode
 
     def _checked_data(
         self, X: Any, y: Any, sample_weight: Any
@@ -641,9 +631,7 @@ class TextCNNTagger(BaseEstimator):
         encoded = encoder.encode(sentences, n_threads)
         return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoded)
 
-    def _examples(
-        self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray
-    ) -> TaggedExamples:
+    def _examples(self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray) -> TaggedExamples:
         encoded = model.encoded
         words = encoded.features.words
         uses = np.bincount(words[encoded.types], minlength=model.encoder.n_words)
@@ -659,23 +647,15 @@ class TextCNNTagger(BaseEstimator):
     def _resolved_batch_size(self, n: int) -> int:
         return min(32, max(4, n // 128)) if self.batch_size == "auto" else int(self.batch_size)
 
-    def _options(self, n: int, early_stopping: bool, constant: bool = False) -> TrainingOptions:
-        constant = constant and self.learning_rate == "linear"
-        return TrainingOptions(
-            max_iter=1 if constant else int(self.max_iter),
+    def _options(self, n: int, early_stopping: bool, one_pass: bool = False) -> TrainingOptions:
+        """For `n` sentences; one pass alone has a constant rate instead of one that falls to zero."""
+        constant = one_pass and self.learning_rate == "linear"
+        return self._training_options(
+            early_stopping,
+            max_iter=1 if one_pass else int(self.max_iter),
             batch_size=self._resolved_batch_size(n),
-            shuffle=bool(self.shuffle),
-            dropout=float(self.dropout),
-            word_dropout=float(self.word_dropout),
             max_norm=None,
-            max_grad_norm=self.max_grad_norm,
-            alpha=float(self.alpha),
             learning_rate="constant" if constant else self.learning_rate,
-            learning_rate_init=self.learning_rate_init or DEFAULT_RATES[self.solver],
-            tol=float(self.tol),
-            n_iter_no_change=int(self.n_iter_no_change),
-            early_stopping=early_stopping,
-            n_threads=effective_n_threads(self.n_jobs),
             feature_dropout=float(self.feature_dropout),
             rare_word_dropout=float(self.rare_word_dropout),
         )
@@ -694,9 +674,7 @@ class TextCNNTagger(BaseEstimator):
 
     def _new_linear(self, model: _Model, examples: TaggedExamples) -> WindowLinear:
         encoder, layout = model.encoder, model.network.layout
-        return WindowLinear.initialized(
-            examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head
-        )
+        return WindowLinear.initialized(examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head)
 
     def _fitted_linear(
         self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState
@@ -767,7 +745,7 @@ class TextCNNTagger(BaseEstimator):
         return self._fitted().spans(X)
 
     @overload
-    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...
+    def tag(self, text: str, sentences: str = "split") -> TaggedText: ...  # type: ignore[overload-overlap]
     @overload
     def tag(self, text: Sequence[str], sentences: str = "split") -> list[TaggedText]: ...
     def tag(self, text: str | Sequence[str], sentences: str = "split") -> TaggedText | list[TaggedText]:
@@ -857,7 +835,9 @@ class TextCNNTagger(BaseEstimator):
         params = dict(model.params)
         fitted = params.pop("fitted", {})
         try:
-            tagger = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()})
+            tagger = cls().set_params(
+                **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
+            )
             tagger._validate_params()
             tagger.n_iter_ = int(fitted["n_iter"])
             tagger.loss_curve_ = list(fitted["loss_curve"])
@@ -886,34 +866,8 @@ class TextCNNTagger(BaseEstimator):
         """Number of each known word, a new dict."""
         return self.predictor_.encoder.vocabulary.to_dict()
 
-    @property
-    def loss_(self) -> float:
-        """Mean training loss of the last epoch; NaN if training was stopped in the first one."""
-        return self.loss_curve_[-1] if self.loss_curve_ else float("nan")
-
-    @property
-    def best_validation_score_(self) -> float | None:
-        """The highest validation score, or None without validation sentences."""
-        return max(self.validation_scores_) if self.validation_scores_ else None
-
-    def _fitted(self) -> TagPredictor:
-        """The predictor, with the parameters of today."""
-        try:
-            predictor = self.predictor_
-        except AttributeError:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not fitted yet; call fit or partial_fit first"
-            ) from None
-        predictor.n_jobs = self.n_jobs
-        return predictor
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "predictor_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
 
@@ -975,7 +929,8 @@ def as_tags(y: Any, sentences: list[list[str]], x_name: str = "X", name: str = "
     given = as_sentences(y, name)
     if len(given) != len(sentences):
         raise ValueError(
-            f"{x_name} has {len(sentences)} sentences, but {name} has {len(given)} lists of tags; give one for each"
+            f"{x_name} has {len(sentences)} sentences, but {name} has {len(given)} lists of tags; give one "
+            "for each"
         )
     for i, (tags, tokens) in enumerate(zip(given, sentences, strict=True)):
         if isinstance(tags, str):

@@ -19,12 +19,13 @@ from tagging_peers.base import (
     TaggingSettings,
 )
 from textcnn import TextCNNTagger
+from textcnn.nn.tagging_cnn import TaggingCNN
 from textcnn.nn.training import Trainer
 
 # the PyTorch forms know the words and nothing of their characters
 MATCHED_PARAMS = {
     "embedding_dim": N_DIMS,
-    "n_filters": N_CHANNELS,
+    "n_channels": N_CHANNELS,
     "dilations": DILATIONS,
     "n_iterations": N_ITERATIONS,
     "share_weights": True,
@@ -36,9 +37,14 @@ MATCHED_PARAMS = {
     "learning_rate": "constant",
     "learning_rate_init": LEARNING_RATE,
     "early_stopping": False,
-    "char_filters": 0,
-    "affixes": (),
+    "feature_dropout": DROPOUT,
+    "word_dropout": 0.0,
+    "rare_word_dropout": 0.5,
+    "n_char_filters": 0,
+    "prefix_lengths": (),
+    "suffix_lengths": (),
     "shapes": False,
+    "linear": 0.0,
 }
 
 
@@ -58,7 +64,8 @@ class TextCNNPeer(TaggingPeer):
         def timed_epoch(trainer: Trainer, *args: Any) -> float:
             start = time.perf_counter()
             loss = train_epoch(trainer, *args)
-            self.epoch_seconds.append(time.perf_counter() - start)
+            if isinstance(trainer.network, TaggingCNN):  # not those of the linear part
+                self.epoch_seconds.append(time.perf_counter() - start)
             return loss
 
         dev = {} if self.settings.mode == "matched" else {"X_val": X_dev, "y_val": y_dev}

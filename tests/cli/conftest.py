@@ -23,7 +23,7 @@ def command(capsys, monkeypatch):
     """Runs ``textcnn ARGUMENTS``; `stdin` is what it reads."""
 
     def run(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin))))
         capsys.readouterr()
         try:
             status = main([str(argument) for argument in arguments])

@@ -185,11 +185,11 @@ def test_penalty_shrinks_weights_but_not_biases():
 def test_word_dropout_replaces_tokens_by_the_unknown_one():
     run = trainer(word_dropout=0.5)
     ids = np.arange(1, 10_001, dtype=np.int32)
-    dropped = run._drop_words(ids)
+    dropped = run.network._drop_words(ids, 0.5, run.seed, 0)
     assert 0.47 < (dropped == 0).mean() < 0.53
     assert (dropped[dropped > 0] == ids[dropped > 0]).all()
-    run.n_steps += 1
-    assert (run._drop_words(ids) != dropped).any()
+    assert (run.network._drop_words(ids, 0.5, run.seed, 1) != dropped).any()
+    assert (run.network._drop_words(ids, 0.0, run.seed, 0) == ids).all()
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice():

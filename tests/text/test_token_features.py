@@ -43,7 +43,9 @@ def assert_encoded(encoded, encoder, sentences):
     features = encoded.features
     assert len(features) == len(set(tokens)) == len(features.char_offsets) - 1
     assert_array_equal(features.words[encoded.types], words)
-    known = {value: row for row, value in enumerate(encoder.to_arrays()["attribute_values"].tolist(), start=1)}
+    known = {
+        value: row for row, value in enumerate(encoder.to_arrays()["attribute_values"].tolist(), start=1)
+    }
     rows = [[known.get(value, 0) for value in values] for values in hashed.tolist()]
     assert_array_equal(features.hashed[encoded.types], np.array(rows, np.int32).reshape(hashed.shape))
     for i, number in enumerate(encoded.types):

@@ -20,12 +20,13 @@ from textcnn.cli.output import naming
 # name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and
 # often EPILOG, examples for the end of its help. It imports nothing heavy before it runs.
 COMMANDS = {
-    "train": "train a model from a file of labelled texts",
+    "train": "train a model from a file of labelled texts, or of tokens with tags",
     "predict": "label texts, one line out for each line in",
-    "evaluate": "compare a model with labelled texts: accuracy, F1, confusion matrix",
+    "tag": "find entities, chunks or parts of speech in texts",
+    "evaluate": "compare a model with labelled texts or tags: accuracy, F1, confusion matrix",
     "explain": "show the n-grams that decided, on the terminal or as a web page",
     "info": "show what a model file holds and what its filters like best",
-    "demo": "train on the data that ships with textcnn, and explain a few predictions",
+    "demo": "train on the data that ships with textcnn, and show a few predictions",
     "versions": "print versions and how textcnn was built, for a bug report",
 }
 
@@ -36,6 +37,11 @@ examples:
   textcnn evaluate reviews.textcnn test.tsv          how good is it?
   textcnn predict reviews.textcnn new.txt            one label a line
   textcnn explain reviews.textcnn new.txt --html page.html
+
+  textcnn demo tag                                   the same for entities in texts
+  textcnn train train.conll -o ner.textcnn           tokens with tags in, one a line
+  textcnn evaluate ner.textcnn test.conll            the table of conlleval
+  textcnn tag ner.textcnn story.txt                  a tag for each token of a plain text
 
 `textcnn COMMAND --help` tells about each, with examples.
 """
@@ -85,10 +91,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     argv = sys.argv[1:] if argv is None else argv
     args, rest = parser.parse_known_args(argv)
-    # Before Python 3.13 argparse takes an optional FILE for absent if options stand between it and MODEL.
+    # Before Python 3.13 argparse takes optional FILEs for absent if options stand between them and MODEL.
     is_absent = getattr(args, "file", None) == "-" and "-" not in argv
     if len(rest) == 1 and not rest[0].startswith("-") and is_absent:
         args.file = rest.pop()
+    if getattr(args, "files", None) == [] and not any(name.startswith("-") and name != "-" for name in rest):
+        args.files, rest = rest, []
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return args

@@ -1,18 +1,21 @@
-"""Train on data that ships with textcnn: the accuracy in cross-validation, and predictions explained.
+"""Train on data that ships with textcnn, measure on texts held out, and show predictions.
 
 textcnn demo            English messages: complaint, praise, question or request?
 textcnn demo chinese    Chinese comments: satisfied or not?
+textcnn demo tag        names of persons, organisations and places and dates in an English story
 """
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 import time
 from typing import Any, NamedTuple
 
 from textcnn.cli import options
 from textcnn.cli.output import counted
 from textcnn.cli.shading import ngram_text, shares
+from textcnn.cli.tagged import inline
 
 
 class Demo(NamedTuple):
@@ -41,12 +44,18 @@ DEMOS = {
     ),
 }
 
+# Other names of the demo: by what it shows.
+TASKS = {"classify": "english"}
+
 N_FOLDS = 5
+
+N_PARAGRAPHS = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("data", nargs="?", choices=sorted(DEMOS), default="english", help="default: english")
+    choices = [*TASKS, *sorted(DEMOS), "tag"]
+    parser.add_argument("data", nargs="?", choices=choices, default="english", help="default: english")
     parser.add_argument(
         "--seed", type=int, default=0, help="random state of the folds and the model (default: 0)"
     )
@@ -54,15 +63,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Cross-validate, train on everything, explain."""
+    """Train and show."""
     print("Loading ...", flush=True)
+    if args.data == "tag":
+        _tag(args)
+    else:
+        _classify(args)
+
+
+def _classify(args: argparse.Namespace) -> None:
+    """Cross-validate, train on everything, explain."""
     from sklearn.model_selection import StratifiedKFold
 
     import textcnn.data
     from textcnn import TextCNNClassifier
     from textcnn._threads import effective_n_threads
 
-    demo = DEMOS[args.data]
+    demo = DEMOS[TASKS.get(args.data, args.data)]
     texts, labels = getattr(textcnn.data, demo.loader)()
     n_threads = effective_n_threads(args.threads)
     print(f"{len(texts)} {demo.what}: {', '.join(sorted(set(labels)))}")
@@ -94,7 +111,38 @@ def run(args: argparse.Namespace) -> None:
         print(f"    {explanation.label} ({probability:.0%}): {_deciding(text, explanation)}\n")
     print(
         "Next: your own texts, with TextCNNClassifier().fit(texts, labels) in Python; `textcnn demo --help`\n"
-        "for the other data set; help(textcnn.TextCNNClassifier) for every parameter."
+        "for the other data sets; help(textcnn.TextCNNClassifier) for every parameter."
+    )
+
+
+def _tag(args: argparse.Namespace) -> None:
+    """Train on one part, measure on the other, tag a story."""
+    import textcnn.data
+    from textcnn import TextCNNTagger
+    from textcnn._threads import effective_n_threads
+    from textcnn.metrics import conlleval_report, span_scores
+
+    sentences, tags = textcnn.data.load_entities("train")
+    n_tokens = sum(map(len, sentences))
+    n_threads = effective_n_threads(args.threads)
+    print(f"{len(sentences)} sentences, {n_tokens:,} tokens: persons, organisations, places and dates")
+    print(f"Training with {counted(n_threads, 'thread')}", flush=True)
+    start = time.perf_counter()
+    tagger = TextCNNTagger(random_state=args.seed, n_jobs=args.threads, verbose=True).fit(sentences, tags)
+    print(f"Trained in {time.perf_counter() - start:.1f} s\n")
+
+    test, true = textcnn.data.load_entities("test")
+    print(f"{len(test)} other sentences, counted as conlleval does:\n")
+    print(conlleval_report(span_scores(true, tagger.predict(test), tagger.scheme_)))
+
+    print("A story, with the label and the exact probability of each span:\n")
+    paragraphs = textcnn.data.load_story()[1 : N_PARAGRAPHS + 1]
+    for found in tagger.tag(paragraphs):
+        print(textwrap.fill(inline(found, 2), 100, initial_indent="  ", subsequent_indent="  ") + "\n")
+    print(
+        "Next: your own sentences, with TextCNNTagger().fit(X, y) in Python, X of tokens and y of tags,\n"
+        "or `textcnn train train.conll -o ner.textcnn` and `textcnn tag ner.textcnn story.txt`;\n"
+        "help(textcnn.TextCNNTagger) for every parameter."
     )
 
 

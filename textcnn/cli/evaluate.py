@@ -1,7 +1,8 @@
-"""Compare the predictions of a model with labelled texts.
+"""Compare the predictions of a model with labelled texts, or tagged tokens.
 
-Prints the accuracy, precision, recall and F1 of each label, and the confusion matrix: a row for each label of
-the file, a column for each prediction.
+For a classifier: the accuracy, precision, recall and F1 of each label, and the confusion matrix: a row for
+each label of the file, a column for each prediction. For a tagger of spans: the table of conlleval. For a
+tagger of plain tags, such as parts of speech: as for a classifier, by tokens.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from textcnn.cli import options, tables
 from textcnn.cli.lines import InputError
+from textcnn.cli.models import is_tagger, load_any
 from textcnn.cli.output import aligned, check_distinct, check_picture, counted, printable, shortened
 
 EPILOG = f"""\
@@ -20,12 +22,14 @@ examples:
   textcnn evaluate reviews.textcnn test.tsv
   textcnn evaluate reviews.textcnn test.tsv --json > scores.json
   textcnn evaluate reviews.textcnn test.csv.gz --plot confusion.png
+  textcnn evaluate ner.textcnn test.conll
+  textcnn evaluate tags.textcnn en-test.conllu --column xpos --json
 
 A label that the model does not know is an error, since it is a slip more often than not. With
 --allow-unknown-labels such texts count as wrong and their labels get rows of their own.
 
-The macro average is the plain mean over the labels that texts of the file have; labels without texts are left
-out. In the weighted average each label counts by its texts.
+The macro average is the plain mean over the labels that texts (or tokens) of the file have; labels without
+any are left out. In the weighted average each label counts by its texts.
 """
 
 # With more labels than this the matrix is wider than a page; its largest entries are listed instead.
@@ -37,36 +41,50 @@ N_CONFUSIONS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a model file, written by textcnn train")
-    parser.add_argument("file", metavar="FILE", help="labelled texts; - for standard input")
+    parser.add_argument(
+        "file", metavar="FILE", help="labelled texts, or tokens with tags; - for standard input"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
-        "--plot", metavar="FILE.png", type=options.output_name, help="draw the confusion matrix"
+        "--plot",
+        metavar="FILE.png",
+        type=options.output_name,
+        help="draw the confusion matrix; for spans precision, recall and F1 by type",
     )
     parser.add_argument(
         "--allow-unknown-labels",
         action="store_true",
-        help="count texts with labels that the model lacks as wrong",
+        help="count labels and tags that the model lacks as wrong",
     )
     options.add_threads(parser)
-    tables.add_arguments(parser, ("tsv", "csv", "jsonl"))
+    tables.add_arguments(parser, ("tsv", "csv", "jsonl"), "input of classifiers")
+    options.add_columns(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Predict, compare, print."""
-    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
     if args.plot:
         check_picture(args.plot)
         check_distinct(args.plot, [args.file, args.model])
+    model = load_any(args.model, args.threads)
+    if is_tagger(model):
+        from textcnn.cli.evaluate_tagger import evaluate
 
-    import textcnn
+        evaluate(model, args)
+        return
+    options.check_unused(
+        args, ["column", "token_column"], f"for taggers, but {args.model} holds a classifier"
+    )
+    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
+    report(scores_of(_compare(model, source, args.allow_unknown_labels), "text"), args)
 
-    predictor = textcnn.load(args.model, n_jobs=args.threads)
-    comparison = _compare(predictor, source, args.allow_unknown_labels)
-    scores = _scores(comparison)
+
+def report(scores: Scores, args: argparse.Namespace) -> None:
+    """Draw if asked to, and print."""
     if args.plot:  # before anything is printed, for the reader of that may go away
         from textcnn.cli.plots import plot_confusion
 
-        plot_confusion(scores.names, scores.confusion, scores.accuracy, args.plot)
+        plot_confusion(scores.names, scores.confusion, scores.accuracy, args.plot, f"{scores.unit}s")
     print(
         json.dumps(_as_json(scores), ensure_ascii=False, indent=1)
         if args.json
@@ -74,17 +92,18 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-class _Comparison(NamedTuple):
-    """Names of labels, and for each text the place of its own and of the predicted one."""
+class Comparison(NamedTuple):
+    """Names of labels, and for each text or token the place of its own and of the predicted one."""
 
     names: list[str]
     true: Any
     predicted: Any
 
 
-class _Scores(NamedTuple):
-    """All figures; arrays by label in the order of `names`."""
+class Scores(NamedTuple):
+    """All figures; arrays by label in the order of `names`; `unit` is "text" or "token"."""
 
+    unit: str
     names: list[str]
     accuracy: float
     precision: Any
@@ -94,7 +113,7 @@ class _Scores(NamedTuple):
     confusion: Any
 
 
-def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> _Comparison:
+def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> Comparison:
     import numpy as np
 
     names = [tables.label_text(label) for label in predictor.classes_.tolist()]
@@ -115,7 +134,7 @@ def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> _Comp
         true.append(np.array([place_of_text[label] for label in batch.labels or []], np.int32))
         labels = predictor.predict(batch.texts).tolist()
         predicted.append(np.array([place_of_class[label] for label in labels], np.int32))
-    comparison = _Comparison(names, np.concatenate(true), np.concatenate(predicted))
+    comparison = Comparison(names, np.concatenate(true), np.concatenate(predicted))
     if not len(comparison.true):
         raise InputError(f"{source.name} has no texts, so there is nothing to evaluate")
     return comparison
@@ -129,7 +148,8 @@ def _unknown_label(label: str, names: list[str]) -> str:
     )
 
 
-def _scores(comparison: _Comparison) -> _Scores:
+def scores_of(comparison: Comparison, unit: str) -> Scores:
+    """Accuracy, figures by label and the confusion matrix."""
     import numpy as np
     from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
@@ -137,7 +157,8 @@ def _scores(comparison: _Comparison) -> _Scores:
     precision, recall, f1, support = precision_recall_fscore_support(
         comparison.true, comparison.predicted, labels=places, zero_division=0.0
     )
-    return _Scores(
+    return Scores(
+        unit,
         comparison.names,
         float(accuracy_score(comparison.true, comparison.predicted)),
         precision,
@@ -148,7 +169,7 @@ def _scores(comparison: _Comparison) -> _Scores:
     )
 
 
-def _averages(scores: _Scores) -> dict[str, tuple[float, float, float]]:
+def _averages(scores: Scores) -> dict[str, tuple[float, float, float]]:
     """Means of precision, recall and F1 over the labels of the file, plain and weighted by their texts."""
     import numpy as np
 
@@ -159,10 +180,10 @@ def _averages(scores: _Scores) -> dict[str, tuple[float, float, float]]:
     return {"macro average": tuple(plain.tolist()), "weighted average": tuple(weighted.tolist())}
 
 
-def _report(scores: _Scores) -> list[str]:
+def _report(scores: Scores) -> list[str]:
     names = [shortened(printable(name), WIDEST_LABEL) for name in scores.names]
     n_texts = int(scores.support.sum())
-    rows = [["", "precision", "recall", "F1", "texts"]]
+    rows = [["", "precision", "recall", "F1", f"{scores.unit}s"]]
     for i, name in enumerate(names):
         rows.append([name, *_decimals(scores, i), str(scores.support[i])])
     averages = [
@@ -171,7 +192,7 @@ def _report(scores: _Scores) -> list[str]:
     ]
     lines = aligned(rows + averages)
     return [
-        f"accuracy {scores.accuracy:.4f} on {counted(n_texts, 'text')}",
+        f"accuracy {scores.accuracy:.4f} on {counted(n_texts, scores.unit)}",
         "",
         *lines[: len(rows)],
         "",
@@ -181,11 +202,11 @@ def _report(scores: _Scores) -> list[str]:
     ]
 
 
-def _decimals(scores: _Scores, i: int) -> list[str]:
+def _decimals(scores: Scores, i: int) -> list[str]:
     return [f"{figures[i]:.3f}" for figures in (scores.precision, scores.recall, scores.f1)]
 
 
-def _confusion_lines(scores: _Scores, names: list[str]) -> list[str]:
+def _confusion_lines(scores: Scores, names: list[str]) -> list[str]:
     if len(names) <= WIDEST_MATRIX:
         rows = [["true \\ predicted", *names]]
         rows += [[name, *map(str, row)] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
@@ -197,11 +218,12 @@ def _confusion_lines(scores: _Scores, names: list[str]) -> list[str]:
         if i != j
     ]
     pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0])[:N_CONFUSIONS]
-    rows = [["true", "predicted", "texts"]] + [[names[i], names[j], str(count)] for count, i, j in pairs]
+    rows = [["true", "predicted", f"{scores.unit}s"]]
+    rows += [[names[i], names[j], str(count)] for count, i, j in pairs]
     return ["most frequent confusions (the whole matrix: --json)", "", *aligned(rows)]
 
 
-def _as_json(scores: _Scores) -> dict[str, Any]:
+def _as_json(scores: Scores) -> dict[str, Any]:
     averages = {
         name.replace(" ", "_"): dict(zip(("precision", "recall", "f1"), figures, strict=True))
         for name, figures in _averages(scores).items()
@@ -212,13 +234,13 @@ def _as_json(scores: _Scores) -> dict[str, Any]:
             "precision": float(scores.precision[i]),
             "recall": float(scores.recall[i]),
             "f1": float(scores.f1[i]),
-            "texts": int(scores.support[i]),
+            f"{scores.unit}s": int(scores.support[i]),
         }
         for i, name in enumerate(scores.names)
     ]
     return {
         "accuracy": scores.accuracy,
-        "texts": int(scores.support.sum()),
+        f"{scores.unit}s": int(scores.support.sum()),
         **averages,
         "labels": labels,
         "confusion_matrix": scores.confusion.tolist(),

@@ -13,6 +13,7 @@ from typing import Any
 
 from textcnn.cli import options, tables
 from textcnn.cli.lines import InputError
+from textcnn.cli.models import load_classifier
 from textcnn.cli.output import (
     check_distinct,
     check_writable,
@@ -81,9 +82,7 @@ def run(args: argparse.Namespace) -> None:
         check_writable(args.html)
         check_distinct(args.html, [args.file, args.model])
 
-    import textcnn
-
-    predictor = textcnn.load(args.model, n_jobs=args.threads)
+    predictor = load_classifier(args.model, args.threads)
     if args.html:
         _write_page(predictor, source, args)
         return

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from html import escape
 from typing import Any
 
 from textcnn.cli.output import counted
 from textcnn.cli.shading import ngram_text, shade_runs, strongest
+from textcnn.display import PAGE_STYLE, page_head, safe
 
 N_LEVELS = 8
 MOST_LABELS = 8  # with a bar of their own, the likeliest ones
 
-# No HTML may hold these, not even escaped; and two that would turn the text after them round.
-_FORBIDDEN = re.compile(
-    "[\u202d\u202e\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
-)
-
 _STYLE = """\
-:root { color-scheme: light dark; --ink: #1c2126; --soft: #5d6770; --line: #dde2e6; --page: #f6f7f8;
-  --card: #ffffff; --for: 31 111 190; --against: 214 106 20; --strength: 0.62; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8eb; --soft: #9aa5ae; --line: #343b41;
-  --page: #15181b; --card: #1e2327; --for: 62 146 235; --against: 235 128 44; --strength: 0.66; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem;
-  color: var(--ink); background: var(--page);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
-h1 { font-size: 1.35rem; margin: 0 0 .3rem; }
-header p { margin: .3rem 0; color: var(--soft); font-size: .9rem; }
-article { margin: 1.2rem 0; padding: 1.1rem 1.3rem 1.2rem; background: var(--card);
-  border: 1px solid var(--line); border-radius: 10px; }
+:root { --for: 31 111 190; --against: 214 106 20; --strength: 0.62; }
+@media (prefers-color-scheme: dark) { :root { --for: 62 146 235; --against: 235 128 44; --strength: 0.66; } }
 h2 { display: flex; gap: .6rem; align-items: baseline; margin: 0; font-size: 1rem; }
 h2 bdi { min-width: 0; overflow-wrap: anywhere; }
 h2 .number { color: var(--soft); font-weight: 400; font-size: .85rem; }
@@ -72,20 +56,11 @@ def page(items: list[tuple[str, Any, list[float]]], names: list[str], top: int) 
     ------
     str
     """
-    yield (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Why these labels?</title>\n<style>\n{_STYLE}{_shades()}</style>\n</head>\n<body>\n"
-    )
+    yield page_head("Why these labels?", f"{PAGE_STYLE}{_STYLE}{_shades()}")
     yield _header(len(items))
     for number, (text, explanation, probabilities) in enumerate(items, 1):
         yield _article(number, text, explanation, probabilities, names, top)
     yield "</body>\n</html>\n"
-
-
-def safe(text: str) -> str:
-    """Text as HTML; characters that HTML forbids become the replacement character."""
-    return escape(_FORBIDDEN.sub("\ufffd", text))
 
 
 def _shades() -> str:

@@ -1,6 +1,6 @@
-"""Show what a model file holds: labels, vocabulary, sizes, parameters, and what its filters like best.
+"""Show what a model file holds: labels or tags, vocabulary, sizes, parameters, and what filters like best.
 
-The n-gram that a filter likes best has, at each place, the word with the largest dot product.
+The n-gram that a filter of a classifier likes best has, at each place, the word with the largest dot product.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import os
 from typing import Any, NamedTuple
 
+from textcnn.cli import options
+from textcnn.cli.models import is_tagger, load_any
 from textcnn.cli.output import aligned, counted, ljust, printable, shortened
 from textcnn.cli.tables import label_text
 
@@ -18,10 +20,13 @@ examples:
   textcnn info reviews.textcnn
   textcnn info reviews.textcnn --filters 10
   textcnn info reviews.textcnn --filters all --json > model.json
+  textcnn info ner.textcnn
 
 Filters are ordered by the size of their weights in the output layer; "for" is the label they favour most.
 """
 
+DEFAULT_FILTERS = 5
+ALL = "all"
 N_TOKENS = 12
 WIDEST_TOKEN = 20
 WIDEST_VALUE = 100
@@ -48,38 +53,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--filters",
         metavar="N",
         type=_filter_count,
-        default=5,
-        help="filters of each width to show, or all (default: 5)",
+        default=None,
+        help="filters of each width of a classifier to show, or all (default: 5)",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
     """Read the file and print."""
-    import textcnn
     from textcnn.io import load_arrays
 
     arrays, config = load_arrays(args.model)
-    predictor = textcnn.load(args.model)
-    facts = _facts(args.model, arrays, config, predictor)
-    filters = favourites(predictor, args.filters)
+    model = load_any(args.model)
+    if is_tagger(model):
+        _run_tagger(args, arrays, config, model)
+        return
+    wanted = DEFAULT_FILTERS if args.filters is None else args.filters
+    n_filters = None if wanted == ALL else wanted
+    facts = _facts(args.model, arrays, config, _labels(model))
+    tokens = model.vocabulary.id_to_token[1:]
+    facts["vocabulary"] = {"tokens": len(tokens), "most_frequent": tokens[:N_TOKENS]}
+    filters = favourites(model, n_filters)
     if args.json:
         facts["filters"] = [found._asdict() for found in filters]
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
-        print("\n".join([*_lines(facts), *_filter_lines(filters, args.filters)]))
+        print("\n".join([*_lines(facts, "label", "accuracy"), *_filter_lines(filters, n_filters)]))
 
 
-def _facts(path: str, arrays: dict[str, Any], config: dict[str, Any], predictor: Any) -> dict[str, Any]:
+def _run_tagger(
+    args: argparse.Namespace, arrays: dict[str, Any], config: dict[str, Any], tagger: Any
+) -> None:
+    options.check_unused(args, ["filters"], f"for classifiers, but {args.model} holds a tagger")
+    tokens = tagger.encoder.vocabulary.id_to_token[1:]
+    facts = _facts(args.model, arrays, config, tagger.classes_.tolist())
+    facts["vocabulary"] = {"tokens": len(tokens), "most_frequent": tokens[:N_TOKENS]}
+    facts["tags"] = facts.pop("labels")
+    facts["scheme"] = tagger.scheme
+    facts["network"] = _shape(tagger, config)
+    if args.json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return
+    score = "accuracy" if tagger.scheme is None else "F1"
+    print("\n".join(_lines({**facts, "labels": facts["tags"]}, "tag", score)))
+
+
+def _shape(tagger: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """Sizes of the network of a tagger."""
+    layout = tagger.network.layout
+    return {
+        **config["layout"],
+        "n_words": tagger.encoder.n_words,
+        "analyzer": tagger.analyzer,
+        "inner_scheme": config["inner_scheme"],
+        "layers": layout.n_layers + 1,
+        "receptive_field": layout.receptive_field,
+        "linear_share": tagger.share,
+    }
+
+
+def _labels(predictor: Any) -> list[str]:
+    return [label_text(label) for label in predictor.classes_.tolist()]
+
+
+def _facts(path: str, arrays: dict[str, Any], config: dict[str, Any], labels: list[str]) -> dict[str, Any]:
     params = dict(config["params"])
     fitted = params.pop("fitted", {})
-    tokens = predictor.vocabulary.id_to_token[1:]
     return {
         "file": path,
         "bytes": os.path.getsize(path),
         "kind": config["kind"],
-        "labels": [label_text(label) for label in predictor.classes_.tolist()],
-        "vocabulary": {"tokens": len(tokens), "most_frequent": tokens[:N_TOKENS]},
+        "labels": labels,
+        "vocabulary": {},
         "arrays": {
             name: {"type": str(array.dtype), "shape": list(array.shape), "bytes": array.nbytes}
             for name, array in arrays.items()
@@ -89,22 +134,24 @@ def _facts(path: str, arrays: dict[str, Any], config: dict[str, Any], predictor:
     }
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
+def _lines(facts: dict[str, Any], label: str, score: str) -> list[str]:
     labels, vocabulary = facts["labels"], facts["vocabulary"]
     names = [shortened(printable(label), WIDEST_VALUE) for label in labels]
     words = ", ".join(printable(token) for token in vocabulary["most_frequent"])
     n_numbers = sum(
         _product(array["shape"])
         for name, array in facts["arrays"].items()
-        if not name.startswith("vocabulary")
+        if not name.startswith(("vocabulary", "encoder", "linear.pairs"))
     )
     lines = [
         f"{printable(facts['file'])}: {facts['kind']}, {facts['bytes'] / 1e6:.1f} MB, {n_numbers:,} weights",
         "",
-        f"{counted(len(labels), 'label')}: {', '.join(names)}",
+        f"{counted(len(labels), label)}: {', '.join(names)}",
+        *([f"scheme: {facts['scheme']}"] if facts.get("scheme") else []),
         f"{counted(vocabulary['tokens'], 'token')}: {words}"
         + (", ..." if vocabulary["tokens"] > N_TOKENS else ""),
-        *_training_lines(facts["training"]),
+        *_training_lines(facts["training"], score),
+        *_table("network", facts.get("network", {})),
         "",
         "arrays",
     ]
@@ -113,16 +160,22 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         for name, array in facts["arrays"].items()
     ]
     lines += aligned(rows, indent="  ")
-    if facts["parameters"]:
-        lines += ["", "parameters"]
-        width = max(map(len, facts["parameters"]))
-        for name, value in facts["parameters"].items():
-            shown = shortened(printable(json.dumps(value, ensure_ascii=False)), WIDEST_VALUE)
-            lines.append(f"  {ljust(name, width)}  {shown}")
+    return lines + _table("parameters", facts["parameters"])
+
+
+def _table(title: str, values: dict[str, Any]) -> list[str]:
+    """Names and values below a title; nothing if there are none."""
+    if not values:
+        return []
+    width = max(map(len, values))
+    lines = ["", title]
+    for name, value in values.items():
+        shown = shortened(printable(json.dumps(value, ensure_ascii=False)), WIDEST_VALUE)
+        lines.append(f"  {ljust(name, width)}  {shown}")
     return lines
 
 
-def _training_lines(fitted: dict[str, Any]) -> list[str]:
+def _training_lines(fitted: dict[str, Any], score: str) -> list[str]:
     if not fitted.get("n_iter"):
         return []
     line = f"trained {counted(fitted['n_iter'], 'epoch')}"
@@ -130,7 +183,7 @@ def _training_lines(fitted: dict[str, Any]) -> list[str]:
         line += f", loss {fitted['loss_curve'][-1]:.4f}"
     scores = fitted.get("validation_scores")
     if scores:
-        line += f", validation accuracy {max(scores):.4f} in epoch {scores.index(max(scores)) + 1}"
+        line += f", validation {score} {max(scores):.4f} in epoch {scores.index(max(scores)) + 1}"
     return [line]
 
 
@@ -202,9 +255,9 @@ def _product(shape: list[int]) -> int:
     return product
 
 
-def _filter_count(text: str) -> int | None:
-    if text == "all":
-        return None
+def _filter_count(text: str) -> int | str:
+    if text == ALL:
+        return ALL
     try:
         number = int(text)
     except ValueError:

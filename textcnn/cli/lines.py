@@ -6,14 +6,19 @@ import argparse
 import codecs
 import contextlib
 import gzip
+import os
+import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 # Bytes asked for in one read. A pipe gives what it has, so that its reader gets answers in time.
 CHUNK_SIZE = 1 << 20
 
+
+# Bytes that tell what a file holds.
+BEGINNING = 1 << 16
 
 # What a gzip file with deflated data, the only kind in use, begins with.
 _GZIP = b"\x1f\x8b\x08"
@@ -48,7 +53,12 @@ def checked_encoding(name: str) -> str:
     return name
 
 
-def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
+def read_chunks(
+    path: str,
+    encoding: str = "utf-8",
+    on_read: Callable[[Any, int], None] | None = None,
+    with_partial: bool = False,
+) -> Iterator[Chunk]:
     """The lines of a file, decoded, in chunks as they come; a byte order mark is left out.
 
     Lines end with LF or CR LF, the last one also without.
@@ -58,6 +68,11 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
     path : str
         A file, also one packed with gzip, or ``-`` for standard input.
     encoding : str, default="utf-8"
+    on_read : callable, default=None
+        Called after each read with the stream and the number of bytes that came.
+    with_partial : bool, default=False
+        Give a chunk without lines for a read that brought no end of a line, so that the caller can do
+        something else before the next read.
 
     Yields
     ------
@@ -78,9 +93,13 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
         while not at_end:
             block = _read(file, path)
             at_end = not block
+            if on_read is not None:
+                on_read(file, len(block))
             text = _decoded(decoder, block, at_end, path, encoding, number)
             pieces.append(text)
             if "\n" not in text:
+                if with_partial:
+                    yield Chunk(number, [])
                 continue
             lines = "".join(pieces).split("\n")
             pieces = [lines.pop()]
@@ -89,6 +108,33 @@ def read_chunks(path: str, encoding: str = "utf-8") -> Iterator[Chunk]:
     rest = "".join(pieces)
     if rest:
         yield Chunk(number, _without_returns([rest]))
+
+
+def first_lines(path: str, encoding: str = "utf-8") -> list[str]:
+    """Whole lines from the beginning of a file, without taking them from standard input or a pipe.
+
+    Bytes that are no text become U+FFFD: whoever reads the file will name them.
+    """
+    if path == "-":
+        block = _beginning(sys.stdin.buffer)
+    elif stat.S_ISFIFO(os.stat(path).st_mode):
+        return []
+    else:
+        with open(path, "rb") as file:
+            block = file.read(BEGINNING)
+    if block.startswith(_GZIP):
+        with contextlib.suppress(zlib.error):
+            block = zlib.decompressobj(wbits=31).decompress(block, BEGINNING)
+    lines = block.decode(codecs.lookup(encoding).name, "replace").split("\n")
+    # The last line may have been cut.
+    return _without_returns(lines[:-1] if len(lines) > 1 else lines)
+
+
+def _beginning(file: Any) -> bytes:
+    """What a stream begins with, which stays in it."""
+    if hasattr(file, "peek"):
+        return bytes(file.peek(1))
+    return b""
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from textcnn.cli.lines import InputError
 
@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_assignment,
-        help="set a parameter of TextCNNClassifier, such as n_filters=200 or kernel_sizes=2,3,4; repeatable",
+        help="set a parameter of TextCNNClassifier or TextCNNTagger, such as n_filters=200 or "
+        "kernel_sizes=2,3,4; repeatable",
     )
     group.add_argument(
         "--config", metavar="FILE.toml", help="a TOML file of such parameters; --set overrides it"
@@ -33,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, help="random_state; the same seed gives the same model (default: 0)"
     )
     group.add_argument(
-        "--list-parameters", action=_ListParameters, help="print every parameter with its default, and stop"
+        "--list-parameters",
+        action=_ListParameters,
+        help="print every parameter of a classifier, or with --task tag of a tagger, and stop",
     )
 
 
@@ -44,6 +47,27 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """The options that tell how a column file with tags is read."""
+    group = parser.add_argument_group("input of taggers, column files")
+    group.add_argument(
+        "--column",
+        metavar="NAME",
+        help="column of the tags, a number from 1, or from -1 for the last, or a name in CoNLL-U "
+        "(default: -1, or upos)",
+    )
+    add_token_column(group)
+
+
+def add_token_column(group: Any) -> None:
+    """The option --token-column."""
+    group.add_argument(
+        "--token-column",
+        metavar="NAME",
+        help="column of the tokens, a number from 1, or a name in CoNLL-U (default: 1, or form)",
+    )
+
+
 def output_name(name: str) -> str:
     """The name of a file to write; the type of `-o` and others."""
     if not name:
@@ -51,11 +75,46 @@ def output_name(name: str) -> str:
     return name
 
 
+def check_unused(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+    """Raise if an option was given that has no meaning here."""
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            raise InputError(f"--{name.replace('_', '-')} is {reason}; leave it out")
+
+
 def classifier(args: argparse.Namespace) -> Any:
     """An unfitted TextCNNClassifier with the parameters of the command line, checked."""
-    from textcnn.classifier import TextCNNClassifier
+    from textcnn.classifier import TextCNNClassifier, _check_kernel_sizes, checked_range
 
-    defaults = TextCNNClassifier().get_params(deep=False)
+    def checks(estimator: Any) -> dict[str, Callable[[], Any]]:
+        def ngram_lengths(name: str) -> None:
+            if getattr(estimator, name) is not None:
+                checked_range(getattr(estimator, name), name)
+
+        return {
+            "kernel_sizes": lambda: _check_kernel_sizes(estimator.kernel_sizes),
+            "ngram_range": lambda: ngram_lengths("ngram_range"),
+            "char_ngram_range": lambda: ngram_lengths("char_ngram_range"),
+            "min_df": lambda: _check_min_df(estimator.min_df),
+            "embedding_mode": estimator._resolved_mode,
+        }
+
+    return _estimator(TextCNNClassifier, args, checks)
+
+
+def tagger(args: argparse.Namespace) -> Any:
+    """An unfitted TextCNNTagger with the parameters of the command line, checked."""
+    from textcnn.tagger import TextCNNTagger
+
+    return _estimator(TextCNNTagger, args, lambda estimator: {"": estimator._check_tuples})
+
+
+def _estimator(
+    kind: Callable[[], Any],
+    args: argparse.Namespace,
+    checks: Callable[[Any], dict[str, Callable[[], Any]]],
+) -> Any:
+    defaults = kind().get_params(deep=False)
     params: dict[str, Any] = {"random_state": 0}
     places: dict[str, str] = {}
     for name, value in _read_config(args.config):
@@ -69,40 +128,33 @@ def classifier(args: argparse.Namespace) -> Any:
         places["random_state"] = "--seed: "
     if args.threads is not None:
         params["n_jobs"] = args.threads
-    estimator = TextCNNClassifier()
+    estimator = kind()
     for name, value in params.items():  # one at a time, so that the message can tell where it was set
         estimator.set_params(**{name: value})
         try:
             estimator._validate_params()
         except (ValueError, TypeError) as error:
             raise InputError(f"{places.get(name, '')}{error}") from None
-    _check_values(estimator, places)
+    _check_values(estimator, checks(estimator), places)
     return estimator
 
 
-def _check_values(estimator: Any, places: dict[str, str]) -> None:
+def _check_values(estimator: Any, checks: dict[str, Callable[[], Any]], places: dict[str, str]) -> None:
     """What the estimator checks only when it has the texts, which may take long to read."""
     from textcnn._threads import effective_n_threads
-    from textcnn.classifier import _check_kernel_sizes, checked_range
 
-    def ngram_lengths(name: str) -> None:
-        if getattr(estimator, name) is not None:
-            checked_range(getattr(estimator, name), name)
-
-    checks: dict[str, Callable[[], Any]] = {
+    checks = {
         "n_jobs": lambda: effective_n_threads(estimator.n_jobs),
-        "kernel_sizes": lambda: _check_kernel_sizes(estimator.kernel_sizes),
-        "ngram_range": lambda: ngram_lengths("ngram_range"),
-        "char_ngram_range": lambda: ngram_lengths("char_ngram_range"),
-        "min_df": lambda: _check_min_df(estimator.min_df),
-        "embedding_mode": estimator._resolved_mode,
         "embeddings": lambda: _check_embeddings(estimator.embeddings),
+        **checks,
     }
     for name, check in checks.items():
         try:
             check()
         except (ValueError, TypeError) as error:
-            raise InputError(f"{places.get(name, '')}{error}") from None
+            # A check of several parameters begins its message with the name of the wrong one.
+            place = places.get(name or str(error).split(" ", 1)[0], "")
+            raise InputError(f"{place}{error}") from None
 
 
 def _check_min_df(min_df: int | float) -> None:
@@ -189,17 +241,24 @@ def _thread_count(text: str) -> int:
 
 
 class _ListParameters(argparse.Action):
-    """Prints the estimator's own description of its parameters."""
+    """Leaves FILE and MODEL out of what is needed, so that the command can print the parameters."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+        super().__init__(option_strings, dest, nargs=0, default=False, help=help)
 
-    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
-        import inspect
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *args: Any) -> None:
+        setattr(namespace, self.dest, True)
+        for action in parser._actions:
+            action.required = False
 
-        from textcnn.classifier import TextCNNClassifier
 
-        text = inspect.getdoc(TextCNNClassifier) or ""
-        begin = text.index("Parameters\n")
-        print(text[begin : text.index("Attributes\n")].rstrip())
-        parser.exit()
+def list_parameters(task: str) -> None:
+    """Print the estimator's own description of its parameters."""
+    import inspect
+
+    import textcnn
+
+    estimator = textcnn.TextCNNTagger if task == "tag" else textcnn.TextCNNClassifier
+    text = inspect.getdoc(estimator) or ""
+    begin = text.index("Parameters\n")
+    print(text[begin : text.index("Attributes\n")].rstrip())

@@ -10,6 +10,7 @@ from typing import Any
 from textcnn.cli.output import display_width, printable, shortened, write_file
 
 BLUE = "#2a6fb0"
+LIGHT_BLUE = "#9fc3e4"
 ORANGE = "#c8641e"
 GREY = "#666666"
 
@@ -35,17 +36,17 @@ MOST_NUMBERS = 25
 LONGEST_NAME = 24
 
 
-def plot_training(classifier: Any, path: str) -> None:
-    """Draw training loss, and validation accuracy if there is one, by epoch."""
+def plot_training(estimator: Any, path: str, score: str = "accuracy") -> None:
+    """Draw training loss, and the validation score if there is one, by epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    scores = classifier.validation_scores_
+    scores = estimator.validation_scores_
     figure = _figure(7, 5.6 if scores else 3.6)
     axes = figure.subplots(2 if scores else 1, sharex=True, squeeze=False)[:, 0]
-    _curve(axes[0], classifier.loss_curve_, "training loss", BLUE)
-    axes[0].set_ylim(0, 1.06 * max(classifier.loss_curve_) or 1)
+    _curve(axes[0], estimator.loss_curve_, "training loss", BLUE)
+    axes[0].set_ylim(0, 1.06 * max(estimator.loss_curve_) or 1)
     if scores:
-        _curve(axes[1], scores, "validation accuracy", ORANGE)
+        _curve(axes[1], scores, f"validation {score}", ORANGE)
         best = max(scores)
         epoch = scores.index(best) + 1
         for axis in axes:
@@ -57,13 +58,15 @@ def plot_training(classifier: Any, path: str) -> None:
     _save(figure, path)
 
 
-def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str) -> None:
+def plot_confusion(
+    names: list[str], confusion: Any, accuracy: float, path: str, units: str = "texts"
+) -> None:
     """Draw a confusion matrix: counts, shaded by their share of the row."""
     import numpy as np
 
     n = len(names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    shown = [shortened(printable(name), LONGEST_NAME).replace("$", r"\$") for name in names]  # no formulas
+    shown = _shown(names)
     widest = max(map(display_width, shown))
     slanted = widest > 9
     side = min(max(2.2, 0.62 * n), 16)
@@ -77,7 +80,7 @@ def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str)
     axes.set_yticks(range(n), shown, fontsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"accuracy {accuracy:.4f} on {confusion.sum():,} texts", fontsize=11, loc="left")
+    axes.set_title(f"accuracy {accuracy:.4f} on {confusion.sum():,} {units}", fontsize=11, loc="left")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     if n <= MOST_NUMBERS:
@@ -88,6 +91,38 @@ def plot_confusion(names: list[str], confusion: Any, accuracy: float, path: str)
     bar.set_label("share of the row", color=GREY)
     bar.outline.set_visible(False)
     _save(figure, path)
+
+
+def plot_spans(names: list[str], figures: list[tuple[float, float, float]], title: str, path: str) -> None:
+    """Draw precision, recall and F1 of each type of spans as bars."""
+    import numpy as np
+
+    n = len(names)
+    shown = _shown(names)
+    widest = max(map(display_width, shown), default=0)
+    figure = _figure(5.2 + 0.08 * widest, 1.4 + 0.62 * max(n, 1))
+    axes = figure.subplots()
+    places = np.arange(n)
+    for k, (what, color) in enumerate((("precision", LIGHT_BLUE), ("recall", ORANGE), ("F1", BLUE))):
+        values = [row[k] for row in figures]
+        axes.barh(places + 0.26 * (k - 1), values, 0.24, color=color, label=what)
+        for place, value in zip(places + 0.26 * (k - 1), values, strict=True):
+            axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=8, color=GREY)
+    axes.set_yticks(places, shown)
+    axes.set_ylim(n - 0.5, -0.5)
+    axes.set_xlim(0, 1.12)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    _save(figure, path)
+
+
+def _shown(names: list[str]) -> list[str]:
+    """Names as they are drawn, none too long and none taken for a formula."""
+    return [shortened(printable(name), LONGEST_NAME).replace("$", r"\$") for name in names]
 
 
 def _figure(width: float, height: float) -> Any:

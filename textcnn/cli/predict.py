@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from textcnn.cli import options, tables
+from textcnn.cli.models import load_classifier
 from textcnn.cli.output import check_distinct, check_writable, write_file
 
 EPILOG = f"""\
@@ -63,9 +64,7 @@ def run(args: argparse.Namespace) -> None:
         check_writable(args.output)
         check_distinct(args.output, [args.file, args.model])
 
-    import textcnn
-
-    predictor = textcnn.load(args.model, n_jobs=args.threads)
+    predictor = load_classifier(args.model, args.threads)
     lines = _output(predictor, source, args)
     if to_file:
         write_file(args.output, lines)

@@ -80,9 +80,9 @@ class Table(NamedTuple):
         return InputError(f"{self.name}, line {line}: {message}")
 
 
-def add_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
+def add_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...], title: str = "input") -> None:
     """The options that tell how a table is read."""
-    group = parser.add_argument_group("input")
+    group = parser.add_argument_group(title)
     group.add_argument("--format", choices=formats, help="the format, whatever the extension says")
     group.add_argument("--text-column", metavar="NAME", help='column or key of the texts (default: "text")')
     group.add_argument("--label-column", metavar="NAME", help='that of the labels (default: "label")')
@@ -98,7 +98,7 @@ def table(args: argparse.Namespace, path: str, with_labels: bool = True, fallbac
     """
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder, but a file was expected")
-    found = args.format or _format_of(path) or fallback
+    found = args.format or format_of(path) or fallback
     if not found:
         raise InputError(
             f"the name {path} does not tell the format; give --format tsv, csv or jsonl, or a name that ends "
@@ -117,7 +117,8 @@ def table(args: argparse.Namespace, path: str, with_labels: bool = True, fallbac
     return Table(path, found, args.encoding, args.text_column, args.label_column, with_labels)
 
 
-def _format_of(path: str) -> str | None:
+def format_of(path: str) -> str | None:
+    """The format that the name of a file tells, if any."""
     stem = path.lower().removesuffix(".gz")
     return _EXTENSIONS.get(os.path.splitext(stem)[1])
 

@@ -1,5 +1,6 @@
-"""Train a TextCNNClassifier on a file of labelled texts and write a model file.
+"""Train a TextCNNClassifier on labelled texts, or a TextCNNTagger on tagged tokens, and write a model file.
 
+The file shows which of the two: tagged tokens come one a line in columns, with blank lines between sentences.
 Nothing is written unless training ends well: an older model under the same name stays until then.
 """
 
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 from textcnn.cli import options, tables
-from textcnn.cli.lines import InputError
+from textcnn.cli.lines import InputError, first_lines
 from textcnn.cli.output import check_distinct, check_picture, check_writable, counted, naming, note
 
 EPILOG = f"""\
@@ -26,8 +27,13 @@ examples:
   textcnn train reviews.tsv -o reviews.textcnn --set n_filters=200 --set kernel_sizes=2,3,4 --seed 1
   textcnn train reviews.tsv -o reviews.textcnn --set embeddings=vectors.txt.gz --plot curve.png
   zcat all.jsonl.gz | textcnn train - --format jsonl -o reviews.textcnn --stream
+  textcnn train train.conll --dev dev.conll -o ner.textcnn
+  textcnn train en-train.conllu --column xpos -o tags.textcnn --set dilations=1,2,4
 
-With --dev the weights of the epoch with the best accuracy on that file are kept. A file --config holds lines
+column files: CoNLL-2000, CoNLL-2003, CoNLL-U and others with columns between tabs or spaces. Tags of IOB1,
+BIO, BIOES, BMES and BILOU are recognised. --task says what to train where the file does not show it.
+
+With --dev the weights of the epoch with the best score on that file are kept. A file --config holds lines
 such as `max_iter = 20` or `kernel_sizes = [3, 4, 5]`. Labels are read as strings.
 """
 
@@ -37,7 +43,9 @@ KEPT_OF_MEMBERS = "each network keeping the weights of its best epoch"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("file", metavar="FILE", help="labelled texts; - for standard input")
+    parser.add_argument(
+        "file", metavar="FILE", help="labelled texts, or tokens with tags; - for standard input"
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -46,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the model file to write",
     )
-    parser.add_argument("--dev", metavar="FILE", help="labelled texts for validation, read into memory")
+    parser.add_argument("--dev", metavar="FILE", help="a file like it for validation, read into memory")
+    parser.add_argument("--task", choices=("classify", "tag"), help="train a classifier or a tagger")
     parser.add_argument(
         "--stream",
         action="store_true",
@@ -61,22 +70,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plot",
         metavar="FILE.png",
         type=options.output_name,
-        help="draw the curves of loss and validation accuracy",
+        help="draw the curves of loss and validation score",
     )
     options.add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     options.add_arguments(parser)
-    tables.add_arguments(parser, ("tsv", "csv", "jsonl"))
+    tables.add_arguments(parser, ("tsv", "csv", "jsonl"), "input of classifiers")
+    options.add_columns(parser)
 
 
 def run(args: argparse.Namespace) -> None:
+    """See what is to be trained, and train it."""
+    if args.list_parameters:
+        options.list_parameters(args.task or "classify")
+    elif _task(args) == "tag":
+        from textcnn.cli.train_tagger import train
+
+        train(args)
+    else:
+        _train_classifier(args)
+
+
+def _task(args: argparse.Namespace) -> str:
+    """What the options say, or the name of the file, or its first lines."""
+    if args.task:
+        return str(args.task)
+    if args.column or args.token_column:
+        return "tag"
+    if args.format or args.text_column or args.label_column:
+        return "classify"
+    task = _task_of_name(args.file)
+    if task is None:
+        from textcnn.text.columns import looks_like_columns
+
+        task = "tag" if looks_like_columns(first_lines(args.file, args.encoding)) else "classify"
+        if task == "classify" and args.file != "-" and not tables.format_of(args.file):
+            raise InputError(
+                f"{args.file} does not begin like a column file with tags, and its name tells no other "
+                "format; give --task tag, or --format tsv, csv or jsonl"
+            )
+    return task
+
+
+# A .tsv may be either.
+_TASKS = {
+    **dict.fromkeys((".csv", ".jsonl", ".ndjson"), "classify"),
+    **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".bmes"), "tag"),
+}
+
+
+def _task_of_name(path: str) -> str | None:
+    return _TASKS.get(os.path.splitext(path.lower().removesuffix(".gz"))[1])
+
+
+def _train_classifier(args: argparse.Namespace) -> None:
     """Check everything that can be checked, then read, train and write."""
+    options.check_unused(args, ["column", "token_column"], "for taggers")
     source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
-    check_writable(args.output)
-    check_distinct(args.output, [args.file, args.dev, args.config])
-    if args.plot:
-        check_picture(args.plot)
-        check_distinct(args.plot, [args.file, args.dev, args.config, args.output])
+    check_outputs(args)
     if args.temporary_folder and not args.stream:
         raise InputError("--temporary-folder is for --stream; give both or none")
     if args.temporary_folder and not os.path.isdir(args.temporary_folder):
@@ -85,22 +136,51 @@ def run(args: argparse.Namespace) -> None:
         )
     classifier = options.classifier(args)
     dev = _read_dev(args)
-    if args.quiet or sys.stderr.isatty():
-        classifier.set_params(verbose=not args.quiet)
+    show_progress(classifier, args)
     reader = _TrainingReader(source, dev)
-    with _plain_interrupt():
+    with plain_interrupt():
         _fit(classifier, reader, dev, args)
     if not classifier.vocabulary_:
         raise InputError(_no_tokens(classifier, source.name))
+    kept = "whose weights are kept" if classifier.n_members_ == 1 else KEPT_OF_MEMBERS
+    read = f"{counted(reader.n_texts, 'text')} with {counted(len(reader.labels), 'label')}"
+    finish(classifier, args, Summary(read, "accuracy", kept))
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Raise if what is to be written cannot be, or would overwrite what is to be read."""
+    check_writable(args.output)
+    check_distinct(args.output, [args.file, args.dev, args.config])
+    if args.plot:
+        check_picture(args.plot)
+        check_distinct(args.plot, [args.file, args.dev, args.config, args.output])
+
+
+def show_progress(estimator: Any, args: argparse.Namespace) -> None:
+    """Let training show its progress on a terminal, unless --quiet."""
+    if args.quiet or sys.stderr.isatty():
+        estimator.set_params(verbose=not args.quiet)
+
+
+class Summary(NamedTuple):
+    """What was read, the name of the validation score, and which weights are kept."""
+
+    read: str
+    score: str
+    kept: str
+
+
+def finish(estimator: Any, args: argparse.Namespace, summary: Summary) -> None:
+    """Write the model, tell about it, and draw."""
     # Neither the terminal nor the processors of this machine are part of the model.
-    classifier.set_params(verbose=False, n_jobs=None)
+    estimator.set_params(verbose=False, n_jobs=None)
     with naming(args.output):
-        classifier.save(args.output)
-    _summarize(classifier, reader, args)
+        estimator.save(args.output)
+    _summarize(estimator, args, summary)
     if args.plot:
         from textcnn.cli.plots import plot_training
 
-        plot_training(classifier, args.plot)
+        plot_training(estimator, args.plot, summary.score)
         note(args, f"drew {args.plot}")
 
 
@@ -151,10 +231,7 @@ class _TrainingReader:
 def _read_dev(args: argparse.Namespace) -> _Dev | None:
     if args.dev is None:
         return None
-    if args.dev == args.file == "-":
-        raise InputError(
-            "the training texts and those of --dev are both to come from standard input; name a file for one"
-        )
+    check_two_inputs(args)
     own = argparse.Namespace(**{**vars(args), "format": None})  # its name tells more than --format
     source = tables.table(own, args.dev, fallback=args.format or ("tsv" if args.dev == "-" else ""))
     texts: list[str] = []
@@ -168,6 +245,14 @@ def _read_dev(args: argparse.Namespace) -> _Dev | None:
     if not texts:
         raise InputError(f"{source.name} has no texts, but validation needs some; leave --dev out")
     return _Dev(source, texts, labels, first_lines)
+
+
+def check_two_inputs(args: argparse.Namespace) -> None:
+    """Raise if standard input is to be read twice."""
+    if args.dev == args.file == "-":
+        raise InputError(
+            "the training texts and those of --dev are both to come from standard input; name a file for one"
+        )
 
 
 def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argparse.Namespace) -> None:
@@ -204,7 +289,7 @@ def _temporary_folder(folder: str) -> Iterator[None]:
 
 
 @contextmanager
-def _plain_interrupt() -> Iterator[None]:
+def plain_interrupt() -> Iterator[None]:
     """Let Ctrl-C end training at once: `fit` would keep half a model, which must not replace a whole one."""
 
     def interrupt(signum: int, frame: object) -> NoReturn:
@@ -230,16 +315,16 @@ def _no_tokens(classifier: Any, name: str) -> str:
     )
 
 
-def _summarize(classifier: Any, reader: _TrainingReader, args: argparse.Namespace) -> None:
+def _summarize(estimator: Any, args: argparse.Namespace, summary: Summary) -> None:
     size = os.path.getsize(args.output) / 1e6
-    note(args, f"read {counted(reader.n_texts, 'text')} with {counted(len(reader.labels), 'label')}")
-    parts = [f"trained {counted(classifier.n_iter_, 'epoch')}, loss {classifier.loss_:.4f}"]
-    scores = classifier.validation_scores_
+    note(args, f"read {summary.read}")
+    parts = [f"trained {counted(estimator.n_iter_, 'epoch')}, loss {estimator.loss_:.4f}"]
+    scores = estimator.validation_scores_
     if scores:
         best = max(scores)
-        parts.append(f"validation accuracy {best:.4f} in epoch {scores.index(best) + 1}")
-        if classifier.early_stopping is not False:
+        parts.append(f"validation {summary.score} {best:.4f} in epoch {scores.index(best) + 1}")
+        if estimator.early_stopping is not False:
             # Each of several networks has a best epoch of its own.
-            parts.append("whose weights are kept" if classifier.n_members_ == 1 else KEPT_OF_MEMBERS)
+            parts.append(summary.kept)
     note(args, ", ".join(parts))
     note(args, f"wrote {args.output} ({size:.1f} MB)")

@@ -181,9 +181,7 @@ class TaggedExamples:
         offsets = np.empty(len(index) + 1, np.intp)
         _packing.take_texts(self.types, self.offsets, index, types, offsets)
         _packing.take_texts(self.targets, self.offsets, index, targets, offsets)
-        return TaggedExamples(
-            types, offsets, targets, self.sample_weight[index], self.features, self.rare
-        )
+        return TaggedExamples(types, offsets, targets, self.sample_weight[index], self.features, self.rare)
 
 
 @dataclass
@@ -225,7 +223,9 @@ class TaggingCNN:
     PENALIZED: ClassVar[tuple[str, ...]] = ("first", "block", "weights", "char_filters")
     ROW_WISE: ClassVar[tuple[str, ...]] = ("words", "hashed", "chars")
 
-    def __init__(self, layout: TaggerLayout, arrays: dict[str, np.ndarray], frozen_words: bool = False) -> None:
+    def __init__(
+        self, layout: TaggerLayout, arrays: dict[str, np.ndarray], frozen_words: bool = False
+    ) -> None:
         self.layout = layout
         self.arrays = arrays
         self.frozen_words = frozen_words
@@ -347,6 +347,7 @@ class TaggingCNN:
             )  # fmt: skip
             gradients |= self._block_gradients(tiling, first, levels, deltas, n_threads)
         else:
+            assert d_first is not None, "the first convolution is what is scored"
             np.multiply(d_first, first > 0, out=d_input)
         gradients |= self._first_gradients(tokens, slots, batch.offsets, d_input, n_threads)
         return loss, {name: gradients[name] for name in self.parameters()}
@@ -388,7 +389,9 @@ class TaggingCNN:
             lengths = features.char_offsets[distinct + 1] - features.char_offsets[distinct]
             chars = work.array("chars", (int(lengths.sum()),), np.int32)
             offsets = work.array("char_offsets", (len(distinct) + 1,), np.intp)
-            _packing.take_texts(features.chars, features.char_offsets, distinct.astype(np.intp), chars, offsets)
+            _packing.take_texts(
+                features.chars, features.char_offsets, distinct.astype(np.intp), chars, offsets
+            )
             pooled, cache = layers.conv_max(
                 arrays["chars"], arrays["char_filters"], arrays["char_bias"], chars, offsets,
                 layout.char_layout, self._marks["chars"], work, options.n_threads,
@@ -490,7 +493,9 @@ class TaggingCNN:
         layout, work = self.layout, self.work
         outputs = [levels[i] if i >= 0 else first for i in layout.scored_levels]
         if layout.join == "concat":
-            outputs = [work.array("joined", (len(first), layout.n_joined), first.dtype)] if levels else [first]
+            outputs = (
+                [work.array("joined", (len(first), layout.n_joined), first.dtype)] if levels else [first]
+            )
         total, gradients, d_outputs = 0.0, {}, []
         share = np.asarray(1 / len(outputs), first.dtype)
         for i, output in enumerate(outputs):
@@ -585,8 +590,8 @@ class TaggingCNN:
         if tokens.chars is not None:
             pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
             d_filters, d_bias, d_chars = layers.conv_max_backward(
-                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0, work,
-                n_threads,
+                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0,
+                work, n_threads,
             )  # fmt: skip
             assert d_chars is not None, "all columns are trained"
             gradients["char_filters"] = Gradient(d_filters)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from textcnn._kernels import _conv, _dilated, _packing
+from textcnn._kernels import _conv, _dilated
 from textcnn._kernels._blas import PackedMatrix
 from textcnn.nn.tagging_cnn import KERNEL_SIZE, TaggingCNN
 from textcnn.nn.window_linear import WINDOW, WindowLinear
@@ -54,9 +54,7 @@ class TaggingInference:
             return scores
         return (1 - self.share) * scores + self.share * self.linear.arrays[name]
 
-    def emissions(
-        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
-    ) -> np.ndarray:
+    def emissions(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
         """Scores of the tags at each token.
 
         A sentence of any length is taken in parts with as much of their neighbours as a score's bits can

@@ -47,7 +47,9 @@ class WindowLinear:
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
     PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
 
-    def __init__(self, n_hashed_rows: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str) -> None:
+    def __init__(
+        self, n_hashed_rows: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str
+    ) -> None:
         self.n_hashed_rows = n_hashed_rows
         self.pairs = pairs
         self.arrays = arrays
@@ -111,9 +113,7 @@ class WindowLinear:
             gradients[name] = Gradient(gradient.reshape(-1, gradient.shape[-1]))
         return loss, gradients
 
-    def emissions(
-        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
-    ) -> np.ndarray:
+    def emissions(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
         """Scores of the tags at each token, float32 of shape (n_tokens, n_tags)."""
         found, slots = np.unique(types, return_inverse=True)
         batch = TaggedExamples(types, offsets, types, np.empty(0, np.float32), features)

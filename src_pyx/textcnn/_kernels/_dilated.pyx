@@ -35,7 +35,7 @@ from textcnn._kernels._simd cimport (
 # Tiles that pass through the products together: their inputs and one panel of weights fit in the
 # first-level cache; a multiple of the rows of a register tile.
 cdef enum:
-    TILES_PER_BLOCK = 48
+    TILES_PER_BLOCK = 36
 
 # Tiles of a weight gradient's inner sums that are transformed at once.
 cdef enum:
@@ -187,7 +187,8 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
 def filters_size(const floating[:, :, ::1] weights, bint transposed=False):
     """Length of the array that `pack_filters` fills."""
     cdef Py_ssize_t taps = weights.shape[0]
-    cdef Py_ssize_t n_in = weights.shape[2 if transposed else 1], n_out = weights.shape[1 if transposed else 2]
+    cdef Py_ssize_t n_in = weights.shape[2 if transposed else 1]
+    cdef Py_ssize_t n_out = weights.shape[1 if transposed else 2]
     cdef const floating *like = NULL
     return products_of[floating](taps, like) * n_in * round_up(n_out, panel_width(active_table(), like))
 
@@ -242,7 +243,7 @@ cdef void pack_filter_panel(
     cdef Py_ssize_t products = products_of(taps, weights), i, o, k
     cdef const floating *w
     cdef floating *out
-    cdef floating sides, side, middle, wide
+    cdef floating sides, middle, wide
     for i in range(n_in):
         for o in range(width):
             out = panel + i * width + o
@@ -327,7 +328,8 @@ cdef int check_rows(const Py_ssize_t *shape, const Py_ssize_t *strides, Py_ssize
         raise ValueError(f"the columns of {what} must be adjacent")
     if strides[0] % itemsize:
         raise ValueError(
-            f"the rows of {what} are {strides[0]} bytes apart, no multiple of {itemsize}; make a contiguous copy"
+            f"the rows of {what} are {strides[0]} bytes apart, no multiple of {itemsize}; make a contiguous "
+            "copy"
         )
     return 0
 
@@ -486,7 +488,7 @@ cdef void convolve(
     Py_ssize_t c,
     const floating *panels,        # IN
     const floating *bias,          # IN   (f,) or NULL; with it ReLU
-    const floating *added,         # IN   or NULL
+    const floating *added,         # IN   or NULL; `added_stride` is then 0
     Py_ssize_t added_stride,
     const floating *gates,         # IN   or NULL
     Py_ssize_t gate_stride,
@@ -521,16 +523,15 @@ cdef void convolve(
                 )
         point_to_rows(tiles, n, dilation, 0, outputs, <const floating *>y, y_origin, y_stride,
                       <const floating *>scratch.waste, <const floating **>scratch.results)
-        if added != NULL:
-            point_to_rows(tiles, n, dilation, 0, outputs, added, 0, added_stride, zeros,
-                          <const floating **>scratch.added)
+        if bias == NULL:
+            point_to_rows(tiles, n, dilation, 0, outputs, zeros if added == NULL else added, 0,
+                          added_stride, zeros, <const floating **>scratch.added)
         if gates != NULL:
             point_to_rows(tiles, n, dilation, 0, outputs, gates, 0, gate_stride, zeros,
                           <const floating **>scratch.gates)
         filter_outputs(
             table, outputs, products, n, <const floating *>scratch.products, f,
-            <floating **>scratch.results, bias, bias != NULL,
-            <const floating **>scratch.added if added != NULL else NULL,
+            <floating **>scratch.results, bias, <const floating **>scratch.added,
             <const floating **>scratch.gates if gates != NULL else NULL,
         )
         done += n
@@ -598,8 +599,8 @@ def conv_stack_forward(
         set_levels(&layout, tiling, x, [length_of(bias_) for bias_ in biases])
         for layer in range(n_layers):
             columns = layout.columns[layer + 1]
-            set_written[floating](layout.levels, layout.strides, layer + 1, NULL, levels[layer], tiling.n_rows,
-                                  columns, f"level {layer + 1}")
+            set_written[floating](layout.levels, layout.strides, layer + 1, NULL, levels[layer],
+                                  tiling.n_rows, columns, f"level {layer + 1}")
             set_panels[floating](&layout, layer, NULL, panels[layer], tiling.kernel_size,
                                  layout.columns[layer], columns)
             bias = biases[layer]
@@ -800,8 +801,8 @@ def conv_stack_weight_gradients(
             c, f = layout.columns[level - 1], layout.columns[level]
             if weights.shape[0] != tiling.kernel_size or weights.shape[1] != c or weights.shape[2] != f:
                 raise ValueError(
-                    f"d_weights {k} is ({weights.shape[0]}, {weights.shape[1]}, {weights.shape[2]}), but layer "
-                    f"{level - 1} needs ({tiling.kernel_size}, {c}, {f})"
+                    f"d_weights {k} is ({weights.shape[0]}, {weights.shape[1]}, {weights.shape[2]}), but "
+                    f"layer {level - 1} needs ({tiling.kernel_size}, {c}, {f})"
                 )
             if bias.shape[0] != f:
                 raise ValueError(f"d_biases {k} has {bias.shape[0]} values, but layer {level - 1} has {f}")

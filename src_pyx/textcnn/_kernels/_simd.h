@@ -40,7 +40,7 @@
                                    const REAL *const *rows, ptrdiff_t c, REAL *inputs);            \
     void (*filter_outputs_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t n_products, ptrdiff_t n_tiles,    \
                                     const REAL *products, ptrdiff_t f, REAL *const *rows,          \
-                                    const REAL *bias, int relu, const REAL *const *added,          \
+                                    const REAL *bias, const REAL *const *added,                    \
                                     const REAL *const *gates);                                     \
     void (*filter_input_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t k,              \
                                   ptrdiff_t n_tiles, const REAL *const *rows, ptrdiff_t c,         \

@@ -30,7 +30,7 @@ cdef extern from "_simd.h" nogil:
         void (*filter_inputs_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t,
                                   float *) noexcept nogil
         void (*filter_outputs_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, float **,
-                                   const float *, int, const float **, const float **) noexcept nogil
+                                   const float *, const float **, const float **) noexcept nogil
         void (*filter_input_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t,
                                  float *) noexcept nogil
         void (*filter_delta_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t, float *,
@@ -38,7 +38,7 @@ cdef extern from "_simd.h" nogil:
         void (*filter_inputs_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double **, Py_ssize_t,
                                   double *) noexcept nogil
         void (*filter_outputs_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, double **,
-                                   const double *, int, const double **, const double **) noexcept nogil
+                                   const double *, const double **, const double **) noexcept nogil
         void (*filter_input_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double **, Py_ssize_t,
                                  double *) noexcept nogil
         void (*filter_delta_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double **, Py_ssize_t, double *,
@@ -123,13 +123,13 @@ cdef inline void filter_inputs(
 
 cdef inline void filter_outputs(
     const simd_table *table, Py_ssize_t outputs, Py_ssize_t n_products, Py_ssize_t n_tiles,
-    const floating *products, Py_ssize_t f, floating **rows, const floating *bias, bint relu,
+    const floating *products, Py_ssize_t f, floating **rows, const floating *bias,
     const floating **added, const floating **gates,
 ) noexcept nogil:
     if floating is float:
-        table.filter_outputs_f32(outputs, n_products, n_tiles, products, f, rows, bias, relu, added, gates)
+        table.filter_outputs_f32(outputs, n_products, n_tiles, products, f, rows, bias, added, gates)
     else:
-        table.filter_outputs_f64(outputs, n_products, n_tiles, products, f, rows, bias, relu, added, gates)
+        table.filter_outputs_f64(outputs, n_products, n_tiles, products, f, rows, bias, added, gates)
 
 
 cdef inline void filter_input(

@@ -373,68 +373,78 @@ static void FN(filter_inputs)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t n
     }
 }
 
-/* Results of each tile, A' of its products (products, n_tiles, f), into rows[tile * outputs + i]:
-   plus bias and ReLU (forward), or plus added[...] and zero where gates[...] is not positive
+/* Results of a tile of F(4, 3) from its products m, whose planes are `plane` apart: y0 to y3 of channel
+   i. */
+#define FILTER_RESULTS                                                                             \
+    const REAL sum1 = m[plane + i] + m[2 * plane + i];                                             \
+    const REAL difference1 = m[plane + i] - m[2 * plane + i];                                      \
+    const REAL sum2 = m[3 * plane + i] + m[4 * plane + i];                                         \
+    const REAL difference2 = m[3 * plane + i] - m[4 * plane + i];                                  \
+    const REAL y0 = m[i] + sum1 + sum2, y1 = difference1 + 2 * difference2;                        \
+    const REAL y2 = sum1 + 4 * sum2, y3 = difference1 + 8 * difference2 + m[5 * plane + i];
+
+INLINE REAL FN(rectified)(REAL z) { return z < 0 ? 0 : z; /* NaN stays */ }
+
+/* Results of each tile, A' of its products (products, n_tiles, f), into rows[tile * outputs + i]: plus
+   bias, and ReLU (forward); or plus added[...], and zero where gates[...], unless NULL, is not positive
    (backward). Rows outside the sentence point to a row that nobody reads, or to zeros. */
 static void FN(filter_outputs)(ptrdiff_t outputs, ptrdiff_t n_products, ptrdiff_t n_tiles,
                                const REAL *products, ptrdiff_t f, REAL *const *rows,
-                               const REAL *bias, int relu, const REAL *const *added,
-                               const REAL *const *gates)
+                               const REAL *bias, const REAL *const *added, const REAL *const *gates)
 {
     const ptrdiff_t plane = n_tiles * f;
     for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
         const REAL *m = products + tile * f;
         REAL *const *row = rows + tile * outputs;
+        const REAL *const *add = added + tile * outputs, *const *gate = gates + tile * outputs;
         if (outputs == 1) {
-            REAL *y = row[0];
             for (ptrdiff_t i = 0; i < f; i++) {
                 REAL sum = m[i];
                 for (ptrdiff_t k = 1; k < n_products; k++)
                     sum += m[k * plane + i];
-                y[i] = sum;
+                if (bias)
+                    row[0][i] = FN(rectified)(sum + bias[i]);
+                else
+                    row[0][i] = gates && !(gate[0][i] > 0) ? 0 : sum + add[0][i];
             }
-        } else {
-            REAL *y0 = row[0], *y1 = row[1], *y2 = row[2], *y3 = row[3];
+            continue;
+        }
+        REAL *out0 = row[0], *out1 = row[1], *out2 = row[2], *out3 = row[3];
+        if (bias) {
             INDEPENDENT
             for (ptrdiff_t i = 0; i < f; i++) {
-                const REAL sum1 = m[plane + i] + m[2 * plane + i];
-                const REAL difference1 = m[plane + i] - m[2 * plane + i];
-                const REAL sum2 = m[3 * plane + i] + m[4 * plane + i];
-                const REAL difference2 = m[3 * plane + i] - m[4 * plane + i];
-                y0[i] = m[i] + sum1 + sum2;
-                y1[i] = difference1 + 2 * difference2;
-                y2[i] = sum1 + 4 * sum2;
-                y3[i] = difference1 + 8 * difference2 + m[5 * plane + i];
+                FILTER_RESULTS
+                out0[i] = FN(rectified)(y0 + bias[i]);
+                out1[i] = FN(rectified)(y1 + bias[i]);
+                out2[i] = FN(rectified)(y2 + bias[i]);
+                out3[i] = FN(rectified)(y3 + bias[i]);
             }
+            continue;
         }
-        for (ptrdiff_t o = 0; o < outputs; o++) {
-            REAL *y = row[o];
-            if (bias && relu) {
-                INDEPENDENT
-                for (ptrdiff_t i = 0; i < f; i++) {
-                    const REAL z = y[i] + bias[i];
-                    y[i] = z < 0 ? 0 : z; /* NaN stays */
-                }
-            } else if (bias) {
-                INDEPENDENT
-                for (ptrdiff_t i = 0; i < f; i++)
-                    y[i] += bias[i];
+        const REAL *add0 = add[0], *add1 = add[1], *add2 = add[2], *add3 = add[3];
+        if (gates) {
+            const REAL *gate0 = gate[0], *gate1 = gate[1], *gate2 = gate[2], *gate3 = gate[3];
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < f; i++) {
+                FILTER_RESULTS
+                out0[i] = gate0[i] > 0 ? y0 + add0[i] : 0;
+                out1[i] = gate1[i] > 0 ? y1 + add1[i] : 0;
+                out2[i] = gate2[i] > 0 ? y2 + add2[i] : 0;
+                out3[i] = gate3[i] > 0 ? y3 + add3[i] : 0;
             }
-            if (added) {
-                const REAL *more = added[tile * outputs + o];
-                INDEPENDENT
-                for (ptrdiff_t i = 0; i < f; i++)
-                    y[i] += more[i];
-            }
-            if (gates) {
-                const REAL *gate = gates[tile * outputs + o];
-                INDEPENDENT
-                for (ptrdiff_t i = 0; i < f; i++)
-                    y[i] = gate[i] > 0 ? y[i] : 0;
+        } else {
+            INDEPENDENT
+            for (ptrdiff_t i = 0; i < f; i++) {
+                FILTER_RESULTS
+                out0[i] = y0 + add0[i];
+                out1[i] = y1 + add1[i];
+                out2[i] = y2 + add2[i];
+                out3[i] = y3 + add3[i];
             }
         }
     }
 }
+#undef FILTER_RESULTS
 
 /* Row k of `filter_inputs` alone: input (n_tiles, c). */
 static void FN(filter_input)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t k, ptrdiff_t n_tiles,

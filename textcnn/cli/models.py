@@ -1,0 +1,41 @@
+"""Model files for the commands that work with models of one kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textcnn.cli.lines import InputError
+
+
+def load_tagger(path: str, n_jobs: int | None = None) -> Any:
+    """The TagPredictor of a model file; a classifier raises."""
+    model = load_any(path, n_jobs)
+    if not is_tagger(model):
+        raise InputError(
+            f"{path} holds a classifier, but a tagger was expected; label texts with textcnn predict"
+        )
+    return model
+
+
+def load_classifier(path: str, n_jobs: int | None = None) -> Any:
+    """The Predictor of a model file; a tagger raises."""
+    model = load_any(path, n_jobs)
+    if is_tagger(model):
+        raise InputError(
+            f"{path} holds a tagger, but a classifier was expected; find spans in texts with textcnn tag"
+        )
+    return model
+
+
+def load_any(path: str, n_jobs: int | None = None) -> Any:
+    """The Predictor or TagPredictor of a model file."""
+    import textcnn
+
+    return textcnn.load(path, n_jobs=n_jobs)
+
+
+def is_tagger(model: Any) -> bool:
+    """Whether a model tags tokens, and does not label texts."""
+    from textcnn.tag_predictor import TagPredictor
+
+    return isinstance(model, TagPredictor)

@@ -1,0 +1,57 @@
+"""`textcnn train` for column files with tags."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from textcnn.cli import options
+from textcnn.cli.columns import Sentences, read_sentences
+from textcnn.cli.lines import InputError, shown_name
+from textcnn.cli.output import counted, note
+from textcnn.cli.train import Summary, check_outputs, check_two_inputs, finish, plain_interrupt, show_progress
+
+OF_CLASSIFIERS = ("stream", "temporary_folder", "format", "text_column", "label_column")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Check everything that can be checked, then read, train and write."""
+    name = shown_name(args.file)
+    options.check_unused(args, OF_CLASSIFIERS, f"for classifiers, but {name} is read as a column file")
+    check_outputs(args)
+    check_two_inputs(args)
+    tagger = options.tagger(args)
+    dev = read_sentences(args.dev, args) if args.dev else None
+    sentences = read_sentences(args.file, args)
+    _check_tags(sentences, dev, args)
+    show_progress(tagger, args)
+    validation = {"X_val": dev.tokens, "y_val": dev.tags} if dev else {}
+    with plain_interrupt():
+        tagger.fit(sentences.tokens, sentences.tags, **validation)
+    finish(tagger, args, _summary(tagger, sentences))
+
+
+def _check_tags(sentences: Sentences, dev: Sentences | None, args: argparse.Namespace) -> None:
+    tags = sentences.first_uses()
+    if len(tags) == 1:
+        raise InputError(
+            f'{sentences.name}: every token has the tag "{next(iter(tags))}", but training needs two or more '
+            "tags; --column names another column"
+        )
+    unknown = sorted(set(dev.first_uses()) - set(tags)) if dev else []
+    if unknown and not set(tags) & set(dev.first_uses() if dev else ()):
+        raise InputError(
+            f'{args.dev} has none of the tags of {sentences.name}, but "{unknown[0]}"; give a file with the '
+            "same kind of tags"
+        )
+    if unknown:
+        shown = ", ".join(f'"{tag}"' for tag in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        note(args, f"{args.dev} has {counted(len(unknown), 'tag')} that {sentences.name} lacks: {shown}")
+
+
+def _summary(tagger: Any, sentences: Sentences) -> Summary:
+    n_sentences = counted(len(sentences.tokens), "sentence")
+    what = f"{n_sentences}, {counted(sentences.n_tokens, 'token')}, {counted(len(tagger.classes_), 'tag')}"
+    if tagger.scheme_ is None:
+        return Summary(what, "accuracy", "whose weights are kept")
+    return Summary(f"{what} ({tagger.scheme_})", "F1", "whose weights are kept")
