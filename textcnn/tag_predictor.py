@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any, NamedTuple, overload
@@ -272,6 +272,9 @@ class TagPredictor:
             raise ValueError(f"sentences is {sentences!r}, but it must be one of {', '.join(SENTENCES)}")
         if isinstance(text, str):
             return self._tag([text], sentences)[0]
+        if isinstance(text, bytes) or not isinstance(text, Iterable):
+            raise TypeError(f"text is of type {type(text).__name__}, but tag takes a str or a list of str")
+        text = list(text)
         wrong = next((i for i, item in enumerate(text) if not isinstance(item, str)), None)
         if wrong is not None:
             raise TypeError(
@@ -520,6 +523,8 @@ def tagger_from_parts(
 def _checked(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> TaggerFile:
     if config["analyzer"] not in ANALYZERS:
         raise ValueError(f"analyzer {config['analyzer']!r}")
+    if type(config["tags"]) is not list or not all(type(tag) is str for tag in config["tags"]):
+        raise ValueError(f"tags {config['tags']!r:.100}")
     encoder = TokenEncoder.from_arrays(_part(arrays, "encoder"), config["encoder"])
     tags = InnerTags(config["tags"], config["scheme"], config["inner_scheme"] or "BIO")
     layout = _checked_layout(config["layout"], len(tags.inner_tags), encoder.n_attributes)

@@ -474,7 +474,10 @@ class TextCNNTagger(TextEstimator):
 
     def _check_tuples(self) -> None:
         for name in ("char_kernel_sizes", "dilations", "prefix_lengths", "suffix_lengths"):
-            values = np.asarray(getattr(self, name))
+            try:
+                values = np.asarray(getattr(self, name))
+            except ValueError:  # lists of unequal lengths inside
+                values = np.empty((0, 0))
             may_be_empty = name != "char_kernel_sizes"
             if values.ndim != 1 or (
                 len(values) and (values.dtype.kind not in "iu" or values.min() < 1 or values.max() > 10_000)
@@ -627,6 +630,11 @@ class TextCNNTagger(TextEstimator):
                 if self.embeddings is None
                 else pretrained_embeddings(self.embeddings, new, rng, RANDOM_EMBEDDING_LIMIT)
             )
+            if rows.shape[1] != n_dims:
+                raise ValueError(
+                    f"the vectors of embeddings have {rows.shape[1]} dimensions, but the model goes on with "
+                    f"{n_dims}; give vectors of that length, or fit anew with warm_start=False"
+                )
             network.add_words(rows)
         encoded = encoder.encode(sentences, n_threads)
         return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoded)
@@ -840,8 +848,9 @@ class TextCNNTagger(TextEstimator):
             )
             tagger._validate_params()
             tagger.n_iter_ = int(fitted["n_iter"])
-            tagger.loss_curve_ = list(fitted["loss_curve"])
-            tagger.validation_scores_ = fitted["validation_scores"]
+            tagger.loss_curve_ = _curve(fitted["loss_curve"])
+            scores = fitted["validation_scores"]
+            tagger.validation_scores_ = None if scores is None else _curve(scores)
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise ModelFileError(
                 f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
@@ -953,11 +962,19 @@ def _checked_tag(tag: Any, where: str) -> str:
 
 def _words_of(embeddings: Any) -> list[str]:
     """All words of an object with word vectors."""
-    from textcnn.text.vectors import load_vectors
+    from textcnn.text.vectors import load_vectors, lookup
 
     if isinstance(embeddings, (str, os.PathLike)):
         embeddings = load_vectors(embeddings)
+    lookup(embeddings, [])  # refuses what has no vectors
     return [word for word in getattr(embeddings, "key_to_index", embeddings) if isinstance(word, str)]
+
+
+def _curve(values: Any) -> list[float]:
+    """The values after each epoch that a model file tells, checked."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise TypeError(f"the history {values!r:.100} is no list of numbers")
+    return [float(value) for value in values]
 
 
 def _params_to_json(tagger: TextCNNTagger) -> dict[str, Any]:

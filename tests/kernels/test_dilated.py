@@ -554,7 +554,7 @@ def test_backward_is_the_adjoint_of_the_linear_part(dtype, dilations):
     left = ((levels[-1].astype(float) - zero[-1]) * problem.d_levels[-1]).sum()
     right = (problem.x.astype(float) * d_x).sum()
     # The linear part is a difference of results up to some thousands.
-    tolerance = 50 * np.finfo(dtype).eps * np.abs(levels[-1]).max()
+    tolerance = float(50 * np.finfo(dtype).eps * np.abs(levels[-1]).max())
     assert abs(right) > 10 * tolerance
     assert left == pytest.approx(right, abs=tolerance)
 

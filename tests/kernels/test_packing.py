@@ -1,12 +1,12 @@
-"""Packed batches: sub-batches, and the distinct ids of a batch."""
+"""Packed batches: sub-batches, the distinct ids of a batch, and sums of rows of a table."""
 
 import numpy as np
 import pytest
-from checks import garbage, read_only
+from checks import THREADS, assert_same_bits, both_dtypes, garbage, read_only
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from strategies import pack, packed_batches
+from strategies import generators, pack, packed_batches
 
 from textcnn import _reference as reference
 from textcnn._kernels import _packing
@@ -137,3 +137,123 @@ def test_distinct_refuses_outputs_of_the_wrong_size(n_out, n_slots):
     with pytest.raises(ValueError, match=r"."):
         _packing.distinct(ids, marks, np.zeros(n_out, np.int32), np.zeros(n_slots, np.int32))
     assert_array_equal(marks, -1)
+
+
+def gather(table, rows, n_threads=1):
+    out = garbage((len(rows), table.shape[1]), table.dtype)
+    _packing.gather_sums(table, rows, out, n_threads)
+    return out
+
+
+def scatter(values, slots, n_rows):
+    out = garbage((n_rows, values.shape[1]), values.dtype)
+    _packing.scatter_sums(values, slots, out)
+    return out
+
+
+@st.composite
+def tables(draw):
+    """Table, rows that are picked from it, and values for each of these."""
+    rng = draw(generators())
+    v, d = draw(st.integers(1, 9)), draw(st.sampled_from([0, 1, 3, 8, 17, 100]))
+    m, k = draw(st.integers(0, 9)), draw(st.integers(0, 5))
+    return rng.normal(size=(v, d)), rng.integers(0, v, (m, k)).astype(np.int32), rng.normal(size=(m, d))
+
+
+@both_dtypes
+@given(case=tables())
+def test_sums_equal_the_reference_to_the_bit(dtype, case):
+    table, rows, values = case[0].astype(dtype), case[1], case[2].astype(dtype)
+    assert_array_equal(gather(read_only(table), read_only(rows)), reference.gather_sums(table, rows))
+    scattered = scatter(read_only(values), read_only(rows), len(table))
+    assert_array_equal(scattered, reference.scatter_sums(values, rows, len(table)))
+
+
+@given(case=tables())
+def test_scatter_is_the_adjoint_of_gather(case):
+    table, rows, values = case
+    left, right = (gather(table, rows) * values).sum(), (table * scatter(values, rows, len(table))).sum()
+    assert left == pytest.approx(right, abs=1e-11)
+
+
+@both_dtypes
+def test_sums_have_the_same_bits_with_any_number_of_threads(dtype):
+    rng = np.random.default_rng(0)
+    table, rows = rng.normal(size=(400, 45)).astype(dtype), rng.integers(0, 400, (900, 10)).astype(np.int32)
+    expected = gather(table, rows)
+    for n_threads in THREADS[1:]:
+        assert_same_bits(gather(table, rows, n_threads), expected)
+
+
+@both_dtypes
+def test_scatter_takes_columns_of_a_wider_array(dtype):
+    rng = np.random.default_rng(0)
+    wide, slots = rng.normal(size=(7, 20)).astype(dtype), rng.integers(0, 3, (7, 2)).astype(np.int32)
+    assert_same_bits(scatter(wide[:, 4:11], slots, 3), scatter(wide[:, 4:11].copy(), slots, 3))
+    with pytest.raises(ValueError, match="adjacent"):
+        scatter(wide[:, ::2], slots, 3)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"table": np.zeros((4, 3))},
+        {"table": np.zeros((5, 2))},
+        {"table": np.zeros((0, 3))},
+        {"table": np.zeros((5, 3), np.float32)},
+        {"table": np.zeros((5, 3), int)},
+        {"table": None},
+        {"rows": np.array([[5]], np.int32)},
+        {"rows": np.array([[-1]], np.int32)},
+        {"rows": np.zeros((3, 2), np.int32)},
+        {"rows": np.zeros((2, 2), np.int64)},
+        {"rows": np.zeros(2, np.int32)},
+        {"rows": None},
+        {"out": np.zeros((2, 2))},
+        {"out": np.zeros((1, 3))},
+        {"out": np.zeros((2, 3), np.float32)},
+        {"out": read_only(np.zeros((2, 3)))},
+        {"out": None},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_gather_refuses_wrong_arguments(changed):
+    good = {
+        "table": np.zeros((5, 3)),
+        "rows": np.array([[0, 4], [1, 1]], np.int32),
+        "out": np.zeros((2, 3)),
+    }
+    _packing.gather_sums(**good)
+    with pytest.raises((ValueError, TypeError), match=r"."):
+        _packing.gather_sums(**good | changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"values": np.zeros((1, 3))},
+        {"values": np.zeros((2, 4))},
+        {"values": np.zeros((2, 3), np.float32)},
+        {"values": None},
+        {"slots": np.array([[0, 5], [1, 1]], np.int32)},
+        {"slots": np.array([[0, 4], [1, -1]], np.int32)},
+        {"slots": np.zeros((3, 2), np.int32)},
+        {"slots": np.zeros(2, np.int32)},
+        {"slots": None},
+        {"out": np.zeros((4, 3))},
+        {"out": np.zeros((5, 2))},
+        {"out": np.zeros((0, 3))},
+        {"out": read_only(np.zeros((5, 3)))},
+        {"out": None},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_scatter_refuses_wrong_arguments(changed):
+    good = {
+        "values": np.zeros((2, 3)),
+        "slots": np.array([[0, 4], [1, 1]], np.int32),
+        "out": np.zeros((5, 3)),
+    }
+    _packing.scatter_sums(**good)
+    with pytest.raises((ValueError, TypeError), match=r"."):
+        _packing.scatter_sums(**good | changed)

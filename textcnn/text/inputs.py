@@ -100,5 +100,8 @@ def as_sentences(X: Any, name: str = "X") -> list[Any]:
     """
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "UOT":
         return list(X.tolist())
-    sentences = as_texts(X, name)
-    return [sentence.tolist() if isinstance(sentence, np.ndarray) else sentence for sentence in sentences]
+    if type(X) is not list and not isinstance(X, (str, bytes, dict)) and not hasattr(X, "tocsr"):
+        X = _from_container(X, name)
+    if type(X) is list:  # columnar files give each sentence as an array
+        X = [sentence.tolist() if isinstance(sentence, np.ndarray) else sentence for sentence in X]
+    return as_texts(X, name)
