@@ -27,6 +27,9 @@ _HUES = {
 }
 _N_HUES = 24
 
+# Before a label, so that no line ends between it and its text.
+JOINER = "&NoBreak;"
+
 # What every page of textcnn has.
 PAGE_STYLE = """\
 :root { color-scheme: light dark; --ink: #1c2126; --soft: #5d6770; --line: #dde2e6; --page: #f6f7f8;
@@ -164,7 +167,7 @@ def _mark(text: str, label: str, probability: float) -> str:
 def _styled(label: str) -> tuple[str, str]:
     """The style of a span, and its label as a chip; the label of typeless tags is "" and has none."""
     colors = label_colors(label)
-    chip = f'<span style="{_LABEL_STYLE.format(*colors)}">{safe(label)}</span>' if label else ""
+    chip = f'<span style="{_LABEL_STYLE.format(*colors)}">{JOINER}{safe(label)}</span>' if label else ""
     return _MARK_STYLE.format(*colors), chip
 
 

@@ -162,7 +162,7 @@ def test_html_is_one_page(command, tagger, story, tmp_path):
     assert "&lt;b&gt;" in page
     n_spans = sum(map(len, textcnn.load(tagger).tag([*STORY, other.read_text().rstrip()])))
     assert page.count("<mark") == n_spans
-    for name in ("story.txt", "other.txt", ">PER<", ">LOC<"):
+    for name in ("story.txt", "other.txt", ";PER<", ";LOC<"):
         assert name in page
 
 
