@@ -70,8 +70,9 @@ class TextCNNTagger(TextEstimator):
     prefixes, suffixes and of the shape), a convolution of width 3, the same block of dilated convolutions
     applied several times, dropout, a linear layer, and a linear-chain conditional random field (Lample et
     al. 2016), or independent tags. The linear part: a random field of the usual kind over the words,
-    affixes, shapes and word pairs in a window around each token. Both minimise the negative log-likelihood
-    of the tag sequences, a mean over tokens, each by itself; in prediction their scores are averaged.
+    affixes, shapes, word pairs, and pairs and triples of shapes in a window around each token. Both minimise
+    the negative log-likelihood of the tag sequences, a mean over tokens, each by itself; in prediction their
+    scores are averaged.
 
     Tags of a span scheme (IOB1, BIO, BIOES, BMES, BILOU, with or without labels) are recognised; they are
     learnt in the scheme `tag_scheme`, and come back in that of `y`. What a scheme forbids is never
@@ -164,7 +165,7 @@ class TextCNNTagger(TextEstimator):
         to below 1.
     linear_max_iter : int, default=8
         Epochs of the linear part.
-    linear_alpha : float, default=1e-5
+    linear_alpha : float, default=5e-5
         Strength of the l2 penalty on the coefficients of the linear part that a batch touches.
     warm_start : bool, default=False
         `fit` goes on from the weights of the last `fit` and adds words that are new; the linear part is
@@ -298,7 +299,7 @@ class TextCNNTagger(TextEstimator):
         tol: float = 1e-4,
         linear: float = 0.65,
         linear_max_iter: int = 8,
-        linear_alpha: float = 1e-5,
+        linear_alpha: float = 5e-5,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
@@ -674,7 +675,9 @@ class TextCNNTagger(TextEstimator):
 
     def _new_linear(self, model: _Model, examples: TaggedExamples) -> WindowLinear:
         encoder, layout = model.encoder, model.network.layout
-        return WindowLinear.initialized(examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head)
+        return WindowLinear.initialized(
+            examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head, encoder.shape
+        )
 
     def _fitted_linear(
         self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState
