@@ -10,7 +10,7 @@ from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
 
-__all__ = ["page", "safe", "spans_to_html"]
+__all__ = ["page", "spans_to_html"]
 
 # No HTML may hold these, not even escaped; and two that would turn the text after them round.
 _FORBIDDEN = re.compile(
