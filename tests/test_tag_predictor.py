@@ -90,7 +90,9 @@ def all_sequences(predictor, sentence):
     """Every allowed sequence of inner tags of a sentence and its probability."""
     tags, network = predictor.tags, predictor.network
     encoded = predictor.encoder.encode([sentence])
-    emissions = predictor._inference.emissions(encoded.types, encoded.offsets, encoded.features, 1).astype(float)
+    emissions = predictor._inference.emissions(encoded.types, encoded.offsets, encoded.features, 1).astype(
+        float
+    )
     transitions, start, stop = (predictor._inference.chain(name) for name in ("transitions", "start", "stop"))
     if network.layout.head == "softmax":
         transitions, start, stop = transitions * 0, start * 0, stop * 0
@@ -131,7 +133,9 @@ def test_predictions_equal_all_sequences_counted_out(head, tag_scheme, scheme):
         (found_spans,) = predictor.spans([sentence])
         assert [span[:3] for span in found_spans] == [tuple(span) for span in spans(best, tag_scheme)]
         for span in found_spans:
-            wanted = sum(p for tags, p in found.items() if tuple(span[:3]) in map(tuple, spans(tags, tag_scheme)))
+            wanted = sum(
+                p for tags, p in found.items() if tuple(span[:3]) in map(tuple, spans(tags, tag_scheme))
+            )
             assert span.probability == pytest.approx(wanted, rel=1e-4)
 
 

@@ -847,6 +847,7 @@ class TextCNNTagger(TextEstimator):
                 **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
             )
             tagger._validate_params()
+            effective_n_threads(tagger.n_jobs)
             tagger.n_iter_ = int(fitted["n_iter"])
             tagger.loss_curve_ = _curve(fitted["loss_curve"])
             scores = fitted["validation_scores"]

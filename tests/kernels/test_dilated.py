@@ -504,7 +504,9 @@ def test_gradients_are_central_differences(kernel_size, shared):
 
     def loss(**changed):
         levels = forward(replace(problem, **changed))
-        return sum((level * d).sum() for level, d in zip(levels, problem.d_levels, strict=True) if d is not None)
+        return sum(
+            (level * d).sum() for level, d in zip(levels, problem.d_levels, strict=True) if d is not None
+        )
 
     levels = forward(problem)
     # No activation so near to 0 that a difference could cross it.
@@ -600,7 +602,13 @@ def test_tiling_refuses_wrong_arguments(offsets, dilations, kernel_size, dtype_s
 
 
 def test_tiling_refuses_other_offsets():
-    for offsets in (None, [0, 3], np.array([0, 3], np.int32), np.array([[0, 3]], np.intp), np.array([0.0, 3])):
+    for offsets in (
+        None,
+        [0, 3],
+        np.array([0, 3], np.int32),
+        np.array([[0, 3]], np.intp),
+        np.array([0.0, 3]),
+    ):
         with pytest.raises((ValueError, TypeError), match=r"."):
             _dilated.Tiling(offsets, (1,), 3, 4)
 

@@ -34,7 +34,9 @@ def sequences(model, emissions):
     """Every allowed sequence of one sentence with its probability."""
     weights = {}
     for tags in product(range(3), repeat=len(emissions)):
-        score = model.start[tags[0]] + model.stop[tags[-1]] + sum(emissions[i, tag] for i, tag in enumerate(tags))
+        score = (
+            model.start[tags[0]] + model.stop[tags[-1]] + sum(emissions[i, tag] for i, tag in enumerate(tags))
+        )
         score += sum(model.transitions[a, b] for a, b in zip(tags, tags[1:], strict=False))
         allowed = model.allowed_start[tags[0]] and model.allowed_stop[tags[-1]]
         if allowed and all(model.allowed[a, b] for a, b in zip(tags, tags[1:], strict=False)):
