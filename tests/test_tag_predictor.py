@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import threading
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ def all_sequences(predictor, sentence):
     weights = {}
     for ids in product(range(len(tags.inner_tags)), repeat=len(sentence)):
         if may_start[ids[0]] and may_stop[ids[-1]]:
-            steps = list(zip(ids, ids[1:], strict=False))
+            steps = list(pairwise(ids))
             if all(may_follow[step] for step in steps):
                 score = start[ids[0]] + stop[ids[-1]] + sum(emissions[i, tag] for i, tag in enumerate(ids))
                 names = tuple(tags.inner_tags[i] for i in ids)
@@ -189,7 +189,7 @@ def test_random_weights_never_give_an_invalid_sequence(head, tag_scheme, scheme,
             ids = [predictor.tags.tags.index(tag) for tag in tags]
             assert start[ids[0]]
             assert stop[ids[-1]]
-            assert all(between[a, b] for a, b in zip(ids, ids[1:], strict=False))
+            assert all(between[a, b] for a, b in pairwise(ids))
             assert convert(tags, predictor.scheme, predictor.scheme) == tags
             n_spans += len(spans(tags, predictor.scheme))
         assert n_spans > 20
@@ -464,10 +464,7 @@ def test_altered_configurations_and_arrays_never_crash(path, tmp_path, seed):
     arrays, config = load_arrays(path)
     rng, n_refused = random.Random(seed), 0
     for i in range(70):
-        if i % 2:
-            changed = arrays, altered_config(config, rng)
-        else:
-            changed = altered_arrays(arrays, rng), config
+        changed = (arrays, altered_config(config, rng)) if i % 2 else (altered_arrays(arrays, rng), config)
         save_arrays(tmp_path / "m.textcnn", *changed)
         n_refused += not assert_refused_or_harmless(tmp_path / "m.textcnn")
     assert n_refused > 20
@@ -476,9 +473,11 @@ def test_altered_configurations_and_arrays_never_crash(path, tmp_path, seed):
 @pytest.mark.parametrize(
     "change",
     [
-        {"tags": ["O", 5]}, {"tags": "OBI"}, {"tags": []}, {"tags": None}, {"scheme": "XYZ"}, {"scheme": None},
+        {"tags": ["O", 5]}, {"tags": "OBI"}, {"tags": []}, {"tags": None}, {"scheme": "XYZ"},
+        {"scheme": None},
         {"inner_scheme": "BIO"}, {"inner_scheme": 3}, {"analyzer": "line"}, {"share": 2.0}, {"share": -1},
-        {"share": "a"}, {"share": None, "layout": {}}, {"encoder": {}}, {"params": None}, {"frozen_words": []},
+        {"share": "a"}, {"share": None, "layout": {}}, {"encoder": {}}, {"params": None},
+        {"frozen_words": []},
     ],
     ids=str,
 )  # fmt: skip
@@ -533,7 +532,7 @@ def test_prediction_imports_neither_sklearn_nor_scipy(path):
         "print(sorted({'sklearn', 'scipy', 'joblib', 'tqdm'} & set(sys.modules)))"
     )
     paths = [str(os.path.dirname(os.path.dirname(textcnn.__file__)))]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths + [os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
     finished = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, env=environment
     )

@@ -368,9 +368,9 @@ def test_sentences_of_weight_zero_teach_nothing():
     [[1], [-1] * 20, [np.nan] * 20, [np.inf] * 20, [0] * 20, [1e300] * 20, [1e-300] * 20, np.ones((20, 2))],
     ids=str,
 )
+@pytest.mark.filterwarnings("error")
 def test_wrong_weights_are_refused(weights):
-    with warnings.catch_warnings(), pytest.raises(ValueError, match="sample_weight"):
-        warnings.simplefilter("error")
+    with pytest.raises(ValueError, match="sample_weight"):
         tagger().fit(X, Y, sample_weight=weights)
 
 
@@ -562,8 +562,10 @@ def test_forms_of_vectors(form, tmp_path):
     path.write_text("".join(f"{word} {a} {b}\n" for word, (a, b) in VECTORS.items()))
 
     class KeyedVectors:
-        key_to_index = {word: i for i, word in enumerate(VECTORS)}
         vector_size = 2
+
+        def __init__(self):
+            self.key_to_index = {word: i for i, word in enumerate(VECTORS)}
 
         def get_vector(self, word):
             return values[self.key_to_index[word]]
