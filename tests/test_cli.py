@@ -66,6 +66,21 @@ def test_demo_reports_accuracy_and_explains(data, label, capsys, monkeypatch):
     assert "epoch" in shown.err
 
 
+def test_demo_of_tagging(capsys):
+    assert main(["demo", "tag"]) == 0
+    shown = capsys.readouterr()
+    assert float(re.search(r"FB1: +([\d.]+)\n", shown.out)[1]) > 60
+    assert re.search(r"\[Florence Webb\]\(PER\s[01]\.\d\d\)", shown.out)
+    assert "Next:" in shown.out
+    assert "epoch" in shown.err
+
+
+def test_a_name_of_the_task_for_the_usual_demo(capsys, monkeypatch):
+    monkeypatch.setattr("textcnn.cli.demo.N_FOLDS", 2)
+    assert main(["demo", "classify"]) == 0
+    assert "messages to service desks: complaint, praise" in capsys.readouterr().out
+
+
 def test_versions(capsys):
     assert main(["versions"]) == 0
     shown = capsys.readouterr().out

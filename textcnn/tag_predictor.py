@@ -619,4 +619,4 @@ def _checked_linear(
         "stop": (tags,),
     }
     checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
-    return WindowLinear(encoder.n_rows, pairs, checked, layout.head)
+    return WindowLinear(encoder.n_rows, pairs, checked, layout.head, encoder.shape)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from samples import reviews
+from textcnn.data import load_entities
 
 from textcnn.cli import main
 
@@ -86,3 +87,68 @@ SMALL = [
 def small():
     """Arguments of a small and quick network."""
     return SMALL
+
+
+# Settings with which a small tagger learns the entities in about a second.
+SMALL_TAGGER = [
+    "--set",
+    "n_channels=24",
+    "--set",
+    "embedding_dim=24",
+    "--set",
+    "n_iterations=1",
+    "--set",
+    "max_iter=8",
+    "--set",
+    "linear_max_iter=3",
+]
+
+
+@pytest.fixture
+def small_tagger():
+    """Arguments of a small and quick tagger."""
+    return SMALL_TAGGER
+
+
+def as_columns(sentences, tags):
+    """The text of a column file."""
+    blocks = [
+        "".join(f"{token}\t{tag}\n" for token, tag in zip(*pair, strict=True))
+        for pair in zip(sentences, tags, strict=True)
+    ]
+    return "\n".join(blocks)
+
+
+@pytest.fixture(scope="session")
+def entities(tmp_path_factory):
+    """A folder with train.conll and test.conll, sentences with entities."""
+    folder = tmp_path_factory.mktemp("entities")
+    for part in ("train", "test"):
+        (folder / f"{part}.conll").write_text(as_columns(*load_entities(part)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tagger(entities):
+    """A model that finds entities."""
+    path = entities / "ner.textcnn"
+    assert main(["train", str(entities / "train.conll"), "-o", str(path), "--quiet", *SMALL_TAGGER]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def plain_columns(entities):
+    """A column file with plain tags: what a token begins with."""
+    sentences, _ = load_entities("test")
+    tags = [["UP" if t[0].isupper() else "LOW" if t[0].islower() else "/" for t in s] for s in sentences]
+    path = entities / "plain.conll"
+    path.write_text(as_columns(sentences, tags), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def plain_tagger(plain_columns):
+    """A model of plain tags."""
+    path = plain_columns.with_name("plain.textcnn")
+    assert main(["train", str(plain_columns), "-o", str(path), "--quiet", *SMALL_TAGGER]) == 0
+    return path

@@ -16,7 +16,7 @@ LABELS = ["pos", "neg", "pos"]
 
 def read(path, **options):
     """Texts, labels and line numbers of a table, in one list each."""
-    found = tables._format_of(str(path)) or "txt"
+    found = tables.format_of(str(path)) or "txt"
     source = tables.Table(str(path), options.pop("format", found), **options)
     texts, labels, numbers = [], [], []
     for batch in source.batches():

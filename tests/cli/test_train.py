@@ -279,7 +279,10 @@ def test_nul_bytes_and_empty_texts_are_texts(command, tmp_path):
 
 def test_folders_and_unknown_names_as_input(fails, tmp_path):
     assert "is a folder, but a file was expected" in fails("train", tmp_path, "-o", tmp_path / "m")
-    assert "does not tell the format" in fails("train", tmp_path / "r.dat", "-o", tmp_path / "m")
+    (tmp_path / "r.dat").write_text("good film\nbad one here\n")
+    assert "name tells no other format" in fails("train", tmp_path / "r.dat", "-o", tmp_path / "m")
+    options = ("--task", "classify")
+    assert "does not tell the format" in fails("train", tmp_path / "r.dat", "-o", tmp_path / "m", *options)
     assert "there is no file" in fails("train", tmp_path / "r.tsv", "-o", tmp_path / "m")
 
 

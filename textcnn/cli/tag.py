@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> None:
     predictor = load_tagger(args.model, args.threads)
     with ExitStack() as stack:
         source = _Source(paths, args.encoding)
-        if not args.quiet and sys.stderr.isatty() and (to_file or not sys.stdout.isatty()):
+        # On one terminal with the output the bar would stand between its lines.
+        if not args.quiet and _on_terminal(sys.stderr) and (to_file or not _on_terminal(sys.stdout)):
             source.bar = stack.enter_context(_progress_bar(paths))
         parts = _output(predictor, source, args)
         if to_file:
@@ -194,6 +195,10 @@ class _Source:
         self.bar.update(self._done + place - self.bar.n)
         if not n_bytes:
             self._done += place
+
+
+def _on_terminal(stream: Any) -> bool:
+    return bool(stream.isatty())
 
 
 def _progress_bar(paths: list[str]) -> Any:

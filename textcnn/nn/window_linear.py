@@ -1,9 +1,10 @@
 """A linear tagger over windows of tokens, beside the network: a random field of the usual kind.
 
 The score of a tag at a token is a sum of coefficients of what stands in a window around it: words with
-their hashed affixes and shapes, two tokens to either side, and pairs of neighbouring words, from the pair
-that ends with the token before it to the one that begins with it and goes on to the right. It is trained by
-the loop that trains networks, but apart from the network: the two share no coefficient.
+their hashed affixes and shapes, two tokens to either side, and n-grams: pairs of neighbouring words, pairs
+and triples of neighbouring shapes, from those that end with the token before it to those that end two
+tokens to its right. It is trained by the loop that trains networks, but apart from the network: the two
+share no coefficient.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from textcnn.nn.tagging_cnn import TaggedExamples, row_gradient
 from textcnn.nn.training import TrainingOptions
 from textcnn.nn.workspace import Workspace
 
-# Tokens, and pairs of neighbours by their second token, whose coefficients count at a token.
+# Tokens, and n-grams by their last token, whose coefficients count at a token.
 WINDOW = 5
 PAIR_WINDOW = 4
 
-# Pairs of words with fewer uses in the training sentences are left out.
+# Pairs and triples with fewer uses in the training sentences are left out.
 LEAST_PAIR_USES = 2
+
+# Keys of pairs and triples of shapes are sums of multiples of these odd numbers, modulo 2**62.
+SHAPE_FACTORS = np.array([0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB], np.uint64)
+UNKNOWN = -1
 
 
 class WindowLinear:
@@ -35,25 +40,29 @@ class WindowLinear:
     n_hashed_rows : int
         Rows of the encoder's hashed attributes.
     pairs : int64 ndarray, sorted
-        Known pairs of neighbouring words as `pair_keys` numbers them.
+        Known pairs of words as `pair_keys` numbers them, and n-grams of shapes as `shape_keys` does.
     arrays : dict of str to float32 ndarray
         ``rows`` (n_hashed_rows + n_words, WINDOW * n_tags), of each attribute and word, by its place in the
         window, from the token two to the left to the one two to the right; ``pair_rows``
         (n_pairs + 1, PAIR_WINDOW * n_tags), row 0, of unknown pairs, being zero; ``transitions``, ``start``
         and ``stop``.
     head : {"crf", "softmax"}
+    has_shapes : bool, default=False
+        Whether the last attribute is the shape; if not, there are no n-grams of shapes.
     """
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
     PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
 
     def __init__(
-        self, n_hashed_rows: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str
-    ) -> None:
+        self, n_hashed_rows: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str,
+        has_shapes: bool = False,
+    ) -> None:  # fmt: skip
         self.n_hashed_rows = n_hashed_rows
         self.pairs = pairs
         self.arrays = arrays
         self.head = head
+        self.has_shapes = has_shapes
         self._prepare()
 
     def _prepare(self) -> None:
@@ -63,17 +72,18 @@ class WindowLinear:
 
     @classmethod
     def initialized(
-        cls, examples: TaggedExamples, n_words: int, n_hashed_rows: int, n_tags: int, head: str
-    ) -> WindowLinear:
-        """Coefficients of zero for the words, attributes and pairs of training sentences."""
-        keys, uses = np.unique(pair_keys(examples), return_counts=True)
-        pairs = keys[(uses >= LEAST_PAIR_USES) & (keys >= 0)]
+        cls, examples: TaggedExamples, n_words: int, n_hashed_rows: int, n_tags: int, head: str,
+        has_shapes: bool = False,
+    ) -> WindowLinear:  # fmt: skip
+        """Coefficients of zero for the words, attributes, pairs and triples of training sentences."""
+        keys, uses = np.unique(_ngram_keys(examples, has_shapes), return_counts=True)
+        pairs = keys[(uses >= LEAST_PAIR_USES) & (keys != UNKNOWN)]
         arrays = {
             "rows": np.zeros((n_hashed_rows + n_words, WINDOW * n_tags), np.float32),
             "pair_rows": np.zeros((len(pairs) + 1, PAIR_WINDOW * n_tags), np.float32),
             **chain_arrays(n_tags),
         }
-        return cls(n_hashed_rows, pairs, arrays, head)
+        return cls(n_hashed_rows, pairs, arrays, head, has_shapes)
 
     @property
     def n_tags(self) -> int:
@@ -126,10 +136,10 @@ class WindowLinear:
         return np.concatenate([words, features.hashed[types]], axis=1).astype(np.int32)
 
     def _pair_rows(self, batch: TaggedExamples) -> np.ndarray:
-        """The row of each token's pair, int32 of shape (n_tokens,)."""
+        """Rows of the pairs and triples that each token ends, int32 of shape (n_tokens, 1 or 3)."""
+        keys = _ngram_keys(batch, self.has_shapes)
         if len(self.pairs) == 0:
-            return np.zeros(batch.n_tokens, np.int32)
-        keys = pair_keys(batch)
+            return np.zeros(keys.shape, np.int32)
         places = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
         return np.where(self.pairs[places] == keys, places + 1, 0).astype(np.int32)
 
@@ -142,24 +152,24 @@ class WindowLinear:
         emissions = np.empty((len(slots), n_tags), np.float32)
         zeros = np.zeros(n_tags, np.float32)
         _conv.conv_same_forward(sums, zeros, slots, offsets, WINDOW, False, emissions, n_threads)
+        pair_sums = np.empty((len(pairs), PAIR_WINDOW * n_tags), np.float32)
+        _packing.gather_sums(self.arrays["pair_rows"], pairs, pair_sums, n_threads)
         of_pairs = np.empty_like(emissions)
-        _conv.conv_same_forward(
-            self.arrays["pair_rows"], zeros, pairs, offsets, PAIR_WINDOW, False, of_pairs, n_threads
-        )
+        tokens = np.arange(len(pairs), dtype=np.int32)
+        _conv.conv_same_forward(pair_sums, zeros, tokens, offsets, PAIR_WINDOW, False, of_pairs, n_threads)
         emissions += of_pairs
         return emissions
 
     def _pair_gradient(
         self, pairs: np.ndarray, offsets: np.ndarray, d_emissions: np.ndarray, n_threads: int
     ) -> Gradient:
-        work = self.work
-        found = work.array("pairs", (min(len(pairs), len(self._pair_marks)),), np.int32)
-        slots = work.array("pair_slots", (len(pairs),), np.int32)
-        found = found[: _packing.distinct(pairs, self._pair_marks, found, slots)]
-        d_rows = work.array("d_pairs", (len(found), PAIR_WINDOW * self.n_tags))
-        _conv.conv_same_backward(d_emissions, slots, offsets, PAIR_WINDOW, d_rows, n_threads)
-        known = found > 0  # the row of unknown pairs stays zero
-        return Gradient(d_rows[known], found[known])
+        d_sums = self.work.array("d_pair_sums", (len(pairs), PAIR_WINDOW * self.n_tags))
+        tokens = np.arange(len(pairs), dtype=np.int32)
+        _conv.conv_same_backward(d_emissions, tokens, offsets, PAIR_WINDOW, d_sums, n_threads)
+        gradient = row_gradient("pair_rows", pairs, d_sums, self._pair_marks, self.work)
+        assert gradient.rows is not None, "the rows that were looked up"
+        known = gradient.rows > 0  # the row of unknown pairs stays zero
+        return Gradient(gradient.value[known], gradient.rows[known])
 
     def add_words(self, n: int) -> None:
         """Coefficients of zero for new words."""
@@ -169,7 +179,7 @@ class WindowLinear:
 
     def copy(self) -> WindowLinear:
         """Coefficients of its own."""
-        return WindowLinear(self.n_hashed_rows, self.pairs, self.copy_arrays(), self.head)
+        return WindowLinear(self.n_hashed_rows, self.pairs, self.copy_arrays(), self.head, self.has_shapes)
 
     def limit_norms(self, options: TrainingOptions) -> None:
         """Nothing to do: no coefficients have limits."""
@@ -211,3 +221,31 @@ def pair_keys(batch: TaggedExamples) -> np.ndarray:
     left[begins] = 0
     known[begins] = words[begins] > 0
     return np.where(known, (left << 32) + words, -1)
+
+
+def shape_keys(batch: TaggedExamples) -> np.ndarray:
+    """Numbers of the pair and of the triple of shapes that each token ends, int64 of shape (n_tokens, 2).
+
+    Below -1; the shape, the last attribute, is 0 before the begin of a sentence. -1 if one is unknown.
+    """
+    shapes = batch.features.hashed[batch.types, -1].astype(np.int64)
+    n, lengths = len(shapes), np.diff(batch.offsets)
+    place = np.arange(n) - np.repeat(batch.offsets[:-1], lengths)
+    known, total = shapes > 0, shapes.astype(np.uint64) * SHAPE_FACTORS[0]
+    keys = np.empty((n, 2), np.int64)
+    for back in (1, 2):
+        before = np.zeros(n, np.int64)
+        before[back:] = shapes[: n - back]
+        before[place < back] = 0
+        known = known & ((before > 0) | (place < back))
+        total = total + before.astype(np.uint64) * SHAPE_FACTORS[back]
+        mixed = (total & np.uint64(2**62 - 1)).astype(np.int64)
+        # pairs above -2**62, triples below
+        keys[:, back - 1] = np.where(known, -2 - mixed - (back - 1) * 2**62, UNKNOWN)
+    return keys
+
+
+def _ngram_keys(batch: TaggedExamples, has_shapes: bool) -> np.ndarray:
+    """Keys of all n-grams that each token ends, int64 of shape (n_tokens, 1 or 3)."""
+    words = pair_keys(batch)[:, np.newaxis]
+    return np.concatenate([words, shape_keys(batch)], axis=1) if has_shapes else words
