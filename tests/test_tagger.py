@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 import warnings
 from inspect import signature
 
@@ -17,6 +18,7 @@ from textcnn.data import load_entities
 
 from textcnn import TextCNNTagger, WordVectors
 from textcnn.metrics import span_scores, token_accuracy
+from textcnn.nn import training
 from textcnn.tagger import as_tags
 from textcnn.text.tags import convert
 
@@ -745,22 +747,35 @@ def test_pipeline(fitted):
     assert pipeline.score(X, Y) == fitted.score(X, Y)
 
 
-def test_ctrl_c_keeps_the_model(monkeypatch):
-    model = tagger(max_iter=50, linear=0)
-    import signal
-
-    from textcnn.nn import training
-
-    step, n_steps = training.Trainer._step, []
+def interrupt_at_step(monkeypatch, number):
+    """Ctrl-C at the step with this number, of all parts together; the list returned grows with each step."""
+    step, steps = training.Trainer._step, []
 
     def interrupted(self, batch, weight):
-        n_steps.append(1)
-        if len(n_steps) == 8:
+        steps.append(self)
+        if len(steps) == number:
             signal.raise_signal(signal.SIGINT)
         return step(self, batch, weight)
 
     monkeypatch.setattr(training.Trainer, "_step", interrupted)
+    return steps
+
+
+def test_ctrl_c_keeps_the_model(monkeypatch):
+    steps = interrupt_at_step(monkeypatch, 8)
+    model = tagger(max_iter=50, linear=0)
     with pytest.warns(UserWarning, match="interrupted after 1 of 50 epochs"):
         model.fit(X, Y)
     assert len(model.predict(X)) == len(X)
-    assert len(n_steps) == 8
+    assert len(steps) == 8
+
+
+def test_ctrl_c_in_the_linear_part_leaves_the_model_as_it_was(monkeypatch):
+    model = tagger().partial_fit(X, Y, classes=["O", "B-PER", "B-LOC"])
+    kept = copy.deepcopy(model)
+    for method in (model.fit, model.partial_fit):
+        steps = interrupt_at_step(monkeypatch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            method(X, Y)
+        assert len(steps) == 2
+        assert same_bits(model, kept)

@@ -473,7 +473,8 @@ class TextCNNTagger(TextEstimator):
                 options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
                 trainers.append(Trainer(model.linear, Adam(), options, rng))
         for trainer in trainers[1:]:
-            train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
+            if train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ").interrupted:
+                raise KeyboardInterrupt
         history = self._train(model, trainers[0], examples, None)
         self._partial_trainers = trainers
         return history
