@@ -407,6 +407,15 @@ def test_a_part_is_held_out():
         tagger(early_stopping=True).fit(X[:1], Y[:1])
 
 
+def test_empty_sentences_are_not_held_out():
+    x, y = [["a", "b"], [], [], ["c"], [], []], [["O", "B-X"], [], [], ["O"], [], []]
+    for seed in range(10):
+        model = tagger(early_stopping=True, random_state=seed).fit(x, y)
+        assert len(model.validation_scores_) == 3
+    with pytest.raises(ValueError, match="1 sentences with tokens"):
+        tagger(early_stopping=True).fit(x[:3], y[:3])
+
+
 def test_validation_of_plain_tags_is_accuracy():
     model = tagger().fit(X, PLAIN, X_val=X, y_val=PLAIN)
     assert model.best_validation_score_ == model.score(X, PLAIN)
