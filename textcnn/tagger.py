@@ -205,11 +205,11 @@ class TextCNNTagger(TextEstimator):
     --------
     >>> from textcnn import TextCNNTagger
     >>> X = [["Ms.", "Haag", "plays", "Elianti", "."], ["The", "dog", "saw", "Ms.", "Haag"]]
-    >>> y = [["O", "B-PER", "O", "B-PER", "O"], ["O", "O", "O", "O", "B-PER"]]
-    >>> tagger = TextCNNTagger(max_iter=30, random_state=0).fit(X, y)
+    >>> y = [["O", "B-PER", "O", "B-ROLE", "O"], ["O", "O", "O", "O", "B-PER"]]
+    >>> tagger = TextCNNTagger(random_state=0).fit(X * 10, y * 10)
     >>> tagger.predict([["Ms.", "Haag", "saw", "Elianti"]])
-    [['O', 'B-PER', 'O', 'B-PER']]
-    >>> [(span.label, span.text) for span in tagger.tag("Ms. Haag saw the dog.")]
+    [['O', 'B-PER', 'O', 'B-ROLE']]
+    >>> [(span.label, span.text) for span in tagger.tag("The dog saw Ms. Haag.")]
     [('PER', 'Haag')]
     """
 
