@@ -215,7 +215,10 @@ def test_rows_without_a_token_of_their_own(command, tagger):
     rows = command("tag", tagger, "--input", "conll", stdin=CONLLU.encode()).out.splitlines()
     assert rows[2].endswith("\t_\t_")
     expected = textcnn.load(tagger).predict([["Anna", "ca", "n't"], ["Paris"]])
-    assert [row.split("\t")[-1] for row in (rows[1], rows[3], rows[4], rows[8])] == [*expected[0], *expected[1]]
+    assert [row.split("\t")[-1] for row in (rows[1], rows[3], rows[4], rows[8])] == [
+        *expected[0],
+        *expected[1],
+    ]
 
 
 def test_the_output_is_the_input_of_conlleval(command, tagger, entities):
