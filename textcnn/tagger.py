@@ -478,7 +478,8 @@ class TextCNNTagger(TextEstimator):
                 options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
                 trainers.append(Trainer(model.linear, Adam(), options, rng))
         for trainer in trainers[1:]:
-            train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
+            if train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ").interrupted:
+                raise KeyboardInterrupt
         history = self._train(model, trainers[0], examples, None)
         self._partial_trainers = trainers
         return history
@@ -555,14 +556,16 @@ class TextCNNTagger(TextEstimator):
     ) -> tuple[
         list[list[str]], list[list[str]], np.ndarray, tuple[list[list[str]], list[list[str]]]
     ]:  # fmt: skip
-        """Split off a random part for validation."""
+        """Split off a random part of the sentences with tokens for validation."""
         n = len(sentences)
-        n_held = min(max(1, round(n * self.validation_fraction)), n - 1)
         order = rng.permutation(n)
-        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
-        if n < 2 or not any(sentences[i] for i in kept) or not any(sentences[i] for i in held):
+        filled = np.array([i for i in order if sentences[i]])
+        n_held = min(max(1, round(n * self.validation_fraction)), len(filled) - 1)
+        held = np.sort(filled[:n_held])
+        kept = np.setdiff1d(order, held)
+        if len(filled) < 2:
             raise ValueError(
-                f"early_stopping cannot hold out {self.validation_fraction:g} of {n} sentences; give more "
+                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences with tokens; give more "
                 "sentences, X_val and y_val, or early_stopping=False"
             )
         if not sample_weight[kept].any():
@@ -865,6 +868,7 @@ class TextCNNTagger(TextEstimator):
                 **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
             )
             tagger._validate_params()
+            effective_n_threads(tagger.n_jobs)
             tagger.n_iter_ = int(fitted["n_iter"])
             tagger.loss_curve_ = _curve(fitted["loss_curve"])
             scores = fitted["validation_scores"]

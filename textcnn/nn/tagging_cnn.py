@@ -399,7 +399,9 @@ class TaggingCNN:
             rows[:, layout.word_dim : layout.word_dim + layout.char_outputs] = pooled
         hashed = np.ascontiguousarray(features.hashed[distinct], dtype=np.int32).reshape(-1)
         if layout.hashed_outputs:
-            rows[:, layout.word_dim + layout.char_outputs :] = arrays["hashed"][hashed].reshape(-1, layout.hashed_outputs)
+            rows[:, layout.word_dim + layout.char_outputs :] = arrays["hashed"][hashed].reshape(
+                -1, layout.hashed_outputs
+            )
         mask = None
         if options.feature_dropout > 0:
             mask = work.array("feature_mask", rows.shape, dtype)
@@ -433,7 +435,9 @@ class TaggingCNN:
             )  # fmt: skip
             parts.append(pooled)
         if layout.hashed_outputs:
-            parts.append(arrays["hashed"][features.hashed[types].reshape(-1)].reshape(-1, layout.hashed_outputs))
+            parts.append(
+                arrays["hashed"][features.hashed[types].reshape(-1)].reshape(-1, layout.hashed_outputs)
+            )
         return np.concatenate(parts, axis=1)
 
     def _first_level(
