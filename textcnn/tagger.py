@@ -49,8 +49,8 @@ KIND = "TextCNNTagger"
 # points of F1 over 0.17.
 RANDOM_EMBEDDING_LIMIT = 0.05
 
-# Pretrained vectors are scaled to this root mean square. Large ones drown the affixes beside them: 1.7 points of
-# F1 for the network on half of CoNLL-2003.
+# Pretrained vectors are scaled to this root mean square. Large ones drown the affixes beside them: 1.7 points
+# of F1 for the network on half of CoNLL-2003.
 PRETRAINED_SCALE = 0.1
 
 # "auto" holds sentences out only if there are more than this, as with the classifier.
