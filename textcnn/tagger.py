@@ -565,8 +565,8 @@ class TextCNNTagger(TextEstimator):
         kept = np.setdiff1d(order, held)
         if len(filled) < 2:
             raise ValueError(
-                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences with "
-                "tokens; give more sentences, X_val and y_val, or early_stopping=False"
+                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences "
+                "with tokens; give more sentences, X_val and y_val, or early_stopping=False"
             )
         if not sample_weight[kept].any():
             raise ValueError(
