@@ -393,15 +393,21 @@ class TextCNNTagger(TextEstimator):
         """
         self._check_tuples()
         continues = self.warm_start and hasattr(self, "predictor_")
-        sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
-        validation = self._checked_validation(X_val, y_val)
+        given = as_sentences(X)
+        analyzer = self.predictor_.analyzer if continues else self._resolved_analyzer(given)
+        sentences, tags, sample_weight = _checked_data(given, y, sample_weight, analyzer)
+        validation = _checked_validation(X_val, y_val, analyzer)
         inner = self._inner_tags(tags, continues)
         rng = check_random_state(self.random_state)
-        if validation is None and self._holds_out(len(sentences)):
+        if validation is not None:
+            _check_scheme(validation[1], inner.scheme, "y_val")
+        elif self._holds_out(len(sentences)):
             sentences, tags, sample_weight, validation = self._hold_out(sentences, tags, sample_weight, rng)
         early_stopping = validation is not None and self.early_stopping is not False
 
-        model = self._continued(sentences, rng) if continues else self._started(sentences, inner, rng)
+        model = (
+            self._continued(sentences, rng) if continues else self._started(sentences, inner, analyzer, rng)
+        )
         examples = self._examples(model, tags, sample_weight)
         held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
         if self.linear > 0:
@@ -427,7 +433,7 @@ class TextCNNTagger(TextEstimator):
 
         The learning rates stay at their first values with the "linear" schedule, which needs to know how
         long training will take. `early_stopping` and `max_iter` are not used. The word pairs of the linear
-        part are those of the first call.
+        part, and the settings of training, are those of the first call.
 
         Parameters
         ----------
@@ -446,13 +452,16 @@ class TextCNNTagger(TextEstimator):
                 "the first call of partial_fit needs all tags, but classes is None; give "
                 "partial_fit(X, y, classes=...)"
             )
-        sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
+        given = as_sentences(X)
+        analyzer = self._resolved_analyzer(given) if first_call else self.predictor_.analyzer
+        sentences, tags, sample_weight = _checked_data(given, y, sample_weight, analyzer)
         rng = check_random_state(self.random_state)
         if first_call:
             names = sorted({_checked_tag(tag, "classes") for tag in classes})
             # The sentences tell schemes apart that have the same tags.
             scheme = detect_scheme([*tags, *([tag] for tag in names)])
-            model = self._started(sentences, InnerTags(names, scheme, self._inner_scheme()), rng)
+            inner = InnerTags(names, scheme, self._inner_scheme())
+            model = self._started(sentences, inner, analyzer, rng)
         else:
             model = self._continued(sentences, rng)
             model.linear = self.predictor_.linear.copy() if self.predictor_.linear is not None else None
@@ -499,32 +508,14 @@ class TextCNNTagger(TextEstimator):
                 )
         self._resolved_mode()
 
-    def _checked_data(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[list[list[str]], list[list[str]], np.ndarray]:
-        """Token lists, tag lists and weights, all checked."""
-        given = as_sentences(X)
-        if not given:
-            raise ValueError("X has no sentences, but training needs at least one")
-        sentences = cut_texts(given, self._text_analyzer())
-        tags = as_tags(y, sentences)
-        if not any(sentences):
-            raise ValueError("all sentences of X are empty, but training needs tokens")
-        return sentences, tags, check_sample_weight(sample_weight, len(sentences), "sentences")
-
-    def _text_analyzer(self) -> str:
-        """How training sentences given as str are cut."""
-        return "word" if self.analyzer == "auto" else self.analyzer
-
-    def _checked_validation(self, X_val: Any, y_val: Any) -> tuple[list[list[str]], list[list[str]]] | None:
-        if X_val is None and y_val is None:
-            return None
-        if X_val is None or y_val is None:
-            raise ValueError("only one of X_val and y_val was given; give both or none")
-        sentences = cut_texts(as_sentences(X_val, "X_val"), self._text_analyzer())
-        if not any(sentences):
-            raise ValueError("X_val has no tokens; give validation sentences, or neither X_val nor y_val")
-        return sentences, as_tags(y_val, sentences, "X_val", "y_val")
+    def _resolved_analyzer(self, given: list[Any]) -> str:
+        """`analyzer` without "auto", for training sentences as they were given."""
+        if self.analyzer != "auto":
+            return self.analyzer
+        if any(isinstance(sentence, str) for sentence in given):
+            return "word"
+        lengths = [len(token) for sentence in given for token in sentence if isinstance(token, str)]
+        return "char" if lengths and np.mean(np.equal(lengths, 1)) >= CHARACTER_TOKENS else "word"
 
     def _inner_scheme(self) -> str:
         return "BIOES" if self.tag_scheme == "auto" else self.tag_scheme
@@ -579,7 +570,9 @@ class TextCNNTagger(TextEstimator):
             ([sentences[i] for i in held], [tags[i] for i in held]),
         )
 
-    def _started(self, sentences: list[list[str]], tags: InnerTags, rng: np.random.RandomState) -> _Model:
+    def _started(
+        self, sentences: list[list[str]], tags: InnerTags, analyzer: str, rng: np.random.RandomState
+    ) -> _Model:
         """A new encoder and network, and the sentences encoded."""
         encoder, encoded = TokenEncoder.build(
             sentences,
@@ -593,10 +586,6 @@ class TextCNNTagger(TextEstimator):
             n_threads=effective_n_threads(self.n_jobs),
         )
         n_tags = len(tags.inner_tags)
-        analyzer = self.analyzer
-        if analyzer == "auto":
-            lengths = np.fromiter((len(token) for sentence in sentences for token in sentence), np.intp)
-            analyzer = "char" if np.mean(lengths == 1) >= CHARACTER_TOKENS else "word"
         mode = self._resolved_mode()
         if mode == "random":
             words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
@@ -808,6 +797,7 @@ class TextCNNTagger(TextEstimator):
         predictor = self._fitted()
         sentences = cut_texts(as_sentences(X), predictor.analyzer)
         tags = as_tags(y, sentences)
+        _check_scheme(tags, predictor.scheme, "y")
         predicted = predictor.predict(sentences)
         if predictor.scheme is None:
             return token_accuracy(tags, predicted)
@@ -944,6 +934,46 @@ class _Validation:
         if model.tags.scheme is None:
             return token_accuracy(self.tags, predicted)
         return span_scores(self.tags, predicted, model.tags.scheme).f1
+
+
+def _checked_data(
+    given: list[Any], y: Any, sample_weight: Any, analyzer: str
+) -> tuple[list[list[str]], list[list[str]], np.ndarray]:
+    """Token lists, tag lists and weights, all checked."""
+    if not given:
+        raise ValueError("X has no sentences, but training needs at least one")
+    sentences = cut_texts(given, analyzer)
+    tags = as_tags(y, sentences)
+    if not any(sentences):
+        raise ValueError("all sentences of X are empty, but training needs tokens")
+    return sentences, tags, check_sample_weight(sample_weight, len(sentences), "sentences")
+
+
+def _checked_validation(
+    X_val: Any, y_val: Any, analyzer: str
+) -> tuple[list[list[str]], list[list[str]]] | None:
+    if X_val is None and y_val is None:
+        return None
+    if X_val is None or y_val is None:
+        raise ValueError("only one of X_val and y_val was given; give both or none")
+    sentences = cut_texts(as_sentences(X_val, "X_val"), analyzer)
+    if not any(sentences):
+        raise ValueError("X_val has no tokens; give validation sentences, or neither X_val nor y_val")
+    return sentences, as_tags(y_val, sentences, "X_val", "y_val")
+
+
+def _check_scheme(tags: list[list[str]], scheme: str | None, name: str) -> None:
+    """Raise if tags are not in the scheme of the model: they would be read as something else."""
+    if scheme is None:
+        return
+    names = sorted({tag for sentence in tags for tag in sentence})
+    try:
+        InnerTags(names, scheme)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has other tags than the model, whose scheme is {scheme} ({error}); "
+            "textcnn.text.tags.convert changes the scheme"
+        ) from error
 
 
 def as_tags(y: Any, sentences: list[list[str]], x_name: str = "X", name: str = "y") -> list[list[str]]:
