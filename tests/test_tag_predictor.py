@@ -18,7 +18,9 @@ import textcnn
 from textcnn import ModelFileError, TaggedText, TagPredictor, TextCNNTagger, TokenSpan
 from textcnn.io import load_arrays, save_arrays
 from textcnn.nn.crf import CHAIN
+from textcnn.tag_predictor import _line_bounds, _split_bounds
 from textcnn.text.tags import allowed_transitions, convert, spans
+from textcnn.text.tokenizer import tokenize
 
 X = [
     ["Ms.", "Haag", "plays", "Elianti", "."],
@@ -588,3 +590,20 @@ def test_repr_and_names(fitted):
     assert predictor.marginal_tags == ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"]
     assert isinstance(fitted.spans([["Haag"] * 3])[0], list)
     assert all(isinstance(span, TokenSpan) for found in fitted.spans(X) for span in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "split", "line"),
+    [
+        ("Ann came\n\nBob went", [(0, 2), (2, 4)], [(0, 2), (2, 4)]),
+        ("Ann came\r\n \r\nBob went", [(0, 2), (2, 4)], [(0, 2), (2, 4)]),
+        ("Ann came to\nBob. He went.", [(0, 5), (5, 8)], [(0, 3), (3, 8)]),
+        ("\n\n", [], []),
+        ("", [], []),
+        ("\nAnn\n", [(0, 1)], [(0, 1)]),
+    ],
+)
+def test_a_blank_line_ends_a_sentence_and_lines_may_be_sentences(text, split, line):
+    words = tokenize(text)
+    assert _split_bounds(text, words) == split
+    assert _line_bounds(text, words) == line

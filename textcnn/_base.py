@@ -93,9 +93,16 @@ def check_sample_weight(sample_weight: Any, n: int, what: str = "texts") -> np.n
     """Weights as float64 of shape (n,); ones if there are none."""
     if sample_weight is None:
         return np.ones(n)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(
+            f"sample_weight is no array of numbers ({error}), but X has {n} {what}; give one weight for each"
+        ) from error
     if weights.shape != (n,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n} {what}")
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}, but X has {n} {what}; give one weight for each"
+        )
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(wrong):
         raise ValueError(

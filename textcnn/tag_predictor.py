@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -19,12 +20,14 @@ from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear
 from textcnn.text.inputs import as_sentences
 from textcnn.text.tags import InnerTags, allowed_transitions, convert
 from textcnn.text.token_features import EncodedTokens, TokenEncoder
-from textcnn.text.tokenizer import sentence_bounds, tokenize
+from textcnn.text.tokenizer import Tokens, sentence_bounds, tokenize
 
 # Tokens that are encoded and decoded at once, about; a longer sentence is taken as a whole.
 TOKENS_PER_CHUNK = 65536
 
 ANALYZERS = ("word", "char")
+LINE_END = re.compile(r"\n")
+BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 SENTENCES = ("split", "line")
 FAMILY = "tagger"
 
@@ -262,7 +265,8 @@ class TagPredictor:
         ----------
         text : str, or list of str
         sentences : {"split", "line"}, default="split"
-            Cut a text into sentences, which is what most models are trained on, or take it as one.
+            Find sentences, which is what most models are trained on; a blank line ends one in any case. Or
+            take each line of a text as a sentence.
 
         Returns
         -------
@@ -285,10 +289,8 @@ class TagPredictor:
 
     def _tag(self, texts: Sequence[str], sentences: str) -> list[TaggedText]:
         all_tokens = [tokenize(text, self.analyzer) for text in texts]
-        bounds = [
-            sentence_bounds(tokens) if sentences == "split" else [(0, len(tokens.words))]
-            for tokens in all_tokens
-        ]
+        find = _split_bounds if sentences == "split" else _line_bounds
+        bounds = [find(text, tokens) for text, tokens in zip(texts, all_tokens, strict=True)]
         cut = [
             tokens.words[first:last]
             for tokens, pairs in zip(all_tokens, bounds, strict=True)
@@ -455,6 +457,27 @@ LAYOUT_FIELDS = tuple(TaggerLayout.__dataclass_fields__)
 def cut_texts(texts: list[Any], analyzer: str) -> list[list[str]]:
     """Sentences given as str cut into tokens; token lists stay as they are."""
     return [tokenize(text, analyzer).words if isinstance(text, str) else text for text in texts]
+
+
+def _line_bounds(
+    text: str, tokens: Tokens, line_end: re.Pattern[str] = re.compile(r"\n")
+) -> list[tuple[int, int]]:
+    """First token of each line with tokens, and the one behind its last."""
+    cuts = [
+        i
+        for i, (stop, start) in enumerate(zip(tokens.stops, tokens.starts[1:], strict=False), start=1)
+        if start > stop and end.search(text, stop, start)
+    ]
+    return list(pairwise([0, *cuts, len(tokens.words)])) if tokens.words else []
+
+
+def _split_bounds(text: str, tokens: Tokens) -> list[tuple[int, int]]:
+    """First token of each sentence, and the one behind its last; a blank line ends a sentence."""
+    bounds = []
+    for first, last in _line_bounds(text, tokens, BLANK_LINE):
+        paragraph = Tokens(tokens.words[first:last], tokens.starts[first:last], tokens.stops[first:last])
+        bounds += [(first + start, first + stop) for start, stop in sentence_bounds(paragraph)]
+    return bounds
 
 
 def _chunks(sentences: list[list[str]]) -> Iterator[list[list[str]]]:

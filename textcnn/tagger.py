@@ -773,7 +773,8 @@ class TextCNNTagger(TextEstimator):
         ----------
         text : str, or list of str
         sentences : {"split", "line"}, default="split"
-            Cut a text into sentences, which is what most models are trained on, or take it as one.
+            Find sentences, which is what most models are trained on; a blank line ends one in any case. Or
+            take each line of a text as a sentence.
 
         Returns
         -------
@@ -1008,7 +1009,7 @@ def as_tags(y: Any, sentences: list[list[str]], x_name: str = "X", name: str = "
 
 def _checked_tag(tag: Any, where: str) -> str:
     if not isinstance(tag, str):
-        raise TypeError(f"{where} has a tag of type {type(tag).__name__}, but tags must be str")
+        raise TypeError(f"{where} has a tag of type {type(tag).__name__}, but tags must be str; convert them")
     return tag
 
 

@@ -193,7 +193,8 @@ class Trainer:
         Returns
         -------
         history : History
-            With early stopping the network is left with the weights of its best epoch. After
+            With early stopping the network is left with the weights of its best epoch, of equal ones
+            the last. After
             Ctrl-C training ends with the step at hand, and `interrupted` is set.
         """
         history = History()
@@ -212,7 +213,7 @@ class Trainer:
                     history.validation_scores.append(validate())
                 objective = history.validation_scores[-1] if self.options.early_stopping else -loss
                 n_stalled = 0 if objective > best + self.options.tol else n_stalled + 1
-                if objective > best:
+                if objective >= best:  # of equal epochs the one that was trained longer
                     best = objective
                     if self.options.early_stopping:
                         best_arrays = self.network.copy_arrays()
