@@ -459,9 +459,7 @@ def cut_texts(texts: list[Any], analyzer: str) -> list[list[str]]:
     return [tokenize(text, analyzer).words if isinstance(text, str) else text for text in texts]
 
 
-def _line_bounds(
-    text: str, tokens: Tokens, line_end: re.Pattern[str] = re.compile(r"\n")
-) -> list[tuple[int, int]]:
+def _line_bounds(text: str, tokens: Tokens, end: re.Pattern[str] = LINE_END) -> list[tuple[int, int]]:
     """First token of each line with tokens, and the one behind its last."""
     cuts = [
         i
