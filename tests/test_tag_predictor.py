@@ -224,7 +224,7 @@ def test_tag_gives_character_offsets(fitted, sentences):
 
 def test_sentences_are_cut_or_not(fitted):
     assert len(fitted.tag(TEXT).sentences) > 1
-    assert len(fitted.tag(TEXT, sentences="line").sentences) == 1
+    assert len(fitted.tag(TEXT, sentences="line").sentences) == TEXT.count("\n") + 1
     with pytest.raises(ValueError, match="sentences is 'no', but it must be one of split, line"):
         fitted.tag(TEXT, sentences="no")
 
