@@ -442,7 +442,9 @@ class TextCNNTagger(TextEstimator):
                 "partial_fit(X, y, classes=...)"
             )
         sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
-        rng = check_random_state(self.random_state)
+        trainers = getattr(self, "_partial_trainers", None)
+        # A generator made anew would give the new words of every call the same vectors.
+        rng = trainers[0].rng if trainers else check_random_state(self.random_state)
         if first_call:
             names = sorted({_checked_tag(tag, "classes") for tag in classes})
             # The sentences tell schemes apart that have the same tags.
@@ -462,16 +464,17 @@ class TextCNNTagger(TextEstimator):
 
     def _train_once(self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState) -> History:
         """One pass over some sentences, going on with the optimisers of the calls before."""
-        networks = [model.network, *([model.linear] if model.linear is not None else [])]
+        options = self._options(len(examples), False, one_pass=True)
+        linear_options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
         trainers = getattr(self, "_partial_trainers", None)
         if trainers:
-            trainers = [old.continued(network) for old, network in zip(trainers, networks, strict=True)]
+            trainers = [trainers[0].continued(model.network, options), *trainers[1:]]
+            if model.linear is not None:
+                trainers[1] = trainers[1].continued(model.linear, linear_options)
         else:
-            options = self._options(len(examples), False, one_pass=True)
             trainers = [Trainer(model.network, SOLVERS[self.solver](), options, rng)]
             if model.linear is not None:
-                options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
-                trainers.append(Trainer(model.linear, Adam(), options, rng))
+                trainers.append(Trainer(model.linear, Adam(), linear_options, rng))
         for trainer in trainers[1:]:
             train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
         history = self._train(model, trainers[0], examples, None)

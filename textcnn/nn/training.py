@@ -165,9 +165,13 @@ class Trainer:
         self.n_planned_steps = 0
         self.stop_requested = False
 
-    def continued(self, network: Network) -> Trainer:
-        """This trainer with its optimiser's state and count of steps, for a copy of its network."""
+    def continued(self, network: Network, options: TrainingOptions) -> Trainer:
+        """This trainer with its optimiser's state and count of steps, for a copy of its network.
+
+        The options are those of today: a forked process, for one, must not use the threads of its parent.
+        """
         other = copy.deepcopy(self, {id(self.network): network, id(self.rng): self.rng})
+        other.options, other.rate = options, options.learning_rate_init
         other.stop_requested = False
         return other
 
