@@ -858,8 +858,9 @@ def token_features(
         found.append(number.get(lowered if lowercase else token, 0))
         chars += char_numbers(token, char_codes, max_chars)
         char_offsets.append(len(chars))
-        attributes = [lowered[:length] for length in prefix_lengths]
-        attributes += [lowered[-length:] for length in suffix_lengths]
+        whole = lowered if len(lowered) > 1 else ""
+        attributes = [whole[:length] for length in prefix_lengths]
+        attributes += [whole[-length:] for length in suffix_lengths]
         attributes += [word_shape(token)] if shape else []
         rows.append([a * n_buckets + stable_hash(text) % n_buckets for a, text in enumerate(attributes)])
     n_attributes = len(prefix_lengths) + len(suffix_lengths) + shape

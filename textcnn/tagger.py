@@ -45,8 +45,13 @@ from textcnn.text.token_features import EncodedTokens, TokenEncoder
 
 KIND = "TextCNNTagger"
 
-# Random embeddings are uniform in +-this.
-RANDOM_EMBEDDING_LIMIT = 0.17
+# Random embeddings are uniform in +-this, as with the classifier: on half of CoNLL-2003 the network gains 1.7
+# points of F1 over 0.17.
+RANDOM_EMBEDDING_LIMIT = 0.05
+
+# Pretrained vectors are scaled to this root mean square: large ones drown the affixes beside them (1.7 points of
+# F1 for the network on half of CoNLL-2003), smaller ones are moved too far by training.
+PRETRAINED_SCALE = 0.1
 
 # "auto" holds sentences out only if there are more than this, as with the classifier.
 EARLY_STOPPING_ROWS = 10_000
@@ -100,10 +105,10 @@ class TextCNNTagger(TextEstimator):
     embedding_dim : int, default=100
         Dimensions of random word embeddings; pretrained ones bring their own.
     embeddings : str, path-like, mapping, WordVectors or KeyedVectors, default=None
-        Pretrained word vectors, as in `TextCNNClassifier`. Their words are known in prediction even if no
-        training sentence has them.
+        Pretrained word vectors, as in `TextCNNClassifier`, each scaled to the root mean square 0.1.
+        Their words are known in prediction even if no training sentence has them.
     embedding_mode : {"auto", "random", "static", "fine-tuned"}, default="auto"
-        "static" keeps the vectors as they are, "fine-tuned" trains them. "auto" is "fine-tuned" with
+        "static" keeps the directions of the vectors, "fine-tuned" trains them. "auto" is "fine-tuned" with
         `embeddings` and "random" without.
     char_dim : int, default=32
         Dimensions of the character embeddings.
@@ -153,7 +158,7 @@ class TextCNNTagger(TextEstimator):
     batch_size : int or "auto", default="auto"
         Sentences. "auto" is 32, but with fewer than 4,096 training sentences one for every 128, so that there
         are enough steps, and at least 4.
-    max_iter : int, default=15
+    max_iter : int, default=12
         Epochs of the network at most.
     shuffle : bool, default=True
         Take the sentences in a new random order in every epoch.
@@ -165,7 +170,7 @@ class TextCNNTagger(TextEstimator):
         Share of the training sentences held out for early stopping without `X_val`.
     n_iter_no_change : int, default=10
     tol : float, default=1e-4
-    linear : float, default=0.65
+    linear : float, default=0.6
         Share of the linear part in the scores, from 0 (the network alone, and no linear part is trained)
         to below 1.
     linear_max_iter : int, default=8
@@ -205,11 +210,11 @@ class TextCNNTagger(TextEstimator):
     --------
     >>> from textcnn import TextCNNTagger
     >>> X = [["Ms.", "Haag", "plays", "Elianti", "."], ["The", "dog", "saw", "Ms.", "Haag"]]
-    >>> y = [["O", "B-PER", "O", "B-PER", "O"], ["O", "O", "O", "O", "B-PER"]]
-    >>> tagger = TextCNNTagger(max_iter=30, random_state=0).fit(X, y)
+    >>> y = [["O", "B-PER", "O", "B-ROLE", "O"], ["O", "O", "O", "O", "B-PER"]]
+    >>> tagger = TextCNNTagger(random_state=0).fit(X * 10, y * 10)
     >>> tagger.predict([["Ms.", "Haag", "saw", "Elianti"]])
-    [['O', 'B-PER', 'O', 'B-PER']]
-    >>> [(span.label, span.text) for span in tagger.tag("Ms. Haag saw the dog.")]
+    [['O', 'B-PER', 'O', 'B-ROLE']]
+    >>> [(span.label, span.text) for span in tagger.tag("The dog saw Ms. Haag.")]
     [('PER', 'Haag')]
     """
 
@@ -296,13 +301,13 @@ class TextCNNTagger(TextEstimator):
         learning_rate_init: float | None = None,
         alpha: float = 0.0,
         batch_size: int | str = "auto",
-        max_iter: int = 15,
+        max_iter: int = 12,
         shuffle: bool = True,
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
-        linear: float = 0.65,
+        linear: float = 0.6,
         linear_max_iter: int = 8,
         linear_alpha: float = 5e-5,
         warm_start: bool = False,
@@ -597,9 +602,7 @@ class TextCNNTagger(TextEstimator):
             words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
         else:
             encoder.extend([_words_of(self.embeddings)[:MOST_ADDED_WORDS]])
-            words = pretrained_embeddings(
-                self.embeddings, encoder.vocabulary.id_to_token, rng, RANDOM_EMBEDDING_LIMIT
-            )
+            words = self._pretrained(encoder.vocabulary.id_to_token, rng)
         layout = TaggerLayout(
             n_tags=n_tags,
             word_dim=words.shape[1],
@@ -620,6 +623,13 @@ class TextCNNTagger(TextEstimator):
         )
         return _Model(encoder, network, tags, analyzer, float(self.linear), encoded)
 
+    def _pretrained(self, words: list[str], rng: np.random.RandomState) -> np.ndarray:
+        """Pretrained vectors, all of the root mean square `PRETRAINED_SCALE`."""
+        rows = pretrained_embeddings(self.embeddings, words, rng, RANDOM_EMBEDDING_LIMIT)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        wanted = PRETRAINED_SCALE * np.sqrt(rows.shape[1])
+        return rows * np.divide(wanted, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
     def _resolved_head(self, n_tags: int) -> str:
         return ("crf" if n_tags <= MOST_CRF_TAGS else "softmax") if self.head == "auto" else self.head
 
@@ -637,7 +647,7 @@ class TextCNNTagger(TextEstimator):
             rows = (
                 random_embeddings(rng, len(new), n_dims, RANDOM_EMBEDDING_LIMIT)
                 if self.embeddings is None
-                else pretrained_embeddings(self.embeddings, new, rng, RANDOM_EMBEDDING_LIMIT)
+                else self._pretrained(new, rng)
             )
             if rows.shape[1] != n_dims:
                 raise ValueError(

@@ -7,7 +7,8 @@ For each token, given in UTF-8 as written:
   `max_chars` characters the first ``(max_chars + 1) // 2`` and the last ``max_chars // 2`` are taken, for
   beginning and end tell most about a word;
 - a row of an embedding table for each attribute: the prefixes and suffixes of the token in lower case, of
-  the lengths asked for in characters (of a shorter token all of it), and its shape. Attribute a has the rows
+  the lengths asked for in characters (of a shorter token all of it, but nothing of a token of a single
+  character), and its shape. Attribute a has the rows
   from ``a * n_buckets`` to ``(a + 1) * n_buckets - 1``; the row is ``a * n_buckets + hash % n_buckets``.
 
 The hash is FNV-1a in 64 bits over the UTF-8 bytes of the attribute, then the final mix of MurmurHash3::
@@ -226,8 +227,10 @@ cdef void put_prefixes(
         for a in range(rules.n_prefixes):
             if rules.prefix_lengths[a] == length:
                 buckets[a] = bucket(hash_, rules.n_buckets)
+    if length < 2 and pos == n:  # a single character says all as a word
+        hash_ = empty_hash()
     for a in range(rules.n_prefixes):
-        if rules.prefix_lengths[a] > length:
+        if rules.prefix_lengths[a] > length or length < 2 and pos == n:
             buckets[a] = bucket(hash_, rules.n_buckets)
 
 
@@ -244,6 +247,8 @@ cdef void put_suffixes(
         while start > 0 and length < rules.suffix_lengths[a]:
             start = char_before(lowered, start)
             length += 1
+        if length < 2 and start == 0:  # a single character says all as a word
+            start = n
         buckets[a] = bucket(hash_bytes(empty_hash(), lowered + start, n - start), rules.n_buckets)
 
 
