@@ -52,7 +52,7 @@ def test_partial_fit_takes_the_parameters_of_today():
     before = tagger.predictor_.network.copy_arrays()
     tagger.set_params(learning_rate_init=1e-30).partial_fit(X, Y)
     after = tagger.predictor_.network.arrays
-    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert all(np.allclose(before[name], after[name], rtol=0, atol=1e-20) for name in before)
 
 
 def test_words_of_every_call_of_partial_fit_begin_with_vectors_of_their_own():
@@ -60,3 +60,57 @@ def test_words_of_every_call_of_partial_fit_begin_with_vectors_of_their_own():
     tagger.partial_fit([["second"]], [["O"]]).partial_fit([["third"]], [["O"]])
     words, number = tagger.predictor_.network.arrays["words"], tagger.vocabulary_
     assert not np.array_equal(words[number["second"]], words[number["third"]])
+
+
+@pytest.mark.parametrize("classes", ["BO", "O"])
+def test_partial_fit_refuses_tags_that_are_one_str(classes):
+    with pytest.raises(TypeError, match="classes is the str"):
+        TextCNNTagger(**SMALL).partial_fit(X, Y, classes=classes)
+
+
+# ---- weights --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_sentence_of_weight_zero_counts_like_its_absence(early_stopping):
+    options = {**SMALL, "early_stopping": early_stopping}
+    weighted = TextCNNTagger(**options).fit([*X, ["other", "Haag"]], [*Y, ["B-X", "O"]], [1, 1, 1, 0])
+    without = TextCNNTagger(**options).fit(X, Y, [1, 1, 1])
+    assert weighted.classes_.tolist() == without.classes_.tolist()
+    assert weighted.vocabulary_ == without.vocabulary_
+    for ours, theirs in zip(weighted.predict_marginals(X), without.predict_marginals(X), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_that_leave_no_tokens_are_refused():
+    with pytest.raises(ValueError, match="empty or of weight zero"):
+        TextCNNTagger(**SMALL).fit([["a"], []], [["O"], []], [0, 1])
+
+
+# ---- sentences given as str, validation in another scheme --------------------------------------------
+
+
+def test_texts_are_cut_in_prediction_as_in_training():
+    texts, tags = ["中文2003年"] * 3 + ["中" * 400], [["O", "B-X", "O", "O"]] * 3 + [["O"] * 400]
+    tagger = TextCNNTagger(**SMALL).fit(texts, tags)
+    assert tagger.predictor_.analyzer == "word"
+    assert [len(tags) for tags in tagger.predict(texts)] == [4, 4, 4, 400]
+    assert tagger.partial_fit(texts, tags).score(texts, tags) >= 0
+
+
+def test_texts_are_cut_as_the_model_does_when_training_goes_on():
+    tagger = TextCNNTagger(**SMALL, warm_start=True).fit([list("中文年" * 50)], [["O"] * 150])
+    assert tagger.predictor_.analyzer == "char"
+    text, tags = ["中文2003年"], [["O"] * 7]
+    tagger.partial_fit(text, tags).fit(text, tags, X_val=text, y_val=tags)
+    assert tagger.predict(text) == tags
+
+
+def test_validation_tags_of_another_scheme_are_refused_before_training():
+    tagger = TextCNNTagger(**SMALL)
+    with pytest.raises(ValueError, match="y has the scheme BIOES, but y_val another one"):
+        tagger.fit(
+            [["a", "b", "c", "d"]], [["S-X", "B-X", "E-X", "O"]],
+            X_val=[["a", "b", "c"]], y_val=[["B-X", "M-X", "E-X"]],
+        )  # fmt: skip
+    assert not hasattr(tagger, "predictor_")

@@ -94,8 +94,8 @@ class TextCNNTagger(TextEstimator):
     ----------
     analyzer : {"auto", "word", "char"}, default="auto"
         How a sentence that is given as a str is cut into tokens: as the Penn Treebank and CoNLL files are,
-        or into characters. "auto" is "char" if nearly all training tokens are single characters. Lists of
-        tokens are taken as they are.
+        or into characters. "auto" is "char" if nearly all training tokens are single characters and were
+        given as such, not as a str. Lists of tokens are taken as they are.
     lowercase : bool, default=True
         Look words up in lower case; characters and the shape tell the case.
     min_count : int, default=1
@@ -378,7 +378,8 @@ class TextCNNTagger(TextEstimator):
         y : list of n_sentences lists of str
             A tag for each token.
         sample_weight : array-like of shape (n_sentences,), default=None
-            Weights of the sentences; 2 counts like the sentence given twice, 0 like its absence.
+            Weights of the sentences in the loss; 2 counts there like the sentence given twice. A sentence of
+            weight 0 is left out, its words and tags too.
         X_val, y_val : as X and y, default=None
             Validation sentences.
 
@@ -393,15 +394,19 @@ class TextCNNTagger(TextEstimator):
         """
         self._check_tuples()
         continues = self.warm_start and hasattr(self, "predictor_")
-        sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
-        validation = self._checked_validation(X_val, y_val)
+        known = self.predictor_ if continues else None
+        sentences, tags, sample_weight, analyzer = self._checked_data(X, y, sample_weight, known)
         inner = self._inner_tags(tags, continues)
+        validation = self._checked_validation(X_val, y_val, analyzer, inner.scheme)
         rng = check_random_state(self.random_state)
         if validation is None and self._holds_out(len(sentences)):
             sentences, tags, sample_weight, validation = self._hold_out(sentences, tags, sample_weight, rng)
         early_stopping = validation is not None and self.early_stopping is not False
 
-        model = self._continued(sentences, rng) if continues else self._started(sentences, inner, rng)
+        if continues:
+            model = self._continued(sentences, rng)
+        else:
+            model = self._started(sentences, inner, analyzer, rng)
         examples = self._examples(model, tags, sample_weight)
         held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
         if self.linear > 0:
@@ -446,15 +451,18 @@ class TextCNNTagger(TextEstimator):
                 "the first call of partial_fit needs all tags, but classes is None; give "
                 "partial_fit(X, y, classes=...)"
             )
-        sentences, tags, sample_weight = self._checked_data(X, y, sample_weight)
+        known = None if first_call else self.predictor_
+        sentences, tags, sample_weight, analyzer = self._checked_data(X, y, sample_weight, known)
         trainers = getattr(self, "_partial_trainers", None)
         # A generator made anew would give the new words of every call the same vectors.
         rng = trainers[0].rng if trainers else check_random_state(self.random_state)
+        if isinstance(classes, str):
+            raise TypeError(f"classes is the str {classes!r:.50}, but a list of tags was expected")
         if first_call:
             names = sorted({_checked_tag(tag, "classes") for tag in classes})
             # The sentences tell schemes apart that have the same tags.
             scheme = detect_scheme([*tags, *([tag] for tag in names)])
-            model = self._started(sentences, InnerTags(names, scheme, self._inner_scheme()), rng)
+            model = self._started(sentences, InnerTags(names, scheme, self._inner_scheme()), analyzer, rng)
         else:
             model = self._continued(sentences, rng)
             model.linear = self.predictor_.linear.copy() if self.predictor_.linear is not None else None
@@ -502,31 +510,51 @@ class TextCNNTagger(TextEstimator):
         self._resolved_mode()
 
     def _checked_data(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[list[list[str]], list[list[str]], np.ndarray]:
-        """Token lists, tag lists and weights, all checked."""
+        self, X: Any, y: Any, sample_weight: Any, known: TagPredictor | None
+    ) -> tuple[list[list[str]], list[list[str]], np.ndarray, str]:
+        """Token lists, tag lists and weights, all checked, and the analyzer; sentences of no weight are left out.
+
+        `known` is the model that training goes on with, if any; its analyzer stays.
+        """
         given = as_sentences(X)
         if not given:
             raise ValueError("X has no sentences, but training needs at least one")
-        sentences = cut_texts(given, self._text_analyzer())
+        analyzer = known.analyzer if known else "word" if self.analyzer == "auto" else self.analyzer
+        sentences = cut_texts(given, analyzer)
         tags = as_tags(y, sentences)
+        weights = check_sample_weight(sample_weight, len(sentences), "sentences")
+        if not weights.all():
+            kept = np.flatnonzero(weights)
+            sentences, tags = [sentences[i] for i in kept], [tags[i] for i in kept]
+            given, weights = [given[i] for i in kept], weights[kept]
         if not any(sentences):
-            raise ValueError("all sentences of X are empty, but training needs tokens")
-        return sentences, tags, check_sample_weight(sample_weight, len(sentences), "sentences")
+            raise ValueError("all sentences of X are empty or of weight zero, but training needs tokens")
+        # Sentences that were cut into words here must be so in prediction.
+        if self.analyzer == "auto" and not known and not any(isinstance(item, str) for item in given):
+            lengths = np.fromiter((len(token) for tokens in sentences for token in tokens), np.intp)
+            analyzer = "char" if np.mean(lengths == 1) >= CHARACTER_TOKENS else "word"
+        return sentences, tags, weights, analyzer
 
-    def _text_analyzer(self) -> str:
-        """How training sentences given as str are cut."""
-        return "word" if self.analyzer == "auto" else self.analyzer
-
-    def _checked_validation(self, X_val: Any, y_val: Any) -> tuple[list[list[str]], list[list[str]]] | None:
+    def _checked_validation(
+        self, X_val: Any, y_val: Any, analyzer: str, scheme: str | None
+    ) -> tuple[list[list[str]], list[list[str]]] | None:
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:
             raise ValueError("only one of X_val and y_val was given; give both or none")
-        sentences = cut_texts(as_sentences(X_val, "X_val"), self._text_analyzer())
+        sentences = cut_texts(as_sentences(X_val, "X_val"), analyzer)
         if not any(sentences):
             raise ValueError("X_val has no tokens; give validation sentences, or neither X_val nor y_val")
-        return sentences, as_tags(y_val, sentences, "X_val", "y_val")
+        tags = as_tags(y_val, sentences, "X_val", "y_val")
+        if scheme is not None:
+            names = sorted({tag for sentence in tags for tag in sentence})
+            try:
+                span_scores([names], [names], scheme)
+            except ValueError as error:
+                raise ValueError(
+                    f"y has the scheme {scheme}, but y_val another one ({error}); give both in one scheme"
+                ) from None
+        return sentences, tags
 
     def _inner_scheme(self) -> str:
         return "BIOES" if self.tag_scheme == "auto" else self.tag_scheme
@@ -568,10 +596,6 @@ class TextCNNTagger(TextEstimator):
                 f"early_stopping cannot hold out {self.validation_fraction:g} of {n} sentences; give more "
                 "sentences, X_val and y_val, or early_stopping=False"
             )
-        if not sample_weight[kept].any():
-            raise ValueError(
-                "sample_weight is zero for all sentences that are not held out; set early_stopping=False"
-            )
         return (
             [sentences[i] for i in kept],
             [tags[i] for i in kept],
@@ -579,7 +603,9 @@ class TextCNNTagger(TextEstimator):
             ([sentences[i] for i in held], [tags[i] for i in held]),
         )
 
-    def _started(self, sentences: list[list[str]], tags: InnerTags, rng: np.random.RandomState) -> _Model:
+    def _started(
+        self, sentences: list[list[str]], tags: InnerTags, analyzer: str, rng: np.random.RandomState
+    ) -> _Model:
         """A new encoder and network, and the sentences encoded."""
         encoder, encoded = TokenEncoder.build(
             sentences,
@@ -593,10 +619,6 @@ class TextCNNTagger(TextEstimator):
             n_threads=effective_n_threads(self.n_jobs),
         )
         n_tags = len(tags.inner_tags)
-        analyzer = self.analyzer
-        if analyzer == "auto":
-            lengths = np.fromiter((len(token) for sentence in sentences for token in sentence), np.intp)
-            analyzer = "char" if np.mean(lengths == 1) >= CHARACTER_TOKENS else "word"
         mode = self._resolved_mode()
         if mode == "random":
             words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
