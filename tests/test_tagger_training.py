@@ -6,7 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from textcnn import TextCNNClassifier, TextCNNTagger
+import textcnn
+from textcnn import ModelFileError, TextCNNClassifier, TextCNNTagger
+from textcnn.io import load_arrays, save_arrays
 
 SMALL = {
     "n_channels": 8, "embedding_dim": 6, "char_dim": 4, "n_char_filters": 4, "affix_dim": 2,
@@ -114,3 +116,57 @@ def test_validation_tags_of_another_scheme_are_refused_before_training():
             X_val=[["a", "b", "c"]], y_val=[["B-X", "M-X", "E-X"]],
         )  # fmt: skip
     assert not hasattr(tagger, "predictor_")
+
+
+# ---- words and tokens -------------------------------------------------------------------------------
+
+
+def test_words_of_embeddings_are_known_if_their_lower_case_form_has_a_vector():
+    vectors = {"Rome": [1.0, 2.0], "iPhone": [3.0, 4.0], "night": [0.0, 1.0]}
+    tagger = TextCNNTagger(**SMALL, embeddings=vectors).fit(X, Y)
+    assert {"rome", "night"} < set(tagger.vocabulary_)
+    assert "iphone" not in tagger.vocabulary_
+    as_written = TextCNNTagger(**SMALL, embeddings=vectors, lowercase=False).fit(X, Y)
+    assert {"Rome", "night", "iPhone"} < set(as_written.vocabulary_)
+
+
+def test_a_token_that_is_no_str_is_told_with_its_sentence_among_all(monkeypatch):
+    tagger = TextCNNTagger(**SMALL).fit(X, Y)
+    monkeypatch.setattr("textcnn.tag_predictor.TOKENS_PER_CHUNK", 4)
+    with pytest.raises(TypeError, match=r"X\[2\]\[1\] is of type int"):
+        tagger.predict([["a"] * 6, ["b"] * 6, ["c", 3]])
+
+
+# ---- model files that would fail in use -------------------------------------------------------------
+
+
+def saved(path, **options):
+    """A small model as arrays and configuration."""
+    TextCNNTagger(**{**SMALL, **options}).fit(X, Y).save(path)
+    return load_arrays(path)
+
+
+def test_a_limit_of_characters_beyond_all_integers_is_no_limit(tmp_path):
+    arrays, config = saved(tmp_path / "m.textcnn")
+    config["encoder"]["max_chars"] = 2**70
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    assert len(textcnn.load(tmp_path / "m.textcnn").predict(X)) == 3
+
+
+def test_buckets_beyond_int32_are_refused_without_attributes_too(tmp_path):
+    arrays, config = saved(tmp_path / "m.textcnn", prefix_lengths=(), suffix_lengths=(), shapes=False)
+    config["encoder"]["n_buckets"] = 2**40
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    with pytest.raises(ModelFileError, match="n_buckets is"):
+        textcnn.load(tmp_path / "m.textcnn")
+
+
+def test_arrays_without_columns_are_refused(tmp_path):
+    arrays, config = saved(tmp_path / "m.textcnn")
+    n_rows = 2**24 - 1  # a kernel size that takes gigabytes in use, but no byte in the file
+    config["layout"] |= {"char_dim": 0, "char_kernel_sizes": [n_rows]}
+    arrays["network.chars"] = arrays["network.chars"][:, :0]
+    arrays["network.char_filters"] = np.empty((n_rows * SMALL["n_char_filters"], 0), np.float32)
+    save_arrays(tmp_path / "m.textcnn", arrays, config)
+    with pytest.raises(ModelFileError, match="layout"):
+        textcnn.load(tmp_path / "m.textcnn")

@@ -101,7 +101,7 @@ class TextCNNTagger(TextEstimator):
     min_count : int, default=1
         Words with fewer uses count as unknown.
     max_features : int, default=None
-        Keep only so many of the most frequent words.
+        Keep only so many of the most frequent words; those that only `embeddings` has are added to them.
     embedding_dim : int, default=100
         Dimensions of random word embeddings; pretrained ones bring their own.
     embeddings : str, path-like, mapping, WordVectors or KeyedVectors, default=None
@@ -623,7 +623,7 @@ class TextCNNTagger(TextEstimator):
         if mode == "random":
             words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
         else:
-            encoder.extend([_words_of(self.embeddings)[:MOST_ADDED_WORDS]])
+            encoder.extend([_words_of(self.embeddings, bool(self.lowercase))[:MOST_ADDED_WORDS]])
             words = self._pretrained(encoder.vocabulary.id_to_token, rng)
         layout = TaggerLayout(
             n_tags=n_tags,
@@ -1003,14 +1003,18 @@ def _checked_tag(tag: Any, where: str) -> str:
     return tag
 
 
-def _words_of(embeddings: Any) -> list[str]:
-    """All words of an object with word vectors."""
-    from textcnn.text.vectors import load_vectors, lookup
+def _words_of(embeddings: Any, lowercase: bool) -> list[str]:
+    """Words of an object with word vectors; with `lowercase` those whose lower-case form finds a vector."""
+    from textcnn.text.vectors import case_forms, load_vectors, lookup
 
     if isinstance(embeddings, (str, os.PathLike)):
         embeddings = load_vectors(embeddings)
     lookup(embeddings, [])  # refuses what has no vectors
-    return [word for word in getattr(embeddings, "key_to_index", embeddings) if isinstance(word, str)]
+    known = getattr(embeddings, "key_to_index", embeddings)
+    words = [word for word in known if isinstance(word, str)]
+    if lowercase:  # "iPhone" is not found from "iphone", which would get a random vector that nobody trains
+        words = [word for word in words if any(form in known for form in case_forms(word.lower()))]
+    return words
 
 
 def _curve(values: Any) -> list[float]:
