@@ -84,6 +84,30 @@ def test_a_sentence_of_weight_zero_counts_like_its_absence(early_stopping):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_sentence_of_weight_two_counts_like_the_sentence_twice():
+    options = {name: 0.0 for name in ("dropout", "feature_dropout", "word_dropout", "rare_word_dropout")}
+    options |= {**SMALL, "batch_size": 10}
+    weighted = TextCNNTagger(**options).fit([*X, X[1]], [*Y, Y[1]], [1, 2, 1, 1])
+    twice = TextCNNTagger(**options).fit([*X, X[1]], [*Y, Y[1]], [1, 1, 1, 2])
+    repeated = TextCNNTagger(**options).fit([*X, X[1], X[1]], [*Y, Y[1], Y[1]])
+    for tagger in (twice, repeated):
+        for ours, theirs in zip(weighted.predict_marginals(X), tagger.predict_marginals(X), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_weights_count_across_batches():
+    options = {**SMALL, "batch_size": 1, "max_grad_norm": None, "solver": "sgd"}
+    options |= {"learning_rate_init": 0.01, "linear": 0.0}
+    other, tags, weights = [["other", "words"]], [["B-X", "I-X"]], np.ones(61)
+
+    def probability(weight):
+        weights[-1] = weight
+        tagger = TextCNNTagger(**options).fit(X * 20 + other, Y * 20 + tags, weights)
+        return tagger.predict_marginals(other)[0][0, tagger.predictor_.marginal_tags.index("B-X")]
+
+    assert probability(0.01) < probability(1.0) / 10 < probability(5.0) / 20
+
+
 def test_weights_that_leave_no_tokens_are_refused():
     with pytest.raises(ValueError, match="empty or of weight zero"):
         TextCNNTagger(**SMALL).fit([["a"], []], [["O"], []], [0, 1])

@@ -684,6 +684,9 @@ class TextCNNTagger(TextEstimator):
         encoded = model.encoded
         words = encoded.features.words
         uses = np.bincount(words[encoded.types], minlength=model.encoder.n_words)
+        # The mean weight of a token is one: what counts is how a weight compares to those of all sentences.
+        lengths = np.diff(encoded.offsets)
+        sample_weight = sample_weight * (lengths.sum() / (lengths @ sample_weight))
         return TaggedExamples(
             encoded.types,
             encoded.offsets,

@@ -52,6 +52,11 @@ class Examples:
         """What the loss is divided by, so that it is a mean."""
         return float(self.sample_weight.sum(dtype=np.float64))
 
+    @property
+    def step_weight(self) -> float:
+        """What the loss of a batch is divided by in training: the same."""
+        return self.loss_weight
+
     def take(self, index: np.ndarray) -> Examples:
         """The examples `index`, in that order."""
         index = np.ascontiguousarray(index, dtype=np.intp)
@@ -251,10 +256,9 @@ class Trainer:
         total_loss = total_weight = 0.0
         for first in range(0, n, size):
             batch = examples.take(order[first : first + size])
-            weight = batch.loss_weight
-            if weight > 0:
-                total_loss += weight * self._step(batch, weight)
-                total_weight += weight
+            if batch.loss_weight > 0:
+                total_loss += batch.step_weight * self._step(batch, batch.step_weight)
+                total_weight += batch.loss_weight
             if on_step:
                 on_step(batch.n_tokens)
             if self.stop_requested:
