@@ -48,7 +48,9 @@ OPTIONS = TrainingOptions(
 WITH_DROPOUT = replace(OPTIONS, dropout=0.4, feature_dropout=0.3, word_dropout=0.2, rare_word_dropout=0.5)
 
 
-def random_network(layout, dtype=np.float64, seed=0, frozen_words=False, sizes=(N_WORDS, N_CHARS, N_HASHED_ROWS)):
+def random_network(
+    layout, dtype=np.float64, seed=0, frozen_words=False, sizes=(N_WORDS, N_CHARS, N_HASHED_ROWS)
+):
     """A network with random numbers everywhere, biases and transitions among them."""
     rng = np.random.RandomState(seed)
     words = rng.normal(size=(sizes[0], layout.word_dim)).astype(np.float32)

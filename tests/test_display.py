@@ -31,7 +31,7 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         if "span" in self.open:
-            self.labels.append(data)
+            self.labels.append(data.removeprefix("\u2060"))
             return
         self.text += data
         if "mark" in self.open:
@@ -83,6 +83,11 @@ def test_spans_without_labels_have_no_chip():
     read = Reader(spans_to_html("Paris", [TaggedSpan("", 0, 5, "Paris", 0.5)]))
     assert read.marked == ["Paris"]
     assert read.labels == []
+
+
+def test_no_line_ends_between_a_text_and_its_label():
+    assert "either/or<span" in spans_to_html("either/or", [TaggedSpan("X", 0, 9, "either/or", 1.0)])
+    assert ">&NoBreak;X</span>" in spans_to_html("either/or", [TaggedSpan("X", 0, 9, "either/or", 1.0)])
 
 
 def test_an_empty_line_keeps_its_height():

@@ -84,6 +84,7 @@ class TextEstimator(BaseEstimator):
         }
         return TrainingOptions(**{**common, **options})
 
+
 # Limits of the largest weight: their sums stay inside the range of float32.
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-20, 1e20
 
@@ -104,8 +105,8 @@ def check_sample_weight(sample_weight: Any, n: int, what: str = "texts") -> np.n
         raise ValueError(f"sample_weight is zero for all {what}, so there is nothing to learn from")
     if not SMALLEST_WEIGHT <= weights.max() <= LARGEST_WEIGHT:
         raise ValueError(
-            f"the largest sample_weight is {weights.max():g}, but it must lie between {SMALLEST_WEIGHT:g} and "
-            f"{LARGEST_WEIGHT:g}; divide the weights by their mean"
+            f"the largest sample_weight is {weights.max():g}, but it must lie between {SMALLEST_WEIGHT:g} "
+            f"and {LARGEST_WEIGHT:g}; divide the weights by their mean"
         )
     return weights
 

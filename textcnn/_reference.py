@@ -1386,7 +1386,9 @@ def dilated_conv_in_tiles(
     return y
 
 
-def weight_gradient_in_tiles(x: FloatArray, delta: FloatArray, offsets: IntArray, dilation: int) -> FloatArray:
+def weight_gradient_in_tiles(
+    x: FloatArray, delta: FloatArray, offsets: IntArray, dilation: int
+) -> FloatArray:
     """Gradient of the weights of one layer of width 3, ``G' sum over tiles of (B' d) (A delta)'``.
 
     Parameters

@@ -10,7 +10,7 @@ from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
 
-__all__ = ["page", "safe", "spans_to_html"]
+__all__ = ["page", "spans_to_html"]
 
 # No HTML may hold these, not even escaped; and two that would turn the text after them round.
 _FORBIDDEN = re.compile(
@@ -26,6 +26,9 @@ _HUES = {
     **dict.fromkeys(["DATE", "TIME", "ADJ", "ADJP"], 338),
 }
 _N_HUES = 24
+
+# Before a label, so that no line ends between it and its text.
+JOINER = "&NoBreak;"
 
 # What every page of textcnn has.
 PAGE_STYLE = """\
@@ -164,7 +167,7 @@ def _mark(text: str, label: str, probability: float) -> str:
 def _styled(label: str) -> tuple[str, str]:
     """The style of a span, and its label as a chip; the label of typeless tags is "" and has none."""
     colors = label_colors(label)
-    chip = f'<span style="{_LABEL_STYLE.format(*colors)}">{safe(label)}</span>' if label else ""
+    chip = f'<span style="{_LABEL_STYLE.format(*colors)}">{JOINER}{safe(label)}</span>' if label else ""
     return _MARK_STYLE.format(*colors), chip
 
 

@@ -28,7 +28,7 @@ from textcnn.io import ModelFileError
 from textcnn.metrics import span_scores, token_accuracy
 from textcnn.nn.crf import HEADS
 from textcnn.nn.optimizers import SOLVERS as COMMON_SOLVERS
-from textcnn.nn.optimizers import Adam, LazyAdam
+from textcnn.nn.optimizers import Adam, LazyAdam, Optimizer
 from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN
 from textcnn.nn.training import SCHEDULES, History, Trainer, TrainingOptions
 from textcnn.nn.window_linear import WindowLinear
@@ -49,8 +49,8 @@ KIND = "TextCNNTagger"
 # points of F1 over 0.17.
 RANDOM_EMBEDDING_LIMIT = 0.05
 
-# Pretrained vectors are scaled to this root mean square: large ones drown the affixes beside them (1.7 points of
-# F1 for the network on half of CoNLL-2003), smaller ones are moved too far by training.
+# Pretrained vectors are scaled to this root mean square. Large ones drown the affixes beside them: 1.7 points
+# of F1 for the network on half of CoNLL-2003.
 PRETRAINED_SCALE = 0.1
 
 # "auto" holds sentences out only if there are more than this, as with the classifier.
@@ -67,7 +67,7 @@ MOST_ADDED_WORDS = 200_000
 
 # The network's solvers. With a step count for each row, as the classifier has it, rare words and affixes
 # learn too slowly: that costs one point of F1 on half of CoNLL-2003.
-SOLVERS = {**COMMON_SOLVERS, "adam": LazyAdam}
+SOLVERS: dict[str, type[Optimizer]] = {**COMMON_SOLVERS, "adam": LazyAdam}
 
 # First learning rate of the linear part, with Adam.
 LINEAR_RATE = 0.02
@@ -489,7 +489,8 @@ class TextCNNTagger(TextEstimator):
             if model.linear is not None:
                 trainers.append(Trainer(model.linear, Adam(), linear_options, rng))
         for trainer in trainers[1:]:
-            train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ")
+            if train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ").interrupted:
+                raise KeyboardInterrupt
         history = self._train(model, trainers[0], examples, None)
         self._partial_trainers = trainers
         return history
@@ -586,15 +587,17 @@ class TextCNNTagger(TextEstimator):
     ) -> tuple[
         list[list[str]], list[list[str]], np.ndarray, tuple[list[list[str]], list[list[str]]]
     ]:  # fmt: skip
-        """Split off a random part for validation."""
+        """Split off a random part of the sentences with tokens for validation."""
         n = len(sentences)
-        n_held = min(max(1, round(n * self.validation_fraction)), n - 1)
         order = rng.permutation(n)
-        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
-        if n < 2 or not any(sentences[i] for i in kept) or not any(sentences[i] for i in held):
+        filled = np.array([i for i in order if sentences[i]])
+        n_held = min(max(1, round(n * self.validation_fraction)), len(filled) - 1)
+        held = np.sort(filled[:n_held])
+        kept = np.setdiff1d(order, held)
+        if len(filled) < 2:
             raise ValueError(
-                f"early_stopping cannot hold out {self.validation_fraction:g} of {n} sentences; give more "
-                "sentences, X_val and y_val, or early_stopping=False"
+                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences with "
+                "tokens; give more sentences, X_val and y_val, or early_stopping=False"
             )
         return (
             [sentences[i] for i in kept],
@@ -893,6 +896,7 @@ class TextCNNTagger(TextEstimator):
                 **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
             )
             tagger._validate_params()
+            effective_n_threads(tagger.n_jobs)
             tagger.n_iter_ = int(fitted["n_iter"])
             tagger.loss_curve_ = _curve(fitted["loss_curve"])
             scores = fitted["validation_scores"]

@@ -191,3 +191,5 @@ def test_help_comes_without_numpy_and_has_examples():
     assert shown.splitlines()[-1] == "False"
     for name in ("train", "predict", "evaluate", "explain", "info"):
         assert f"\n  textcnn {name} reviews.textcnn" in shown or f"\n  textcnn {name} reviews.tsv" in shown
+    for name in ("tag", "evaluate", "info"):
+        assert f"\n  textcnn {name} ner.textcnn" in shown

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from checks import run_python
@@ -161,7 +162,7 @@ def test_html_is_one_page(command, tagger, story, tmp_path):
     assert "&lt;b&gt;" in page
     n_spans = sum(map(len, textcnn.load(tagger).tag([*STORY, other.read_text().rstrip()])))
     assert page.count("<mark") == n_spans
-    for name in ("story.txt", "other.txt", ">PER<", ">LOC<"):
+    for name in ("story.txt", "other.txt", ";PER<", ";LOC<"):
         assert name in page
 
 
@@ -215,7 +216,10 @@ def test_rows_without_a_token_of_their_own(command, tagger):
     rows = command("tag", tagger, "--input", "conll", stdin=CONLLU.encode()).out.splitlines()
     assert rows[2].endswith("\t_\t_")
     expected = textcnn.load(tagger).predict([["Anna", "ca", "n't"], ["Paris"]])
-    assert [row.split("\t")[-1] for row in (rows[1], rows[3], rows[4], rows[8])] == [*expected[0], *expected[1]]
+    assert [row.split("\t")[-1] for row in (rows[1], rows[3], rows[4], rows[8])] == [
+        *expected[0],
+        *expected[1],
+    ]
 
 
 def test_the_output_is_the_input_of_conlleval(command, tagger, entities):
@@ -268,6 +272,7 @@ def test_many_files_packed_or_not(command, tagger, tmp_path):
     assert both == "".join(command("tag", tagger, path).out for path in paths)
     assert command("tag", tagger, paths[0], "-", stdin=paths[1].read_bytes()).out == both
     assert command("tag", tagger, "--quiet", *paths, "--threads", "1").out == both
+    assert command("tag", tagger, paths[0], "--threads", "1", paths[1]).out == both
     assert command("tag", tagger, tmp_path / "c.txt", "--encoding", "latin-1").out.startswith("Café\t")
 
 
@@ -367,6 +372,44 @@ def test_each_line_is_answered_at_once(tagger, options, pieces):
         process.stdin.close()
         assert process.stdout.read().strip() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--input", "conll"]])
+def test_a_file_is_answered_before_standard_input_is_waited_for(tagger, tmp_path, options):
+    path = tmp_path / "first"
+    path.write_text("Anna\nleft\n\n")
+    expected = subprocess.run(
+        [sys.executable, "-c", RUN, "tag", tagger, path, *options], capture_output=True, cwd=_root()
+    ).stdout
+    assert expected.count(b"\n") >= 3
+    command = [sys.executable, "-c", RUN, "tag", tagger, path, "-", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_root()) as process:
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        assert b"".join(process.stdout.readline() for _ in range(expected.count(b"\n"))) == expected
+        process.stdin.close()
+        watchdog.cancel()
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "status", "word"), [(2, 130, "interrupted"), (15, 143, "terminated")])
+def test_a_signal_ends_it_and_leaves_no_file(tagger, tmp_path, number, status, word):
+    command = [sys.executable, "-c", RUN, "tag", str(tagger), "-", "-o", str(tmp_path / "out")]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": _root()}
+    with subprocess.Popen(command, **pipes) as process:
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        process.stdin.write(b"Anna left.\n")
+        process.stdin.flush()
+        while not list(tmp_path.iterdir()) and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        process.send_signal(number)
+        assert process.stderr.read().decode() == f"textcnn: {word}\n"
+        watchdog.cancel()
+    assert process.returncode == status
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_that_has_had_enough(tagger, tmp_path):

@@ -1,5 +1,6 @@
 """Dilated convolution through a stack of layers, forward and backward, by minimal filtering or directly."""
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,7 +86,7 @@ def stack(lengths, dilations, channels=(3, 4), kernel_size=3, shared=False, rng=
         channels = [channels[0], *[channels[-1]] * n_layers]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
     sets = [0] * n_layers if shared else list(range(n_layers))
-    shapes = list(zip(channels, channels[1:], strict=False))[: 1 if shared else n_layers]
+    shapes = list(itertools.pairwise(channels))[: 1 if shared else n_layers]
     return Stack(
         x=rng.normal(size=(offsets[-1], channels[0])),
         offsets=offsets,
@@ -174,7 +175,7 @@ def assert_near(actual, expected, tolerance):
 
 
 def assert_equals_the_reference(problem, gate=False):
-    """Every layer by itself, so that the errors of the layers before do not count, nor ReLUs that they turn."""
+    """Layer by layer, so that errors of the layers before do not count, nor ReLUs that they turn."""
     dtype = problem.x.dtype.type
     tolerance = LAYER_TOLERANCE[dtype]
     levels = forward(problem)
@@ -504,7 +505,9 @@ def test_gradients_are_central_differences(kernel_size, shared):
 
     def loss(**changed):
         levels = forward(replace(problem, **changed))
-        return sum((level * d).sum() for level, d in zip(levels, problem.d_levels, strict=True) if d is not None)
+        return sum(
+            (level * d).sum() for level, d in zip(levels, problem.d_levels, strict=True) if d is not None
+        )
 
     levels = forward(problem)
     # No activation so near to 0 that a difference could cross it.
@@ -600,7 +603,13 @@ def test_tiling_refuses_wrong_arguments(offsets, dilations, kernel_size, dtype_s
 
 
 def test_tiling_refuses_other_offsets():
-    for offsets in (None, [0, 3], np.array([0, 3], np.int32), np.array([[0, 3]], np.intp), np.array([0.0, 3])):
+    for offsets in (
+        None,
+        [0, 3],
+        np.array([0, 3], np.int32),
+        np.array([[0, 3]], np.intp),
+        np.array([0.0, 3]),
+    ):
         with pytest.raises((ValueError, TypeError), match=r"."):
             _dilated.Tiling(offsets, (1,), 3, 4)
 

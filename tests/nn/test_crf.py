@@ -1,6 +1,6 @@
 """Loss and decoding of tag sequences by either head."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -34,10 +34,12 @@ def sequences(model, emissions):
     """Every allowed sequence of one sentence with its probability."""
     weights = {}
     for tags in product(range(3), repeat=len(emissions)):
-        score = model.start[tags[0]] + model.stop[tags[-1]] + sum(emissions[i, tag] for i, tag in enumerate(tags))
-        score += sum(model.transitions[a, b] for a, b in zip(tags, tags[1:], strict=False))
+        score = (
+            model.start[tags[0]] + model.stop[tags[-1]] + sum(emissions[i, tag] for i, tag in enumerate(tags))
+        )
+        score += sum(model.transitions[a, b] for a, b in pairwise(tags))
         allowed = model.allowed_start[tags[0]] and model.allowed_stop[tags[-1]]
-        if allowed and all(model.allowed[a, b] for a, b in zip(tags, tags[1:], strict=False)):
+        if allowed and all(model.allowed[a, b] for a, b in pairwise(tags)):
             weights[tags] = np.exp(float(score))
     total = sum(weights.values())
     return {tags: weight / total for tags, weight in weights.items()}

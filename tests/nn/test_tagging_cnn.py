@@ -171,7 +171,9 @@ def test_loss_is_a_mean_over_tokens():
     lengths = np.diff(batch.offsets)
     assert batch.loss_weight == pytest.approx((lengths * batch.sample_weight.astype(float)).sum())
     network = random_network(LAYOUT)
-    assert loss_of(network, batch, weight=2.0) == pytest.approx(loss_of(network, batch, weight=1.0) / 2, rel=1e-6)
+    assert loss_of(network, batch, weight=2.0) == pytest.approx(
+        loss_of(network, batch, weight=1.0) / 2, rel=1e-6
+    )
 
 
 def test_taking_sentences():
@@ -247,7 +249,9 @@ def wide_problem():
     return network, batch
 
 
-@pytest.mark.parametrize("changed", [{}, {"join": "every"}, {"head": "softmax"}, {"share_weights": False}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{}, {"join": "every"}, {"head": "softmax"}, {"share_weights": False}], ids=str
+)
 def test_training_has_the_same_bits_with_any_number_of_threads(changed):
     def trained(n_threads):
         network, batch = wide_problem()
@@ -273,7 +277,10 @@ def test_a_small_set_is_learnt_by_heart(join, head):
     network = TaggingCNN.initialized(
         rng, layout, rng.normal(size=(7, 8)).astype(np.float32) * np.float32(0.3), 6, 1
     )
-    batch = replace(random_batch(layout, lengths=(6, 1, 0, 5, 7)), features=random_features(8, layout, rng=np.random.default_rng(3)))
+    batch = replace(
+        random_batch(layout, lengths=(6, 1, 0, 5, 7)),
+        features=random_features(8, layout, rng=np.random.default_rng(3)),
+    )
     options = replace(OPTIONS, max_iter=150, learning_rate_init=0.02)
     history = Trainer(network, Adam(), options, rng).fit(batch)
     assert history.loss_curve[-1] < 0.1 * history.loss_curve[0]

@@ -73,7 +73,17 @@ def plain_emissions(linear, batch):
 def test_pair_keys():
     batch = batch_of([3, 1, 2, 0, 2, 5, 0, 1, 7], [3, 0, 3, 2, 1, 0])
     unknown, pair = -1, lambda left, word: left * 2**32 + word
-    expected = [pair(0, 3), pair(3, 1), pair(1, 2), unknown, unknown, pair(2, 5), unknown, unknown, pair(0, 7)]
+    expected = [
+        pair(0, 3),
+        pair(3, 1),
+        pair(1, 2),
+        unknown,
+        unknown,
+        pair(2, 5),
+        unknown,
+        unknown,
+        pair(0, 7),
+    ]
     assert pair_keys(batch).tolist() == expected
 
 

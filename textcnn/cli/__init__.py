@@ -95,8 +95,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     is_absent = getattr(args, "file", None) == "-" and "-" not in argv
     if len(rest) == 1 and not rest[0].startswith("-") and is_absent:
         args.file = rest.pop()
-    if getattr(args, "files", None) == [] and not any(name.startswith("-") and name != "-" for name in rest):
-        args.files, rest = rest, []
+    if hasattr(args, "files") and not any(name.startswith("-") and name != "-" for name in rest):
+        args.files, rest = [*args.files, *rest], []
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return args

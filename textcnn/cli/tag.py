@@ -168,6 +168,11 @@ class _Source:
         self._stream: Any = None
         self._done = 0  # bytes of the files before this one
 
+    def begin(self, path: str) -> None:
+        """Take note that the next read is the first one of a file, for which a pipe may keep us waiting."""
+        if path == "-" or not os.path.isfile(path):
+            self._stream = None
+
     def chunks(self, path: str) -> Iterator[list[str]]:
         """The lines of a file as they come; an empty list where a read brought no whole line."""
         for chunk in read_chunks(path, self.encoding, self._on_read, with_partial=True):
@@ -181,7 +186,11 @@ class _Source:
             if stat.S_ISREG(os.fstat(number).st_mode):
                 return False
             return not select.select([number], [], [], 0)[0]
-        except (OSError, ValueError, AttributeError):  # no file of the system, or one that cannot be asked
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+        ):  # not begun, or nothing that the system could tell about
             return True
 
     def _on_read(self, stream: Any, n_bytes: int) -> None:
@@ -276,6 +285,8 @@ class _Text:
 
 def _text_batches(source: _Source) -> Iterator[list[str]]:
     for path in source.paths:
+        source.begin(path)
+        yield []
         for lines in source.chunks(path):
             yield from _batches(lines, len, BATCH_CHARS)
 
@@ -295,7 +306,10 @@ def _batches(items: list[Any], size_of: Callable[[Any], int], most: int) -> Iter
 def _in_order(
     work: Callable[[list[Any]], str], batches: Iterable[list[Any]], source: _Source, n_workers: int
 ) -> Iterator[str]:
-    """What becomes of each batch, in their order; nothing is held back while we wait for more input."""
+    """What becomes of each batch, in their order; nothing is held back while we wait for more input.
+
+    An empty batch is a chance to look whether we shall wait.
+    """
     pool = ThreadPoolExecutor(n_workers)
     pending: deque[Future[str]] = deque()
     failure = None
@@ -394,8 +408,9 @@ def _is_blank(line: str) -> bool:
 def _column_batches(source: _Source, token_column: int | str | None) -> Iterator[list[_Block]]:
     n_after = 1
     for path in source.paths:
-        if not n_after:  # the last sentence of one file and the first of the next are two
-            yield [_Block(1, None, 0)]
+        source.begin(path)
+        # The last sentence of one file and the first of the next are two.
+        yield [] if n_after else [_Block(1, None, 0)]
         for blocks in _file_blocks(source, path, token_column):
             if blocks:
                 n_after = blocks[-1].n_after

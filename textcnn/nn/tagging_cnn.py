@@ -11,6 +11,7 @@ import numpy as np
 from textcnn._kernels import _blas, _conv, _dilated, _packing
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
+from textcnn.nn.array_model import ArrayModel
 from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
 from textcnn.nn.layers import ConvLayout
 from textcnn.nn.optimizers import Gradient
@@ -205,7 +206,7 @@ class _TokenFeatures:
     chars: layers.ConvCache | None
 
 
-class TaggingCNN:
+class TaggingCNN(ArrayModel):
     """Token features -> convolution -> iterated dilated block -> dropout -> linear -> CRF or softmax.
 
     Every convolution over tokens has width 3, "same" padding and a ReLU.
@@ -230,6 +231,7 @@ class TaggingCNN:
         Leave the word embeddings as they are in training.
     """
 
+    SCRATCH: ClassVar[tuple[str, ...]] = ("_marks", "work")
     PENALIZED: ClassVar[tuple[str, ...]] = ("first", "block", "weights", "char_filters")
     ROW_WISE: ClassVar[tuple[str, ...]] = ("words", "hashed", "chars")
 
@@ -409,7 +411,9 @@ class TaggingCNN:
             rows[:, layout.word_dim : layout.word_dim + layout.char_outputs] = pooled
         hashed = np.ascontiguousarray(features.hashed[distinct], dtype=np.int32).reshape(-1)
         if layout.hashed_outputs:
-            rows[:, layout.word_dim + layout.char_outputs :] = arrays["hashed"][hashed].reshape(-1, layout.hashed_outputs)
+            rows[:, layout.word_dim + layout.char_outputs :] = arrays["hashed"][hashed].reshape(
+                -1, layout.hashed_outputs
+            )
         mask = None
         if options.feature_dropout > 0:
             mask = work.array("feature_mask", rows.shape, dtype)
@@ -443,7 +447,9 @@ class TaggingCNN:
             )  # fmt: skip
             parts.append(pooled)
         if layout.hashed_outputs:
-            parts.append(arrays["hashed"][features.hashed[types].reshape(-1)].reshape(-1, layout.hashed_outputs))
+            parts.append(
+                arrays["hashed"][features.hashed[types].reshape(-1)].reshape(-1, layout.hashed_outputs)
+            )
         return np.concatenate(parts, axis=1)
 
     def _first_level(
@@ -615,9 +621,6 @@ class TaggingCNN:
             )  # fmt: skip
         return gradients
 
-    def limit_norms(self, options: TrainingOptions) -> None:
-        """Nothing to do: no weights of this network have limits."""
-
     # ---- the state ------------------------------------------------------------------------------
 
     def add_words(self, rows: np.ndarray) -> None:
@@ -628,27 +631,6 @@ class TaggingCNN:
     def copy(self) -> TaggingCNN:
         """A network with arrays of its own."""
         return TaggingCNN(self.layout, self.copy_arrays(), self.frozen_words)
-
-    def copy_arrays(self) -> dict[str, np.ndarray]:
-        """A copy of every array, to come back to with `restore_arrays`."""
-        return {name: array.copy() for name, array in self.arrays.items()}
-
-    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the values of `copy_arrays` back."""
-        for name, value in arrays.items():
-            self.arrays[name][...] = value
-
-    def is_finite(self) -> bool:
-        """True if no array holds NaN or infinity."""
-        return all(np.isfinite(array).all() for array in self.arrays.values())
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the scratch memory."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_marks", "work")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._prepare()
 
 
 def row_gradient(

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from textcnn._kernels import _conv, _packing
+from textcnn.nn.array_model import ArrayModel
 from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.tagging_cnn import TaggedExamples, row_gradient
@@ -32,7 +33,7 @@ SHAPE_FACTORS = np.array([0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB1331
 UNKNOWN = -1
 
 
-class WindowLinear:
+class WindowLinear(ArrayModel):
     """Coefficients of window features and of tag pairs.
 
     Parameters
@@ -52,6 +53,7 @@ class WindowLinear:
     """
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
+    SCRATCH: ClassVar[tuple[str, ...]] = ("work", "_row_marks", "_pair_marks", "_type_marks")
     PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
 
     def __init__(
@@ -180,31 +182,6 @@ class WindowLinear:
     def copy(self) -> WindowLinear:
         """Coefficients of its own."""
         return WindowLinear(self.n_hashed_rows, self.pairs, self.copy_arrays(), self.head, self.has_shapes)
-
-    def limit_norms(self, options: TrainingOptions) -> None:
-        """Nothing to do: no coefficients have limits."""
-
-    def copy_arrays(self) -> dict[str, np.ndarray]:
-        """A copy of every array, to come back to with `restore_arrays`."""
-        return {name: array.copy() for name, array in self.arrays.items()}
-
-    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the values of `copy_arrays` back."""
-        for name, value in arrays.items():
-            self.arrays[name][...] = value
-
-    def is_finite(self) -> bool:
-        """True if no array holds NaN or infinity."""
-        return all(np.isfinite(array).all() for array in self.arrays.values())
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the scratch memory."""
-        scratch = ("work", "_row_marks", "_pair_marks", "_type_marks")
-        return {name: value for name, value in self.__dict__.items() if name not in scratch}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._prepare()
 
 
 def pair_keys(batch: TaggedExamples) -> np.ndarray:

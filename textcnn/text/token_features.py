@@ -95,9 +95,10 @@ class TokenEncoder:
       one with more than `max_chars` characters the first ``(max_chars + 1) // 2`` and the last
       ``max_chars // 2`` are taken: beginning and end tell most about a word;
     - *attributes*: its prefixes and suffixes in lower case, counted in characters (of a shorter token all
-      of it, but nothing of a token of a single character, which as a word says all), and its shape. The value of attribute a is ``a * n_buckets + hash % n_buckets``; the values
-      that training sentences have are numbered from 1 in their order, and 0 stands for all others. (Values
-      that were never trained must not share a row with others: on CoNLL-2003 that costs one point of F1.)
+      of it, but nothing of a token of a single character, which as a word says all), and its shape. The
+      value of attribute a is ``a * n_buckets + hash % n_buckets``; the values that training sentences have
+      are numbered from 1 in their order, and 0 stands for all others. (Values that were never trained must
+      not share a row with others: on CoNLL-2003 that costs one point of F1.)
 
     The *shape* has ``d`` for the digits 0 to 9 (of full width too), ``X`` for what has another lower-case
     form, ``x`` for other letters and digits, ``c`` for Chinese characters, kana and their like; combining
