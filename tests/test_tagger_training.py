@@ -85,7 +85,7 @@ def test_a_sentence_of_weight_zero_counts_like_its_absence(early_stopping):
 
 
 def test_a_sentence_of_weight_two_counts_like_the_sentence_twice():
-    options = {name: 0.0 for name in ("dropout", "feature_dropout", "word_dropout", "rare_word_dropout")}
+    options = dict.fromkeys(("dropout", "feature_dropout", "word_dropout", "rare_word_dropout"), 0.0)
     options |= {**SMALL, "batch_size": 10}
     weighted = TextCNNTagger(**options).fit([*X, X[1]], [*Y, Y[1]], [1, 2, 1, 1])
     twice = TextCNNTagger(**options).fit([*X, X[1]], [*Y, Y[1]], [1, 1, 1, 2])

@@ -403,7 +403,7 @@ class TagPredictor:
             try:
                 encoded = self.encoder.encode(chunk, n_threads)
             except TypeError:
-                _refuse_other_tokens(sentences)  # counts sentences from the first one, not in the chunk
+                refuse_other_tokens(sentences)  # counts sentences from the first one, not in the chunk
                 raise
             emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
             yield encoded, emissions, n_threads
@@ -473,7 +473,7 @@ def _chunks(sentences: list[list[str]]) -> Iterator[list[list[str]]]:
         yield sentences[first:]
 
 
-def _refuse_other_tokens(sentences: list[list[str]]) -> None:
+def refuse_other_tokens(sentences: list[list[str]]) -> None:
     """Raise TypeError for the first token that is no str."""
     for i, sentence in enumerate(sentences):
         for j, token in enumerate(sentence):

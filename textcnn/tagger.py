@@ -38,6 +38,7 @@ from textcnn.tag_predictor import (
     TokenSpan,
     cut_texts,
     read_tagger,
+    refuse_other_tokens,
 )
 from textcnn.text.inputs import as_sentences
 from textcnn.text.tags import InnerTags, detect_scheme
@@ -513,15 +514,17 @@ class TextCNNTagger(TextEstimator):
     def _checked_data(
         self, X: Any, y: Any, sample_weight: Any, known: TagPredictor | None
     ) -> tuple[list[list[str]], list[list[str]], np.ndarray, str]:
-        """Token lists, tag lists and weights, all checked, and the analyzer; sentences of no weight are left out.
+        """Token lists, tag lists and weights, all checked, and the analyzer.
 
-        `known` is the model that training goes on with, if any; its analyzer stays.
+        Sentences of weight zero are left out. `known` is the model that training goes on with, if any; its
+        analyzer stays.
         """
         given = as_sentences(X)
         if not given:
             raise ValueError("X has no sentences, but training needs at least one")
         analyzer = known.analyzer if known else "word" if self.analyzer == "auto" else self.analyzer
         sentences = cut_texts(given, analyzer)
+        refuse_other_tokens(sentences)
         tags = as_tags(y, sentences)
         weights = check_sample_weight(sample_weight, len(sentences), "sentences")
         if not weights.all():

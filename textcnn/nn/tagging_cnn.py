@@ -172,7 +172,7 @@ class TaggedExamples:
 
     @property
     def loss_weight(self) -> float:
-        """The tokens, each with the weight of its sentence: what the loss is divided by for a weighted mean."""
+        """The tokens, each with the weight of its sentence: the loss divided by it is a weighted mean."""
         return float(np.diff(self.offsets) @ self.sample_weight.astype(np.float64))
 
     @property

@@ -183,7 +183,7 @@ class TokenEncoder:
         most = MAX_VALUES // max(1, self.n_attributes)
         if self.n_buckets > most:
             raise ValueError(
-                f"n_buckets is {n_buckets}, but with {self.n_attributes} attributes at most {most} are possible"
+                f"n_buckets is {n_buckets}, but with {self.n_attributes} attributes it may be {most} at most"
             )
 
     @classmethod
