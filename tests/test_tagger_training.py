@@ -134,7 +134,7 @@ def test_texts_are_cut_as_the_model_does_when_training_goes_on():
 
 def test_validation_tags_of_another_scheme_are_refused_before_training():
     tagger = TextCNNTagger(**SMALL)
-    with pytest.raises(ValueError, match="y has the scheme BIOES, but y_val another one"):
+    with pytest.raises(ValueError, match="y_val has other tags than the model, whose scheme is BIOES"):
         tagger.fit(
             [["a", "b", "c", "d"]], [["S-X", "B-X", "E-X", "O"]],
             X_val=[["a", "b", "c"]], y_val=[["B-X", "M-X", "E-X"]],

@@ -395,19 +395,21 @@ class TextCNNTagger(TextEstimator):
         """
         self._check_tuples()
         continues = self.warm_start and hasattr(self, "predictor_")
-        known = self.predictor_ if continues else None
-        sentences, tags, sample_weight, analyzer = self._checked_data(X, y, sample_weight, known)
+        given = as_sentences(X)
+        analyzer = self.predictor_.analyzer if continues else self._resolved_analyzer(given)
+        sentences, tags, sample_weight = _checked_data(given, y, sample_weight, analyzer)
+        validation = _checked_validation(X_val, y_val, analyzer)
         inner = self._inner_tags(tags, continues)
-        validation = self._checked_validation(X_val, y_val, analyzer, inner.scheme)
         rng = check_random_state(self.random_state)
-        if validation is None and self._holds_out(len(sentences)):
+        if validation is not None:
+            _check_scheme(validation[1], inner.scheme, "y_val")
+        elif self._holds_out(len(sentences)):
             sentences, tags, sample_weight, validation = self._hold_out(sentences, tags, sample_weight, rng)
         early_stopping = validation is not None and self.early_stopping is not False
 
-        if continues:
-            model = self._continued(sentences, rng)
-        else:
-            model = self._started(sentences, inner, analyzer, rng)
+        model = (
+            self._continued(sentences, rng) if continues else self._started(sentences, inner, analyzer, rng)
+        )
         examples = self._examples(model, tags, sample_weight)
         held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
         if self.linear > 0:
@@ -452,8 +454,9 @@ class TextCNNTagger(TextEstimator):
                 "the first call of partial_fit needs all tags, but classes is None; give "
                 "partial_fit(X, y, classes=...)"
             )
-        known = None if first_call else self.predictor_
-        sentences, tags, sample_weight, analyzer = self._checked_data(X, y, sample_weight, known)
+        given = as_sentences(X)
+        analyzer = self._resolved_analyzer(given) if first_call else self.predictor_.analyzer
+        sentences, tags, sample_weight = _checked_data(given, y, sample_weight, analyzer)
         trainers = getattr(self, "_partial_trainers", None)
         # A generator made anew would give the new words of every call the same vectors.
         rng = trainers[0].rng if trainers else check_random_state(self.random_state)
@@ -463,7 +466,8 @@ class TextCNNTagger(TextEstimator):
             names = sorted({_checked_tag(tag, "classes") for tag in classes})
             # The sentences tell schemes apart that have the same tags.
             scheme = detect_scheme([*tags, *([tag] for tag in names)])
-            model = self._started(sentences, InnerTags(names, scheme, self._inner_scheme()), analyzer, rng)
+            inner = InnerTags(names, scheme, self._inner_scheme())
+            model = self._started(sentences, inner, analyzer, rng)
         else:
             model = self._continued(sentences, rng)
             model.linear = self.predictor_.linear.copy() if self.predictor_.linear is not None else None
@@ -511,54 +515,14 @@ class TextCNNTagger(TextEstimator):
                 )
         self._resolved_mode()
 
-    def _checked_data(
-        self, X: Any, y: Any, sample_weight: Any, known: TagPredictor | None
-    ) -> tuple[list[list[str]], list[list[str]], np.ndarray, str]:
-        """Token lists, tag lists and weights, all checked, and the analyzer.
-
-        Sentences of weight zero are left out. `known` is the model that training goes on with, if any; its
-        analyzer stays.
-        """
-        given = as_sentences(X)
-        if not given:
-            raise ValueError("X has no sentences, but training needs at least one")
-        analyzer = known.analyzer if known else "word" if self.analyzer == "auto" else self.analyzer
-        sentences = cut_texts(given, analyzer)
-        refuse_other_tokens(sentences)
-        tags = as_tags(y, sentences)
-        weights = check_sample_weight(sample_weight, len(sentences), "sentences")
-        if not weights.all():
-            kept = np.flatnonzero(weights)
-            sentences, tags = [sentences[i] for i in kept], [tags[i] for i in kept]
-            given, weights = [given[i] for i in kept], weights[kept]
-        if not any(sentences):
-            raise ValueError("all sentences of X are empty or of weight zero, but training needs tokens")
-        # Sentences that were cut into words here must be so in prediction.
-        if self.analyzer == "auto" and not known and not any(isinstance(item, str) for item in given):
-            lengths = np.fromiter((len(token) for tokens in sentences for token in tokens), np.intp)
-            analyzer = "char" if np.mean(lengths == 1) >= CHARACTER_TOKENS else "word"
-        return sentences, tags, weights, analyzer
-
-    def _checked_validation(
-        self, X_val: Any, y_val: Any, analyzer: str, scheme: str | None
-    ) -> tuple[list[list[str]], list[list[str]]] | None:
-        if X_val is None and y_val is None:
-            return None
-        if X_val is None or y_val is None:
-            raise ValueError("only one of X_val and y_val was given; give both or none")
-        sentences = cut_texts(as_sentences(X_val, "X_val"), analyzer)
-        if not any(sentences):
-            raise ValueError("X_val has no tokens; give validation sentences, or neither X_val nor y_val")
-        tags = as_tags(y_val, sentences, "X_val", "y_val")
-        if scheme is not None:
-            names = sorted({tag for sentence in tags for tag in sentence})
-            try:
-                span_scores([names], [names], scheme)
-            except ValueError as error:
-                raise ValueError(
-                    f"y has the scheme {scheme}, but y_val another one ({error}); give both in one scheme"
-                ) from None
-        return sentences, tags
+    def _resolved_analyzer(self, given: list[Any]) -> str:
+        """`analyzer` without "auto", for training sentences as they were given."""
+        if self.analyzer != "auto":
+            return self.analyzer
+        if any(isinstance(sentence, str) for sentence in given):
+            return "word"
+        lengths = [len(token) for sentence in given for token in sentence if isinstance(token, str)]
+        return "char" if lengths and np.mean(np.equal(lengths, 1)) >= CHARACTER_TOKENS else "word"
 
     def _inner_scheme(self) -> str:
         return "BIOES" if self.tag_scheme == "auto" else self.tag_scheme
@@ -599,8 +563,8 @@ class TextCNNTagger(TextEstimator):
         kept = np.setdiff1d(order, held)
         if len(filled) < 2:
             raise ValueError(
-                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences with "
-                "tokens; give more sentences, X_val and y_val, or early_stopping=False"
+                f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences "
+                "with tokens; give more sentences, X_val and y_val, or early_stopping=False"
             )
         return (
             [sentences[i] for i in kept],
@@ -839,6 +803,7 @@ class TextCNNTagger(TextEstimator):
         predictor = self._fitted()
         sentences = cut_texts(as_sentences(X), predictor.analyzer)
         tags = as_tags(y, sentences)
+        _check_scheme(tags, predictor.scheme, "y")
         predicted = predictor.predict(sentences)
         if predictor.scheme is None:
             return token_accuracy(tags, predicted)
@@ -975,6 +940,51 @@ class _Validation:
         if model.tags.scheme is None:
             return token_accuracy(self.tags, predicted)
         return span_scores(self.tags, predicted, model.tags.scheme).f1
+
+
+def _checked_data(
+    given: list[Any], y: Any, sample_weight: Any, analyzer: str
+) -> tuple[list[list[str]], list[list[str]], np.ndarray]:
+    """Token lists, tag lists and weights, all checked; sentences of weight zero are left out."""
+    if not given:
+        raise ValueError("X has no sentences, but training needs at least one")
+    sentences = cut_texts(given, analyzer)
+    refuse_other_tokens(sentences)
+    tags = as_tags(y, sentences)
+    weights = check_sample_weight(sample_weight, len(sentences), "sentences")
+    if not weights.all():
+        kept = np.flatnonzero(weights)
+        sentences, tags, weights = [sentences[i] for i in kept], [tags[i] for i in kept], weights[kept]
+    if not any(sentences):
+        raise ValueError("all sentences of X are empty or of weight zero, but training needs tokens")
+    return sentences, tags, weights
+
+
+def _checked_validation(
+    X_val: Any, y_val: Any, analyzer: str
+) -> tuple[list[list[str]], list[list[str]]] | None:
+    if X_val is None and y_val is None:
+        return None
+    if X_val is None or y_val is None:
+        raise ValueError("only one of X_val and y_val was given; give both or none")
+    sentences = cut_texts(as_sentences(X_val, "X_val"), analyzer)
+    if not any(sentences):
+        raise ValueError("X_val has no tokens; give validation sentences, or neither X_val nor y_val")
+    return sentences, as_tags(y_val, sentences, "X_val", "y_val")
+
+
+def _check_scheme(tags: list[list[str]], scheme: str | None, name: str) -> None:
+    """Raise if tags are not in the scheme of the model: they would be read as something else."""
+    if scheme is None:
+        return
+    names = sorted({tag for sentence in tags for tag in sentence})
+    try:
+        InnerTags(names, scheme)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has other tags than the model, whose scheme is {scheme} ({error}); "
+            "textcnn.text.tags.convert changes the scheme"
+        ) from error
 
 
 def as_tags(y: Any, sentences: list[list[str]], x_name: str = "X", name: str = "y") -> list[list[str]]:

@@ -22,7 +22,7 @@ class ArrayModel(ABC):
     def _prepare(self) -> None:
         """Make the scratch memory."""
 
-    def limit_norms(self, options: TrainingOptions) -> None:
+    def limit_norms(self, options: TrainingOptions) -> None:  # noqa: B027 - most models have nothing to do
         """Nothing to do: no weights have limits."""
 
     def copy_arrays(self) -> dict[str, np.ndarray]:

@@ -20,6 +20,9 @@ TOKENS_PER_GROUP = 8192
 # Longest part of a sentence that goes through the network as a whole.
 LONGEST_PART = 2048
 
+# Tokens between two places at which it may be cut without a change of the last bits, at most.
+LONGEST_STEP = 4096
+
 
 class TaggingInference:
     """Emissions of a `TaggingCNN` that is not trained any more, mixed with those of a `WindowLinear`.
@@ -101,8 +104,11 @@ class TaggingInference:
             yield begin, end, begin, end
             return
         layout = self.network.layout
-        # Parts begin where a tile of every dilation begins, so that their tiles are those of the whole.
+        # Parts begin where a tile of every dilation begins, so that their tiles are those of the whole. With
+        # dilations of which that asks too much, results are those of the whole up to rounding.
         step = 4 * lcm(*layout.layer_dilations)
+        if step > LONGEST_STEP:
+            step = 1
         halo = -(-max(layout.halo, WINDOW) // step) * step
         kept = -(-LONGEST_PART // step) * step
         for first in range(begin, end, kept):
