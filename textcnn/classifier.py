@@ -428,12 +428,12 @@ class TextCNNClassifier(ClassifierMixin, TransformerMixin, TextEstimator):
         trainer = getattr(self, "_partial_trainer", None)
         rng = trainer.rng if trainer else check_random_state(self.random_state)
         model = self._started(texts, all_classes, rng) if first_call else self._continued(texts, rng)
+        options = self._options(1, False)
+        if options.learning_rate == "linear":
+            options = replace(options, learning_rate="constant")
         if trainer:
-            trainer = trainer.continued(model.network)
+            trainer = trainer.continued(model.network, options)
         else:
-            options = self._options(1, False)
-            if options.learning_rate == "linear":
-                options = replace(options, learning_rate="constant")
             trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
         weight = self._text_weights(all_classes[targets], sample_weight)
         if not first_call and self.predictor_.linear is not None:

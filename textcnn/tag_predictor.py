@@ -402,7 +402,11 @@ class TagPredictor:
         """Sentences in chunks: encoded, with their emissions."""
         n_threads = effective_n_threads(self.n_jobs)
         for chunk in _chunks(sentences):
-            encoded = self.encoder.encode(chunk, n_threads)
+            try:
+                encoded = self.encoder.encode(chunk, n_threads)
+            except TypeError:
+                refuse_other_tokens(sentences)  # counts sentences from the first one, not in the chunk
+                raise
             emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
             yield encoded, emissions, n_threads
 
@@ -488,6 +492,15 @@ def _chunks(sentences: list[list[str]]) -> Iterator[list[list[str]]]:
             first, size = i + 1, 0
     if first < len(sentences):
         yield sentences[first:]
+
+
+def refuse_other_tokens(sentences: list[list[str]]) -> None:
+    """Raise TypeError for the first token that is no str."""
+    for i, sentence in enumerate(sentences):
+        for j, token in enumerate(sentence):
+            if not isinstance(token, str):
+                found = type(token).__name__
+                raise TypeError(f"X[{i}][{j}] is of type {found}, but every token must be a str")
 
 
 def _base_scheme(scheme: str | None) -> str | None:
@@ -580,7 +593,9 @@ def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> T
     flat = [size for value in sizes for size in (value if isinstance(value, tuple) else (value,))]
     if not all(type(size) is int and 0 <= size < 2**24 for size in flat):
         raise ValueError(f"layout {fields}")
-    if not all(size > 0 for size in (*values["char_kernel_sizes"], *values["dilations"])):
+    # Arrays without columns would tell nothing of how many rows they have.
+    widths = (values["word_dim"], values["char_dim"], values["hashed_dim"], values["n_channels"])
+    if not all(size > 0 for size in (*widths, *values["char_kernel_sizes"], *values["dilations"])):
         raise ValueError(f"layout {fields}")
     if (
         values["join"] not in JOINS
@@ -589,7 +604,7 @@ def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> T
     ):
         raise ValueError(f"layout {fields}")
     layout = TaggerLayout(**values)
-    if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags or not layout.n_channels:
+    if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags:
         raise ValueError(f"{layout.n_tags} tags and {layout.n_attributes} attributes")
     if layout.n_iterations < 1 or layout.n_layers > 10_000:
         raise ValueError(f"{layout.n_layers} layers")

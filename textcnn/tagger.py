@@ -38,6 +38,7 @@ from textcnn.tag_predictor import (
     TokenSpan,
     cut_texts,
     read_tagger,
+    refuse_other_tokens,
 )
 from textcnn.text.inputs import as_sentences
 from textcnn.text.tags import InnerTags, detect_scheme
@@ -94,14 +95,14 @@ class TextCNNTagger(TextEstimator):
     ----------
     analyzer : {"auto", "word", "char"}, default="auto"
         How a sentence that is given as a str is cut into tokens: as the Penn Treebank and CoNLL files are,
-        or into characters. "auto" is "char" if nearly all training tokens are single characters. Lists of
-        tokens are taken as they are.
+        or into characters. "auto" is "char" if nearly all training tokens are single characters and were
+        given as such, not as a str. Lists of tokens are taken as they are.
     lowercase : bool, default=True
         Look words up in lower case; characters and the shape tell the case.
     min_count : int, default=1
         Words with fewer uses count as unknown.
     max_features : int, default=None
-        Keep only so many of the most frequent words.
+        Keep only so many of the most frequent words; those that only `embeddings` has are added to them.
     embedding_dim : int, default=100
         Dimensions of random word embeddings; pretrained ones bring their own.
     embeddings : str, path-like, mapping, WordVectors or KeyedVectors, default=None
@@ -378,7 +379,8 @@ class TextCNNTagger(TextEstimator):
         y : list of n_sentences lists of str
             A tag for each token.
         sample_weight : array-like of shape (n_sentences,), default=None
-            Weights of the sentences; 2 counts like the sentence given twice, 0 like its absence.
+            Weights of the sentences in the loss; 2 counts there like the sentence given twice. A sentence of
+            weight 0 is left out, its words and tags too.
         X_val, y_val : as X and y, default=None
             Validation sentences.
 
@@ -433,7 +435,7 @@ class TextCNNTagger(TextEstimator):
 
         The learning rates stay at their first values with the "linear" schedule, which needs to know how
         long training will take. `early_stopping` and `max_iter` are not used. The word pairs of the linear
-        part, and the settings of training, are those of the first call.
+        part are those of the first call.
 
         Parameters
         ----------
@@ -455,7 +457,11 @@ class TextCNNTagger(TextEstimator):
         given = as_sentences(X)
         analyzer = self._resolved_analyzer(given) if first_call else self.predictor_.analyzer
         sentences, tags, sample_weight = _checked_data(given, y, sample_weight, analyzer)
-        rng = check_random_state(self.random_state)
+        trainers = getattr(self, "_partial_trainers", None)
+        # A generator made anew would give the new words of every call the same vectors.
+        rng = trainers[0].rng if trainers else check_random_state(self.random_state)
+        if isinstance(classes, str):
+            raise TypeError(f"classes is the str {classes!r:.50}, but a list of tags was expected")
         if first_call:
             names = sorted({_checked_tag(tag, "classes") for tag in classes})
             # The sentences tell schemes apart that have the same tags.
@@ -476,16 +482,17 @@ class TextCNNTagger(TextEstimator):
 
     def _train_once(self, model: _Model, examples: TaggedExamples, rng: np.random.RandomState) -> History:
         """One pass over some sentences, going on with the optimisers of the calls before."""
-        networks = [model.network, *([model.linear] if model.linear is not None else [])]
+        options = self._options(len(examples), False, one_pass=True)
+        linear_options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
         trainers = getattr(self, "_partial_trainers", None)
         if trainers:
-            trainers = [old.continued(network) for old, network in zip(trainers, networks, strict=True)]
+            trainers = [trainers[0].continued(model.network, options), *trainers[1:]]
+            if model.linear is not None:
+                trainers[1] = trainers[1].continued(model.linear, linear_options)
         else:
-            options = self._options(len(examples), False, one_pass=True)
             trainers = [Trainer(model.network, SOLVERS[self.solver](), options, rng)]
             if model.linear is not None:
-                options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
-                trainers.append(Trainer(model.linear, Adam(), options, rng))
+                trainers.append(Trainer(model.linear, Adam(), linear_options, rng))
         for trainer in trainers[1:]:
             if train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ").interrupted:
                 raise KeyboardInterrupt
@@ -559,10 +566,6 @@ class TextCNNTagger(TextEstimator):
                 f"early_stopping cannot hold out {self.validation_fraction:g} of {len(filled)} sentences "
                 "with tokens; give more sentences, X_val and y_val, or early_stopping=False"
             )
-        if not sample_weight[kept].any():
-            raise ValueError(
-                "sample_weight is zero for all sentences that are not held out; set early_stopping=False"
-            )
         return (
             [sentences[i] for i in kept],
             [tags[i] for i in kept],
@@ -590,7 +593,7 @@ class TextCNNTagger(TextEstimator):
         if mode == "random":
             words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
         else:
-            encoder.extend([_words_of(self.embeddings)[:MOST_ADDED_WORDS]])
+            encoder.extend([_words_of(self.embeddings, bool(self.lowercase))[:MOST_ADDED_WORDS]])
             words = self._pretrained(encoder.vocabulary.id_to_token, rng)
         layout = TaggerLayout(
             n_tags=n_tags,
@@ -651,6 +654,9 @@ class TextCNNTagger(TextEstimator):
         encoded = model.encoded
         words = encoded.features.words
         uses = np.bincount(words[encoded.types], minlength=model.encoder.n_words)
+        # The mean weight of a token is one: what counts is how a weight compares to those of all sentences.
+        lengths = np.diff(encoded.offsets)
+        sample_weight = sample_weight * (lengths.sum() / (lengths @ sample_weight))
         return TaggedExamples(
             encoded.types,
             encoded.offsets,
@@ -940,14 +946,19 @@ class _Validation:
 def _checked_data(
     given: list[Any], y: Any, sample_weight: Any, analyzer: str
 ) -> tuple[list[list[str]], list[list[str]], np.ndarray]:
-    """Token lists, tag lists and weights, all checked."""
+    """Token lists, tag lists and weights, all checked; sentences of weight zero are left out."""
     if not given:
         raise ValueError("X has no sentences, but training needs at least one")
     sentences = cut_texts(given, analyzer)
+    refuse_other_tokens(sentences)
     tags = as_tags(y, sentences)
+    weights = check_sample_weight(sample_weight, len(sentences), "sentences")
+    if not weights.all():
+        kept = np.flatnonzero(weights)
+        sentences, tags, weights = [sentences[i] for i in kept], [tags[i] for i in kept], weights[kept]
     if not any(sentences):
-        raise ValueError("all sentences of X are empty, but training needs tokens")
-    return sentences, tags, check_sample_weight(sample_weight, len(sentences), "sentences")
+        raise ValueError("all sentences of X are empty or of weight zero, but training needs tokens")
+    return sentences, tags, weights
 
 
 def _checked_validation(
@@ -1013,14 +1024,18 @@ def _checked_tag(tag: Any, where: str) -> str:
     return tag
 
 
-def _words_of(embeddings: Any) -> list[str]:
-    """All words of an object with word vectors."""
-    from textcnn.text.vectors import load_vectors, lookup
+def _words_of(embeddings: Any, lowercase: bool) -> list[str]:
+    """Words of an object with word vectors; with `lowercase` those whose lower-case form finds a vector."""
+    from textcnn.text.vectors import case_forms, load_vectors, lookup
 
     if isinstance(embeddings, (str, os.PathLike)):
         embeddings = load_vectors(embeddings)
     lookup(embeddings, [])  # refuses what has no vectors
-    return [word for word in getattr(embeddings, "key_to_index", embeddings) if isinstance(word, str)]
+    known = getattr(embeddings, "key_to_index", embeddings)
+    words = [word for word in known if isinstance(word, str)]
+    if lowercase:  # "iPhone" is not found from "iphone", which would get a random vector that nobody trains
+        words = [word for word in words if any(form in known for form in case_forms(word.lower()))]
+    return words
 
 
 def _curve(values: Any) -> list[float]:

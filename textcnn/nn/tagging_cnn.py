@@ -148,6 +148,7 @@ class TaggedExamples:
     offsets : intp ndarray of shape (n_sentences + 1,)
     targets : int32 ndarray of shape (n_tokens,)
     sample_weight : float32 ndarray of shape (n_sentences,)
+        With a mean of one over the tokens of all training sentences.
     features : TypeFeatures
         Of the distinct tokens (`textcnn.text.token_features`).
     rare : bool ndarray of shape (n_types,), default=None
@@ -171,8 +172,17 @@ class TaggedExamples:
 
     @property
     def loss_weight(self) -> float:
-        """What the loss is divided by: the tokens, each with the weight of its sentence."""
+        """The tokens, each with the weight of its sentence: the loss divided by it is a weighted mean."""
         return float(np.diff(self.offsets) @ self.sample_weight.astype(np.float64))
+
+    @property
+    def step_weight(self) -> float:
+        """What the loss of a batch is divided by in training: the tokens.
+
+        Not their weights: those of a batch would then count among themselves alone, and a batch of one
+        sentence the same whatever its weight.
+        """
+        return float(self.n_tokens)
 
     def take(self, index: np.ndarray) -> TaggedExamples:
         """The sentences `index`, in that order."""
@@ -315,7 +325,7 @@ class TaggingCNN(ArrayModel):
         ----------
         batch : TaggedExamples
         weight : float
-            Usually ``batch.loss_weight``: the loss is then a mean over tokens.
+            ``batch.step_weight`` in training: the loss is then a mean over tokens.
         options : TrainingOptions
             Its `dropout`, `feature_dropout`, `word_dropout` and `n_threads` count here.
         seed, step : int

@@ -52,6 +52,11 @@ class Examples:
         """What the loss is divided by, so that it is a mean."""
         return float(self.sample_weight.sum(dtype=np.float64))
 
+    @property
+    def step_weight(self) -> float:
+        """What the loss of a batch is divided by in training: the same."""
+        return self.loss_weight
+
     def take(self, index: np.ndarray) -> Examples:
         """The examples `index`, in that order."""
         index = np.ascontiguousarray(index, dtype=np.intp)
@@ -165,9 +170,13 @@ class Trainer:
         self.n_planned_steps = 0
         self.stop_requested = False
 
-    def continued(self, network: Network) -> Trainer:
-        """This trainer with its optimiser's state and count of steps, for a copy of its network."""
+    def continued(self, network: Network, options: TrainingOptions) -> Trainer:
+        """This trainer with its optimiser's state and count of steps, for a copy of its network.
+
+        The options are those of today: a forked process, for one, must not use the threads of its parent.
+        """
         other = copy.deepcopy(self, {id(self.network): network, id(self.rng): self.rng})
+        other.options, other.rate = options, options.learning_rate_init
         other.stop_requested = False
         return other
 
@@ -248,10 +257,9 @@ class Trainer:
         total_loss = total_weight = 0.0
         for first in range(0, n, size):
             batch = examples.take(order[first : first + size])
-            weight = batch.loss_weight
-            if weight > 0:
-                total_loss += weight * self._step(batch, weight)
-                total_weight += weight
+            if batch.loss_weight > 0:
+                total_loss += batch.step_weight * self._step(batch, batch.step_weight)
+                total_weight += batch.loss_weight
             if on_step:
                 on_step(batch.n_tokens)
             if self.stop_requested:

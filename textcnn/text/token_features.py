@@ -174,16 +174,16 @@ class TokenEncoder:
         self._vocabulary = Vocabulary(words, lowercase=lowercase)
         self._char_codes = np.array(sorted({ord(char) for char in characters}), np.int32)
         self.lowercase = bool(lowercase)
-        self.max_chars = _checked_int(max_chars, "max_chars", 0)
+        self.max_chars = min(_checked_int(max_chars, "max_chars", 0), MAX_VALUES)
         self.prefix_lengths = _checked_lengths(prefix_lengths, "prefix_lengths")
         self.suffix_lengths = _checked_lengths(suffix_lengths, "suffix_lengths")
         self.shape = bool(shape)
         self.n_buckets = _checked_int(n_buckets, "n_buckets", 1)
         self._attribute_values = np.empty(0, np.int32)
-        if self.n_attributes * self.n_buckets > MAX_VALUES:
+        most = MAX_VALUES // max(1, self.n_attributes)
+        if self.n_buckets > most:
             raise ValueError(
-                f"n_buckets={n_buckets} for each of {self.n_attributes} attributes makes "
-                f"{self.n_attributes * self.n_buckets} values, but at most {MAX_VALUES} are possible"
+                f"n_buckets is {n_buckets}, but with {self.n_attributes} attributes it may be {most} at most"
             )
 
     @classmethod

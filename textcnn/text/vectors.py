@@ -363,7 +363,7 @@ def lookup(
     vectors = np.zeros((len(tokens), n_dims), np.float32)
     found = np.zeros(len(tokens), np.bool_)
     for row, token in enumerate(tokens):
-        word = next((form for form in _case_forms(token) if form in known), None)
+        word = next((form for form in case_forms(token) if form in known), None)
         if word is not None:
             vectors[row] = get(word)
             found[row] = True
@@ -390,7 +390,7 @@ def _open_embeddings(embeddings: Any) -> tuple[Any, Callable[[str], NDArray[np.f
     )
 
 
-def _case_forms(token: str) -> tuple[str, str, str, str]:
+def case_forms(token: str) -> tuple[str, str, str, str]:
     """Give the spellings under which a token is looked up, the first found counts."""
     return token, token.lower(), token.capitalize(), token.upper()
 
@@ -429,7 +429,7 @@ def _wanted_keys(words: Sequence[str]) -> set[bytes]:
     """Encode every spelling of the words; a file is then filtered without decoding its words."""
     keys = set()
     for word in words:
-        for form in _case_forms(word):
+        for form in case_forms(word):
             with contextlib.suppress(UnicodeEncodeError):  # such a word cannot stand in a file
                 keys.add(form.encode("utf-8", "surrogateescape"))
     return keys
