@@ -194,3 +194,30 @@ def test_arrays_without_columns_are_refused(tmp_path):
     save_arrays(tmp_path / "m.textcnn", arrays, config)
     with pytest.raises(ModelFileError, match="layout"):
         textcnn.load(tmp_path / "m.textcnn")
+
+
+def test_going_on_needs_the_shape_of_the_network_that_is_there():
+    tagger = TextCNNTagger(**SMALL, warm_start=True).fit(X, Y)
+    tagger.set_params(n_channels=9)
+    with pytest.raises(ValueError, match="has n_channels 8, but the parameters ask for 9"):
+        tagger.fit(X, Y)
+    with pytest.raises(ValueError, match="has n_channels 8, but the parameters ask for 9"):
+        tagger.partial_fit(X, Y)
+
+
+def test_words_known_from_vectors_alone_take_no_room_in_the_linear_part(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = {f"word{i}": rng.normal(size=6) for i in range(500)} | {"dog": rng.normal(size=6)}
+    tagger = TextCNNTagger(**SMALL, embeddings=vectors).fit(X, Y)
+    predictor = tagger.predictor_
+    assert predictor.encoder.n_words > 500
+    assert len(predictor.linear.arrays["rows"]) < predictor.encoder.n_rows + 100
+    tagger.save(tmp_path / "m.textcnn")
+    unseen = [["word7", "word499", *X[0]]]
+    assert textcnn.load(tmp_path / "m.textcnn").predict(unseen) == tagger.predict(unseen)
+    before = tagger.predict_marginals(unseen)[0]
+    tagger.partial_fit([["zebra", *X[0]]], [["O", *Y[0]]])
+    assert len(tagger.predictor_.linear.arrays["rows"]) == (
+        tagger.predictor_.encoder.n_rows + tagger.predictor_.encoder.n_words
+    )
+    assert tagger.predict_marginals(unseen)[0].shape == before.shape

@@ -647,8 +647,11 @@ def _checked_linear(
     pairs, tags = arrays["pairs"], layout.n_tags
     if pairs.dtype != np.int64 or pairs.ndim != 1 or (pairs[1:] <= pairs[:-1]).any():
         raise ValueError("the pairs of the linear part are not sorted numbers")
+    n_words = len(arrays["rows"]) - encoder.n_rows
+    if not 0 < n_words <= encoder.n_words:  # words behind them are known from word vectors alone
+        raise ValueError(f"the linear part has {n_words} words, the encoder {encoder.n_words}")
     shapes = {
-        "rows": (encoder.n_rows + encoder.n_words, WINDOW * tags),
+        "rows": (encoder.n_rows + n_words, WINDOW * tags),
         "pair_rows": (len(pairs) + 1, PAIR_WINDOW * tags),
         "transitions": (tags, tags),
         "start": (tags,),

@@ -43,6 +43,7 @@ from textcnn.tag_predictor import (
 from textcnn.text.inputs import as_sentences
 from textcnn.text.tags import InnerTags, detect_scheme
 from textcnn.text.token_features import EncodedTokens, TokenEncoder
+from textcnn.text.vectors import case_forms, load_vectors, lookup
 
 KIND = "TextCNNTagger"
 
@@ -472,7 +473,7 @@ class TextCNNTagger(TextEstimator):
             model = self._continued(sentences, rng)
             model.linear = self.predictor_.linear.copy() if self.predictor_.linear is not None else None
             if model.linear is not None:
-                model.linear.add_words(len(model.network.arrays["words"]) - self.predictor_.encoder.n_words)
+                model.linear.cover_words(model.encoder.n_words)
         examples = self._examples(model, tags, sample_weight)
         if first_call and self.linear > 0:
             model.linear = self._new_linear(model, examples)
@@ -588,21 +589,30 @@ class TextCNNTagger(TextEstimator):
             max_chars=MAX_CHARS if self.n_char_filters else 0,
             n_threads=effective_n_threads(self.n_jobs),
         )
-        n_tags = len(tags.inner_tags)
+        n_training_words = encoder.n_words
         mode = self._resolved_mode()
         if mode == "random":
             words = random_embeddings(rng, encoder.n_words, int(self.embedding_dim), RANDOM_EMBEDDING_LIMIT)
         else:
-            encoder.extend([_words_of(self.embeddings, bool(self.lowercase))[:MOST_ADDED_WORDS]])
-            words = self._pretrained(encoder.vocabulary.id_to_token, rng)
-        layout = TaggerLayout(
+            vectors = _loaded(self.embeddings)
+            encoder.extend([_words_of(vectors, bool(self.lowercase))[:MOST_ADDED_WORDS]])
+            words = self._pretrained(vectors, encoder.vocabulary.id_to_token, rng)
+        layout = self._layout(len(tags.inner_tags), words.shape[1], encoder.n_attributes)
+        network = TaggingCNN.initialized(
+            rng, layout, words, encoder.n_chars, encoder.n_rows, frozen_words=mode == "static"
+        )
+        return _Model(encoder, network, tags, analyzer, float(self.linear), n_training_words, encoded)
+
+    def _layout(self, n_tags: int, word_dim: int, n_attributes: int) -> TaggerLayout:
+        """The shape of the network that the parameters ask for."""
+        return TaggerLayout(
             n_tags=n_tags,
-            word_dim=words.shape[1],
+            word_dim=word_dim,
             char_dim=int(self.char_dim),
             char_kernel_sizes=tuple(int(size) for size in self.char_kernel_sizes),
             n_char_filters=int(self.n_char_filters),
             hashed_dim=int(self.affix_dim),
-            n_attributes=encoder.n_attributes,
+            n_attributes=n_attributes,
             n_channels=int(self.n_channels),
             dilations=tuple(int(dilation) for dilation in self.dilations),
             n_iterations=int(self.n_iterations),
@@ -610,14 +620,10 @@ class TextCNNTagger(TextEstimator):
             join=self.join,
             head=self._resolved_head(n_tags),
         )
-        network = TaggingCNN.initialized(
-            rng, layout, words, encoder.n_chars, encoder.n_rows, frozen_words=mode == "static"
-        )
-        return _Model(encoder, network, tags, analyzer, float(self.linear), encoded)
 
-    def _pretrained(self, words: list[str], rng: np.random.RandomState) -> np.ndarray:
+    def _pretrained(self, vectors: Any, words: list[str], rng: np.random.RandomState) -> np.ndarray:
         """Pretrained vectors, all of the root mean square `PRETRAINED_SCALE`."""
-        rows = pretrained_embeddings(self.embeddings, words, rng, RANDOM_EMBEDDING_LIMIT)
+        rows = pretrained_embeddings(vectors, words, rng, RANDOM_EMBEDDING_LIMIT)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         wanted = PRETRAINED_SCALE * np.sqrt(rows.shape[1])
         return rows * np.divide(wanted, lengths, out=np.zeros_like(lengths), where=lengths > 0)
@@ -629,6 +635,15 @@ class TextCNNTagger(TextEstimator):
         """Copies of the encoder and the network, grown by the new words, and the sentences encoded."""
         old = self.predictor_
         encoder, network = copy.deepcopy(old.encoder), old.network.copy()
+        layout = network.layout
+        wanted = self._layout(layout.n_tags, layout.word_dim, layout.n_attributes)
+        for name in TaggerLayout.__dataclass_fields__:
+            is_now, was = getattr(wanted, name), getattr(layout, name)
+            if is_now != was:
+                raise ValueError(
+                    f"the network of the last fit has {name} {was}, but the parameters ask for {is_now}; set "
+                    "it back, or fit a new model"
+                )
         n_threads, n_known = effective_n_threads(self.n_jobs), encoder.n_words
         room = None if self.max_features is None else self.max_features - (n_known - 1)
         if room is None or room > 0:
@@ -639,7 +654,7 @@ class TextCNNTagger(TextEstimator):
             rows = (
                 random_embeddings(rng, len(new), n_dims, RANDOM_EMBEDDING_LIMIT)
                 if self.embeddings is None
-                else self._pretrained(new, rng)
+                else self._pretrained(self.embeddings, new, rng)
             )
             if rows.shape[1] != n_dims:
                 raise ValueError(
@@ -648,7 +663,7 @@ class TextCNNTagger(TextEstimator):
                 )
             network.add_words(rows)
         encoded = encoder.encode(sentences, n_threads)
-        return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoded)
+        return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoder.n_words, encoded)
 
     def _examples(self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray) -> TaggedExamples:
         encoded = model.encoded
@@ -697,7 +712,7 @@ class TextCNNTagger(TextEstimator):
     def _new_linear(self, model: _Model, examples: TaggedExamples) -> WindowLinear:
         encoder, layout = model.encoder, model.network.layout
         return WindowLinear.initialized(
-            examples, encoder.n_words, encoder.n_rows, layout.n_tags, layout.head, encoder.shape
+            examples, model.n_training_words, encoder.n_rows, layout.n_tags, layout.head, encoder.shape
         )
 
     def _fitted_linear(
@@ -913,6 +928,7 @@ class _Model:
     tags: InnerTags
     analyzer: str
     share: float
+    n_training_words: int  # of the encoder; those behind them are known from word vectors alone
     encoded: EncodedTokens
     linear: WindowLinear | None = None
 
@@ -1024,12 +1040,13 @@ def _checked_tag(tag: Any, where: str) -> str:
     return tag
 
 
+def _loaded(embeddings: Any) -> Any:
+    """Word vectors in memory."""
+    return load_vectors(embeddings) if isinstance(embeddings, (str, os.PathLike)) else embeddings
+
+
 def _words_of(embeddings: Any, lowercase: bool) -> list[str]:
     """Words of an object with word vectors; with `lowercase` those whose lower-case form finds a vector."""
-    from textcnn.text.vectors import case_forms, load_vectors, lookup
-
-    if isinstance(embeddings, (str, os.PathLike)):
-        embeddings = load_vectors(embeddings)
     lookup(embeddings, [])  # refuses what has no vectors
     known = getattr(embeddings, "key_to_index", embeddings)
     words = [word for word in known if isinstance(word, str)]

@@ -235,7 +235,7 @@ def test_words_can_be_added_and_have_no_say():
     batch = random_batch(LAYOUT, LENGTHS)
     linear = random_linear(batch)
     expected = linear.emissions(batch.types, batch.offsets, batch.features, 1)
-    linear.add_words(3)
+    linear.cover_words(N_WORDS + 3)
     assert len(linear.arrays["rows"]) == N_HASHED_ROWS + N_WORDS + 3
     assert_same_bits(linear.emissions(batch.types, batch.offsets, batch.features, 1), expected)
     features = replace(batch.features, words=np.full_like(batch.features.words, N_WORDS + 2))

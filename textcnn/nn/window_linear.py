@@ -134,7 +134,9 @@ class WindowLinear(ArrayModel):
 
     def _feature_rows(self, features: Any, types: np.ndarray) -> np.ndarray:
         """Rows of the coefficients of each distinct token, int32 of shape (n_types, 1 + n_attributes)."""
-        words = features.words[types][:, np.newaxis] + self.n_hashed_rows
+        words = features.words[types][:, np.newaxis]
+        # Words that are known from word vectors alone have no coefficients.
+        words = np.where(words < len(self.arrays["rows"]) - self.n_hashed_rows, words, 0) + self.n_hashed_rows
         return np.concatenate([words, features.hashed[types]], axis=1).astype(np.int32)
 
     def _pair_rows(self, batch: TaggedExamples) -> np.ndarray:
@@ -173,10 +175,11 @@ class WindowLinear(ArrayModel):
         known = gradient.rows > 0  # the row of unknown pairs stays zero
         return Gradient(gradient.value[known], gradient.rows[known])
 
-    def add_words(self, n: int) -> None:
-        """Coefficients of zero for new words."""
+    def cover_words(self, n_words: int) -> None:
+        """Coefficients of zero for the words up to `n_words` that have none yet."""
         rows = self.arrays["rows"]
-        self.arrays["rows"] = np.concatenate([rows, np.zeros((n, rows.shape[1]), np.float32)])
+        added = np.zeros((self.n_hashed_rows + n_words - len(rows), rows.shape[1]), np.float32)
+        self.arrays["rows"] = np.concatenate([rows, added])
         self._prepare()
 
     def copy(self) -> WindowLinear:
