@@ -461,3 +461,11 @@ def test_neither_scikit_learn_nor_scipy_is_imported(tagger, story, arguments):
         "print(status, [name for name in ('sklearn', 'scipy', 'tqdm', 'matplotlib') if name in sys.modules])"
     )
     assert run_python("-c", code, timeout=60).stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_column_file_given_as_text_is_noted(command, tagger, tmp_path):
+    path = tmp_path / "some.conll"
+    path.write_text("Kim\tB-PER\nleft\tO\n\nSo\tO\nit\tO\n")
+    assert "looks like a column file; --input conll keeps its tokens" in command("tag", tagger, path).err
+    assert command("tag", tagger, path, "--input", "conll").err == ""
+    assert command("tag", tagger, path, "--quiet").err == ""

@@ -8,6 +8,7 @@ textcnn demo tag        names of persons, organisations and places and dates in 
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 import time
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from textcnn.cli import options
 from textcnn.cli.output import counted
 from textcnn.cli.shading import ngram_text, shares
 from textcnn.cli.tagged import inline
+from textcnn.cli.train import plain_interrupt
 
 
 class Demo(NamedTuple):
@@ -91,7 +93,9 @@ def _classify(args: argparse.Namespace) -> None:
     print(f"Accuracy on each of {N_FOLDS} parts held out, trained on the others:", end="", flush=True)
     n_right = 0
     for train, test in folds.split(texts, labels):
-        classifier = TextCNNClassifier(**settings).fit([texts[i] for i in train], [labels[i] for i in train])
+        classifier = TextCNNClassifier(**settings)
+        with plain_interrupt():
+            classifier.fit([texts[i] for i in train], [labels[i] for i in train])
         predicted = classifier.predict([texts[i] for i in test]).tolist()
         right = sum(label == labels[i] for label, i in zip(predicted, test.tolist(), strict=True))
         n_right += right
@@ -100,7 +104,9 @@ def _classify(args: argparse.Namespace) -> None:
 
     print(f"Training on all of them with {counted(n_threads, 'thread')}", flush=True)
     start = time.perf_counter()
-    classifier = TextCNNClassifier(**settings, verbose=True).fit(texts, labels)
+    classifier = TextCNNClassifier(**settings, verbose=sys.stderr.isatty())
+    with plain_interrupt():
+        classifier.fit(texts, labels)
     print(f"Trained in {time.perf_counter() - start:.1f} s\n")
     print("New texts, and the n-grams that decided, each with what it adds for the label:\n")
     probabilities = classifier.predict_proba(demo.new_texts).max(axis=1)
@@ -128,7 +134,9 @@ def _tag(args: argparse.Namespace) -> None:
     print(f"{len(sentences)} sentences, {n_tokens:,} tokens: persons, organisations, places and dates")
     print(f"Training with {counted(n_threads, 'thread')}", flush=True)
     start = time.perf_counter()
-    tagger = TextCNNTagger(random_state=args.seed, n_jobs=args.threads, verbose=True).fit(sentences, tags)
+    tagger = TextCNNTagger(random_state=args.seed, n_jobs=args.threads, verbose=sys.stderr.isatty())
+    with plain_interrupt():
+        tagger.fit(sentences, tags)
     print(f"Trained in {time.perf_counter() - start:.1f} s\n")
 
     test, true = textcnn.data.load_entities("test")

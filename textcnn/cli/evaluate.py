@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any, NamedTuple
 
 from textcnn.cli import options, tables
-from textcnn.cli.lines import InputError
+from textcnn.cli.lines import InputError, first_lines
 from textcnn.cli.models import is_tagger, load_any
 from textcnn.cli.output import aligned, check_distinct, check_picture, counted, printable, shortened
 
@@ -75,6 +76,14 @@ def run(args: argparse.Namespace) -> None:
     options.check_unused(
         args, ["column", "token_column"], f"for taggers, but {args.model} holds a classifier"
     )
+    is_unknown = not args.format and not tables.format_of(args.file)
+    if is_unknown and os.path.isfile(args.file):
+        from textcnn.text.columns import looks_like_columns
+
+        if looks_like_columns(first_lines(args.file, args.encoding)):
+            raise InputError(
+                f"{args.model} holds a classifier, but {args.file} is a column file; give a tagger's model"
+            )
     source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
     report(scores_of(_compare(model, source, args.allow_unknown_labels), "text"), args)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from textcnn.cli import options, tagged
-from textcnn.cli.lines import InputError, checked_encoding, read_chunks, shown_name
+from textcnn.cli.lines import InputError, checked_encoding, first_lines, read_chunks, shown_name
 from textcnn.cli.models import load_tagger
 from textcnn.cli.output import check_distinct, check_writable, counted, note, write_file
 from textcnn.cli.predict import tsv_text
@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> None:
         check_writable(args.output)
         check_distinct(args.output, [*paths, args.model])
     predictor = load_tagger(args.model, args.threads)
+    if args.input != "conll":
+        _note_column_files(paths, args)
     with ExitStack() as stack:
         source = _Source(paths, args.encoding)
         # On one terminal with the output the bar would stand between its lines.
@@ -139,6 +141,17 @@ def _check_options(args: argparse.Namespace) -> None:
         raise InputError("--token-column is for column files; give --input conll too, or leave it out")
     if args.probabilities and args.format in ("jsonl", "html"):
         raise InputError(f"--format {args.format} has the probabilities anyway; leave --probabilities out")
+
+
+def _note_column_files(paths: list[str], args: argparse.Namespace) -> None:
+    """Say so where tokens and tags of a column file would be tagged as words of a text."""
+    from textcnn.text.columns import looks_like_columns
+
+    for path in paths:
+        if path == "-" or stat.S_ISFIFO(os.stat(path).st_mode):
+            continue
+        if looks_like_columns(first_lines(path, args.encoding)):
+            note(args, f"{path} looks like a column file; --input conll keeps its tokens")
 
 
 def _check_files(paths: list[str]) -> None:

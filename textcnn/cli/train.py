@@ -82,7 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """See what is to be trained, and train it."""
     if args.list_parameters:
-        options.list_parameters(args.task or "classify")
+        is_there = args.file and os.path.isfile(args.file)
+        options.list_parameters(args.task or (_task(args) if is_there else "classify"))
     elif _task(args) == "tag":
         from textcnn.cli.train_tagger import train
 

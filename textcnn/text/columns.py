@@ -72,7 +72,7 @@ def read_columns(
     """Read the sentences of a column file, one after the other.
 
     Columns are divided by tabs if the first row has one, else by spaces (of ASCII: a token may be
-    U+3000). A file whose first row has ten columns between tabs and begins with a number is CoNLL-U:
+    U+3000). A file whose first row has ten columns or more between tabs and begins with a number is CoNLL-U:
     lines that begin with "#" are comments, and rows of multiword tokens (3-4) and empty nodes (8.1) are
     left out. A row that begins with ``-DOCSTART-`` ends a sentence and is no token.
 
@@ -299,6 +299,7 @@ class _Reader:
         self._separator = " "
         self._n_columns = 0
         self._first = 0
+        self._first_row = ""
         self._token = self._tag = 0
 
     def error(self, number: int, message: str) -> ColumnFileError:
@@ -316,7 +317,7 @@ class _Reader:
         self._separator = "\t" if "\t" in row else " "
         self.is_conllu = _is_conllu(row)
         fields = self.split(row)
-        self._n_columns, self._first = len(fields), number
+        self._n_columns, self._first, self._first_row = len(fields), number, row
         self._token = self._place(number, self.token_column, "form" if self.is_conllu else 1)
         if not self.with_tags:
             return
@@ -356,10 +357,13 @@ class _Reader:
         fields = self.split(row)
         if len(fields) != self._n_columns:
             divided = "tabs" if self._separator == "\t" else "spaces"
+            advice = "give every row as many, and a blank line between sentences"
+            if row.startswith("# ") or self._first_row.startswith("# "):
+                advice = "lines that begin with # are comments in CoNLL-U alone; take them out"
             raise self.error(
                 number,
                 f"{_columns(len(fields))} between {divided}, but line {self._first} has "
-                f"{self._n_columns}; give every row as many, and a blank line between sentences",
+                f"{self._n_columns}; {advice}",
             )
         if self.is_conllu and not fields[0].isdecimal():
             if _CONLLU_ID.fullmatch(fields[0]) is None:
@@ -368,8 +372,16 @@ class _Reader:
                 )
             return None
         token, tag = fields[self._token], fields[self._tag] if self.with_tags else ""
-        if not token or (self.with_tags and not tag):
-            raise self.error(number, f"the {'tag' if token else 'token'} is empty; fill it in")
+        if not token:
+            raise self.error(number, "the token is empty; fill it in")
+        if self.with_tags and not tag:
+            raise self.error(
+                number,
+                f"the tag, in column {self._tag + 1} of {self._n_columns}, is empty; fill it in, or name "
+                "another column",
+            )
+        if " " in tag:
+            raise self.error(number, f"the tag is {tag!r}, but a tag has no spaces; divide columns by tabs")
         return token, tag
 
 
@@ -432,8 +444,9 @@ def _is_document(line: str) -> bool:
 
 
 def _is_conllu(row: str) -> bool:
+    """Ten columns, or more where some have been appended, the first one an id."""
     fields = row.split("\t")
-    return len(fields) == len(_CONLLU_COLUMNS) and _CONLLU_ID.fullmatch(fields[0]) is not None
+    return len(fields) >= len(_CONLLU_COLUMNS) and _CONLLU_ID.fullmatch(fields[0]) is not None
 
 
 def _columns(count: int) -> str:
