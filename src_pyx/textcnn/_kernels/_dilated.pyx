@@ -43,7 +43,7 @@ cdef enum:
 
 # Tokens of a piece, about: few enough for the cache, enough to fill blocks of tiles.
 cdef enum:
-    TOKENS_PER_PIECE = 256
+    TOKENS_PER_PIECE = 128
 
 # Limit of sizes: no product or sum of them overflows.
 cdef enum:
