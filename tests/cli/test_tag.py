@@ -231,6 +231,21 @@ def test_the_output_is_the_input_of_conlleval(command, tagger, entities):
     assert f"FB1: {100 * span_scores(tags, [each.tags for each in found]).f1:6.2f}\n" in shown
 
 
+def test_tagged_conllu_can_be_evaluated(command, plain_tagger, tmp_path):
+    rows = ["# text = Anna left", "1-2\tAnnaleft" + "\t_" * 8]
+    rows += [f"{i}\t{w}\t_\t{t}" + "\t_" * 6 for i, (w, t) in enumerate([("Anna", "UP"), ("left", "LOW")], 1)]
+    source, out = tmp_path / "gold.conllu", tmp_path / "tagged.conllu"
+    source.write_text("\n".join(rows) + "\n\n")
+    assert command("tag", plain_tagger, source, "--input", "conll", "-o", out).status == 0
+    gold = command("evaluate", plain_tagger, source)
+    assert gold.status == 0
+    for options in ([], ["--column", "upos"]):
+        assert command("evaluate", plain_tagger, out, *options) == gold
+    assert command("evaluate", plain_tagger, out, "--column", "-1").out.startswith(
+        "accuracy 1.0000 on 2 tokens"
+    )
+
+
 def test_sentences_of_two_files_stay_apart(command, tagger, tmp_path):
     for name, text in (("a", "x A\ny B"), ("b", "z\n\n"), ("c", "w B-LOC I\n")):
         (tmp_path / name).write_text(text)
