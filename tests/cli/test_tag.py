@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import threading
@@ -95,6 +96,15 @@ def test_probabilities_in_a_column(command, tagger, plain_tagger, story):
     assert shown == pytest.approx([span.probability for span in expected], abs=6e-5)
     out = command("tag", plain_tagger, story, "--probabilities").out
     assert all(0 < float(row.split("\t")[2]) <= 1 for row in out.split("\n") if row)
+
+
+def test_probabilities_leave_the_tags_in_column_2(command, tagger, tmp_path):
+    assert "evaluate --column 2" in " ".join(command("tag", "--help").out.split())
+    out = tmp_path / "out.conll"
+    assert command("tag", tagger, "--probabilities", "-o", out, stdin=b"Anna left Paris .\n").status == 0
+    found = command("evaluate", tagger, out, "--column", "2").out
+    assert found.startswith("processed 4 tokens")
+    assert "accuracy: 100.00%" in found
 
 
 def test_jsonl(command, tagger, story):
@@ -306,6 +316,37 @@ def test_an_output_file_is_whole_or_not_there(command, fails, tagger, story, tmp
     assert "is named twice" in fails("tag", tagger, story, "-o", story)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no such device")
+def test_a_device_is_written_directly(command, tagger, story, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    for place in ("/dev/null", link):
+        assert command("tag", tagger, story, "-o", place, "--quiet") == (0, "", "")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals")
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_a_terminal_as_input_is_noted(tagger, options):
+    ours, theirs = os.openpty()
+    os.write(ours, b"Anna left\n\x04")
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-c", RUN, "tag", str(tagger), *options],
+            stdin=theirs,
+            capture_output=True,
+            cwd=_root(),
+            timeout=60,
+            check=True,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert finished.stdout.startswith(b"Anna\t")
+    assert finished.stderr == (b"" if options else b"reading from the terminal, end with Ctrl-D\n")
+
+
 def test_what_came_before_a_wrong_line_is_written(command, tagger, story, tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"\xff\n")
     finished = command("tag", tagger, story, tmp_path / "bad.txt")
@@ -334,6 +375,7 @@ def test_errors(fails, model, tagger, story, tmp_path):
         assert reason in fails("tag", tagger, story, *options)
     assert "invalid choice" in fails("tag", tagger, story, "--format", "xml", status=2)
     assert "unrecognized arguments" in fails("tag", tagger, story, "--nothing", status=2)
+    assert "is no number of threads" in fails("tag", tagger, story, "--threads", "-5", status=2)
     assert "is no encoding" in fails("tag", tagger, story, "--encoding", "klingon", status=2)
 
 

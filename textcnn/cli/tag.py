@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from textcnn.cli import options, tagged
 from textcnn.cli.lines import InputError, checked_encoding, first_lines, read_chunks, shown_name
 from textcnn.cli.models import load_tagger
-from textcnn.cli.output import check_distinct, check_writable, counted, note, write_file
+from textcnn.cli.output import check_distinct, check_writable, counted, note, note_terminal, write_file
 from textcnn.cli.predict import tsv_text
 
 EPILOG = """\
@@ -34,9 +34,10 @@ examples:
 
 output, in UTF-8:
   conll    token<TAB>tag, and with --probabilities <TAB> the probability of the span that the token is in ("_"
-           if in none), or of a plain tag. A blank line ends each sentence, and one more each line of text: an
-           empty line of text is a blank line, and there are as many blank lines behind a blank line, or at
-           the beginning, as there are lines of text.
+           if in none), or of a plain tag; the tag is then no more in the last column, but in column 2, which
+           textcnn evaluate reads with --column 2. A blank line ends each sentence, and one more each line of
+           text: an empty line of text is a blank line, and there are as many blank lines behind a blank
+           line, or at the beginning, as there are lines of text.
   jsonl    an object a line: "text"; "spans" with "label", "start", "stop" (characters), "text" and
            "probability"; "tokens" and their "tags"; "sentences", each as [first token, token behind the last]
   inline   the text with its spans as [text](LABEL) or [text](LABEL 0.98); a backslash stands before [, ] and
@@ -77,16 +78,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=options.output_name,
         help="write to this file instead of standard output",
     )
-    parser.add_argument("--format", choices=tagged.FORMATS, help="of the output (default: conll)")
     parser.add_argument(
-        "--probabilities", action="store_true", help="write them too, in the formats conll and inline"
+        "--format",
+        choices=tagged.FORMATS,
+        help="of the output (default: conll, the only one with --input conll)",
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="write them too, in the formats conll (as column 3: the tag is then column 2, for textcnn "
+        "evaluate --column 2) and inline; jsonl and html have them anyway; not with --input conll",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     options.add_threads(parser)
     group = parser.add_argument_group("input")
     group.add_argument("--input", choices=("text", "conll"), default="text", help="default: text")
     group.add_argument(
-        "--sentences", choices=("split", "line"), help="find sentences in each line, or take it as one"
+        "--sentences",
+        choices=("split", "line"),
+        help="of plain text: find sentences in each line, or take it as one (default: split)",
     )
     options.add_token_column(group)
     group.add_argument(
@@ -101,11 +111,13 @@ def run(args: argparse.Namespace) -> None:
     _check_files(paths)
     to_file = args.output not in (None, "-")
     if to_file:
-        check_writable(args.output)
+        check_writable(args.output, or_device=True)
         check_distinct(args.output, [*paths, args.model])
     predictor = load_tagger(args.model, args.threads)
     if args.input != "conll":
         _note_column_files(paths, args)
+    if not args.quiet:
+        note_terminal(paths)
     with ExitStack() as stack:
         source = _Source(paths, args.encoding)
         # On one terminal with the output the bar would stand between its lines.
