@@ -170,6 +170,9 @@ def test_html_is_one_page(command, tagger, story, tmp_path):
     assert page.count("<html") == page.count("</html>") == 1
     assert page.count('<div dir="auto"') == len(STORY) + 1
     assert "&lt;b&gt;" in page
+    heads = [page.index(f"{path}</bdi></h2>") for path in (story, other)]
+    assert heads[0] < page.index("映画") < heads[1] < page.index("&lt;b&gt;")
+    assert "<h2" not in command("tag", tagger, story, "--format", "html").out
     n_spans = sum(map(len, textcnn.load(tagger).tag([*STORY, other.read_text().rstrip()])))
     assert page.count("<mark") == n_spans
     for name in ("story.txt", "other.txt", ";PER<", ";LOC<"):

@@ -42,7 +42,7 @@ output, in UTF-8:
            "probability"; "tokens" and their "tags"; "sentences", each as [first token, token behind the last]
   inline   the text with its spans as [text](LABEL) or [text](LABEL 0.98); a backslash stands before [, ] and
            \\ of the text. Plain tags, such as parts of speech: word/TAG word/TAG, a backslash before / and \\
-  html     one web page that needs nothing else, with the spans in colour
+  html     one web page that needs nothing else, with the spans in colour; several files have headings
 
 input:
   text     plain text; with --sentences split (default) sentences are found inside the lines, with line
@@ -264,8 +264,9 @@ def _output(predictor: Any, source: _Source, args: argparse.Namespace) -> Iterat
         parts = _in_order(_Columns(team), _column_batches(source, args.token_column), source, team.n_workers)
         return (part.encode("utf-8", "backslashreplace") for part in parts)
     write = tagged.writer(args.format or "conll", predictor.scheme, args.probabilities)
+    with_titles = args.format == "html" and len(source.paths) > 1
     work = _Text(team, write, args.sentences or "split")
-    parts = _in_order(work, _text_batches(source), source, team.n_workers)
+    parts = _in_order(work, _text_batches(source, with_titles), source, team.n_workers)
     if args.format == "html":
         from textcnn.display import page
 
@@ -295,6 +296,10 @@ class _Team:
         return self._whole if size > 4 * usual else self._part
 
 
+class _Title(list[str]):
+    """The name of the file that begins, in place of a batch of its lines."""
+
+
 @dataclass(frozen=True)
 class _Text:
     """Tags lines of text and writes them."""
@@ -304,14 +309,16 @@ class _Text:
     sentences: str
 
     def __call__(self, lines: list[str]) -> str:
+        if isinstance(lines, _Title):
+            return tagged.html_title(lines[0])
         predictor = self.team.predictor(sum(map(len, lines)), BATCH_CHARS)
         return "".join(map(self.write, predictor.tag(lines, sentences=self.sentences)))
 
 
-def _text_batches(source: _Source) -> Iterator[list[str]]:
+def _text_batches(source: _Source, with_titles: bool) -> Iterator[list[str]]:
     for path in source.paths:
         source.begin(path)
-        yield []
+        yield _Title([shown_name(path)] if with_titles else [])
         for lines in source.chunks(path):
             yield from _batches(lines, len, BATCH_CHARS)
 
