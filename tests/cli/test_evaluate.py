@@ -153,3 +153,10 @@ def test_labels_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
 
     plot_confusion(["$x", "a$", "$\\frac$"], np.eye(3, dtype=int), 1.0, str(tmp_path / "c.svg"))
     assert (tmp_path / "c.svg").exists()
+
+
+def test_a_column_file_needs_a_tagger(fails, model, entities):
+    path = entities / "test.conll"
+    assert f"holds a classifier, but {path} is a column file; give a tagger's model" in fails(
+        "evaluate", model, path
+    )

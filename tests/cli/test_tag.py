@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import threading
@@ -97,6 +98,15 @@ def test_probabilities_in_a_column(command, tagger, plain_tagger, story):
     assert all(0 < float(row.split("\t")[2]) <= 1 for row in out.split("\n") if row)
 
 
+def test_probabilities_leave_the_tags_in_column_2(command, tagger, tmp_path):
+    assert "evaluate --column 2" in " ".join(command("tag", "--help").out.split())
+    out = tmp_path / "out.conll"
+    assert command("tag", tagger, "--probabilities", "-o", out, stdin=b"Anna left Paris .\n").status == 0
+    found = command("evaluate", tagger, out, "--column", "2").out
+    assert found.startswith("processed 4 tokens")
+    assert "accuracy: 100.00%" in found
+
+
 def test_jsonl(command, tagger, story):
     items = [json.loads(line) for line in command("tag", tagger, story, "--format", "jsonl").out.splitlines()]
     expected = textcnn.load(tagger).tag(STORY)
@@ -160,6 +170,9 @@ def test_html_is_one_page(command, tagger, story, tmp_path):
     assert page.count("<html") == page.count("</html>") == 1
     assert page.count('<div dir="auto"') == len(STORY) + 1
     assert "&lt;b&gt;" in page
+    heads = [page.index(f"{path}</bdi></h2>") for path in (story, other)]
+    assert heads[0] < page.index("映画") < heads[1] < page.index("&lt;b&gt;")
+    assert "<h2" not in command("tag", tagger, story, "--format", "html").out
     n_spans = sum(map(len, textcnn.load(tagger).tag([*STORY, other.read_text().rstrip()])))
     assert page.count("<mark") == n_spans
     for name in ("story.txt", "other.txt", ";PER<", ";LOC<"):
@@ -231,6 +244,21 @@ def test_the_output_is_the_input_of_conlleval(command, tagger, entities):
     assert f"FB1: {100 * span_scores(tags, [each.tags for each in found]).f1:6.2f}\n" in shown
 
 
+def test_tagged_conllu_can_be_evaluated(command, plain_tagger, tmp_path):
+    rows = ["# text = Anna left", "1-2\tAnnaleft" + "\t_" * 8]
+    rows += [f"{i}\t{w}\t_\t{t}" + "\t_" * 6 for i, (w, t) in enumerate([("Anna", "UP"), ("left", "LOW")], 1)]
+    source, out = tmp_path / "gold.conllu", tmp_path / "tagged.conllu"
+    source.write_text("\n".join(rows) + "\n\n")
+    assert command("tag", plain_tagger, source, "--input", "conll", "-o", out).status == 0
+    gold = command("evaluate", plain_tagger, source)
+    assert gold.status == 0
+    for options in ([], ["--column", "upos"]):
+        assert command("evaluate", plain_tagger, out, *options) == gold
+    assert command("evaluate", plain_tagger, out, "--column", "-1").out.startswith(
+        "accuracy 1.0000 on 2 tokens"
+    )
+
+
 def test_sentences_of_two_files_stay_apart(command, tagger, tmp_path):
     for name, text in (("a", "x A\ny B"), ("b", "z\n\n"), ("c", "w B-LOC I\n")):
         (tmp_path / name).write_text(text)
@@ -291,6 +319,37 @@ def test_an_output_file_is_whole_or_not_there(command, fails, tagger, story, tmp
     assert "is named twice" in fails("tag", tagger, story, "-o", story)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no such device")
+def test_a_device_is_written_directly(command, tagger, story, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    for place in ("/dev/null", link):
+        assert command("tag", tagger, story, "-o", place, "--quiet") == (0, "", "")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals")
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_a_terminal_as_input_is_noted(tagger, options):
+    ours, theirs = os.openpty()
+    os.write(ours, b"Anna left\n\x04")
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-c", RUN, "tag", str(tagger), *options],
+            stdin=theirs,
+            capture_output=True,
+            cwd=_root(),
+            timeout=60,
+            check=True,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert finished.stdout.startswith(b"Anna\t")
+    assert finished.stderr == (b"" if options else b"reading from the terminal, end with Ctrl-D\n")
+
+
 def test_what_came_before_a_wrong_line_is_written(command, tagger, story, tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"\xff\n")
     finished = command("tag", tagger, story, tmp_path / "bad.txt")
@@ -319,6 +378,7 @@ def test_errors(fails, model, tagger, story, tmp_path):
         assert reason in fails("tag", tagger, story, *options)
     assert "invalid choice" in fails("tag", tagger, story, "--format", "xml", status=2)
     assert "unrecognized arguments" in fails("tag", tagger, story, "--nothing", status=2)
+    assert "is no number of threads" in fails("tag", tagger, story, "--threads", "-5", status=2)
     assert "is no encoding" in fails("tag", tagger, story, "--encoding", "klingon", status=2)
 
 

@@ -223,6 +223,7 @@ def test_wrong_configurations(fails, table, tmp_path, content, message):
         ["--threads", "0"],
         ["--encoding", "rot13"],
         ["--seed", "x"],
+        ["--threads", "-5"],
         ["-o", ""],
         ["--plot", ""],
     ],

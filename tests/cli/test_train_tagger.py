@@ -224,3 +224,47 @@ def test_interrupted_training_leaves_the_older_model(entities, tmp_path, monkeyp
     assert main(["train", str(entities / "train.conll"), "-o", str(tmp_path / "m")]) == 130
     assert capsys.readouterr().err == "textcnn: interrupted\n"
     assert (tmp_path / "m").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize(
+    "option", [["--format", "tsv"], ["--task", "classify"], ["--text-column", "2"], ["--label-column", "1"]]
+)
+def test_an_option_that_makes_a_column_file_a_table_is_named(fails, table, tmp_path, option):
+    path = tmp_path / "some.conll"
+    path.write_text("Anna NNP B-PER\nleft VBD O\n\nParis NNP B-LOC\n")
+    message = fails("train", path, "-o", tmp_path / "m", *option)
+    name = option[0] if option[0].endswith("column") else " ".join(option)
+    assert f"looks like a column file, but {name} made it a table of texts for a classifier" in message
+    path.write_text("good\ta bright film\nno text\n")
+    assert "made it a table" not in fails("train", path, "-o", tmp_path / "m", "--format", "tsv")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (COLUMNS.replace("\n\n", "\n") * 20, "one sentence of 240 tokens; is there a blank line"),
+        (
+            "".join(f"X\tw{i}\nO\tv{i}\n\n" for i in range(12)),
+            "24 tags, but 2 distinct tokens; have columns been",
+        ),
+        (COLUMNS.replace("B-", "B_"), "tags such as B_LOC are read as plain tags"),
+        (COLUMNS.replace("B-PER", "PER-B").replace("B-LOC", "LOC-B"), "tags such as LOC-B are read as plain"),
+        (COLUMNS.lower(), "tags such as b-loc are read as plain tags"),
+        (COLUMNS, ""),
+        (COLUMNS.replace("B-PER", "NNP").replace("B-LOC", "-LRB-"), ""),
+    ],
+)
+def test_files_that_hardly_mean_what_is_read_are_noted(command, tmp_path, text, expected):
+    path = tmp_path / "some.conll"
+    path.write_text(text)
+    finished = command("train", path, "-o", tmp_path / "m", *QUICK)
+    assert finished.status == 0
+    notes = finished.err.splitlines()[:-3]
+    assert len(notes) == bool(expected)
+    assert expected in "".join(notes)
+    assert command("train", path, "-o", tmp_path / "m", "--quiet", *QUICK).err == ""
+
+
+def test_the_parameters_are_those_of_the_task_that_the_file_shows(command, entities, table):
+    assert "dilations" in command("train", entities / "train.conll", "--list-parameters").out
+    assert "dilations" not in command("train", table, "--list-parameters").out

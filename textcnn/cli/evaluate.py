@@ -26,6 +26,9 @@ examples:
   textcnn evaluate ner.textcnn test.conll
   textcnn evaluate tags.textcnn en-test.conllu --column xpos --json
 
+A file of textcnn tag --input conll has the predicted tags in one more column: --column -1 reads them. In
+CoNLL-U the tags that were there are still the default, upos.
+
 A label that the model does not know is an error, since it is a slip more often than not. With
 --allow-unknown-labels such texts count as wrong and their labels get rows of their own.
 

@@ -21,6 +21,7 @@ from textcnn.cli.output import (
     display_width,
     ljust,
     note,
+    note_terminal,
     printable,
     shortened,
     write_file,
@@ -83,6 +84,8 @@ def run(args: argparse.Namespace) -> None:
         check_distinct(args.html, [args.file, args.model])
 
     predictor = load_classifier(args.model, args.threads)
+    if not args.quiet:
+        note_terminal([args.file])
     if args.html:
         _write_page(predictor, source, args)
         return

@@ -235,7 +235,7 @@ def _thread_count(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number == 0:
+    if number < -1 or number == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; give 1 or more, or -1 for all")
     return number
 

@@ -6,9 +6,10 @@ import contextlib
 import errno
 import importlib.util
 import os
+import stat
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 # Not "printable" for Python, but no danger: blanks, and the joiners of Indic scripts and emoji.
@@ -20,9 +21,14 @@ _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 PICTURES = (".png", ".svg", ".pdf")
 
 
-def check_writable(path: str) -> None:
-    """Raise if no file can be written at `path`; called before any work that would be lost."""
+def check_writable(path: str, or_device: bool = False) -> None:
+    """Raise if no file can be written at `path`; called before any work that would be lost.
+
+    With `or_device` a character device, such as /dev/null, will do too.
+    """
     target = os.path.realpath(path)
+    if or_device and _is_device(path):
+        return
     folder = os.path.dirname(target)
     if os.path.isdir(target):
         raise ValueError(f"{path} is a folder; give the name of a file to write")
@@ -58,11 +64,28 @@ def check_distinct(output: str, inputs: Iterable[str | None]) -> None:
 
 
 def write_file(path: str, parts: Iterable[bytes]) -> None:
-    """Write a file that is complete when it appears; an older one stays until then."""
+    """Write a file that is complete when it appears; an older one stays until then.
+
+    A character device, such as /dev/null, is written directly.
+    """
     from textcnn.io import _write_atomically
 
     with naming(path):
-        _write_atomically(path, parts)
+        if _is_device(path):
+            with open(path, "wb") as device:
+                for part in parts:
+                    device.write(part)
+                    device.flush()
+        else:
+            _write_atomically(path, parts)
+
+
+def _is_device(path: str) -> bool:
+    """Whether a path leads to a character device."""
+    try:
+        return stat.S_ISCHR(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -80,6 +103,12 @@ def note(args: Any, message: str) -> None:
     """A line about the work on standard error, unless --quiet."""
     if not args.quiet:
         print(message, file=sys.stderr, flush=True)
+
+
+def note_terminal(paths: Sequence[str]) -> None:
+    """Say that a command waits for its user, where standard input is read and is a terminal."""
+    if "-" in paths and sys.stdin.isatty():
+        print("reading from the terminal, end with Ctrl-D", file=sys.stderr, flush=True)
 
 
 def counted(number: int, thing: str) -> str:

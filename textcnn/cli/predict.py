@@ -13,7 +13,7 @@ from typing import Any
 
 from textcnn.cli import options, tables
 from textcnn.cli.models import load_classifier
-from textcnn.cli.output import check_distinct, check_writable, write_file
+from textcnn.cli.output import check_distinct, check_writable, note_terminal, write_file
 
 EPILOG = f"""\
 {tables.FORMAT_HELP}\
@@ -61,10 +61,11 @@ def run(args: argparse.Namespace) -> None:
     source = tables.table(args, args.file, with_labels=False, fallback="txt")
     to_file = args.output not in (None, "-")
     if to_file:
-        check_writable(args.output)
+        check_writable(args.output, or_device=True)
         check_distinct(args.output, [args.file, args.model])
 
     predictor = load_classifier(args.model, args.threads)
+    note_terminal([args.file])
     lines = _output(predictor, source, args)
     if to_file:
         write_file(args.output, lines)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from textcnn.cli import options, tagged
 from textcnn.cli.lines import InputError, checked_encoding, first_lines, read_chunks, shown_name
 from textcnn.cli.models import load_tagger
-from textcnn.cli.output import check_distinct, check_writable, counted, note, write_file
+from textcnn.cli.output import check_distinct, check_writable, counted, note, note_terminal, write_file
 from textcnn.cli.predict import tsv_text
 
 EPILOG = """\
@@ -34,14 +34,15 @@ examples:
 
 output, in UTF-8:
   conll    token<TAB>tag, and with --probabilities <TAB> the probability of the span that the token is in ("_"
-           if in none), or of a plain tag. A blank line ends each sentence, and one more each line of text: an
-           empty line of text is a blank line, and there are as many blank lines behind a blank line, or at
-           the beginning, as there are lines of text.
+           if in none), or of a plain tag; the tag is then no more in the last column, but in column 2, which
+           textcnn evaluate reads with --column 2. A blank line ends each sentence, and one more each line of
+           text: an empty line of text is a blank line, and there are as many blank lines behind a blank
+           line, or at the beginning, as there are lines of text.
   jsonl    an object a line: "text"; "spans" with "label", "start", "stop" (characters), "text" and
            "probability"; "tokens" and their "tags"; "sentences", each as [first token, token behind the last]
   inline   the text with its spans as [text](LABEL) or [text](LABEL 0.98); a backslash stands before [, ] and
            \\ of the text. Plain tags, such as parts of speech: word/TAG word/TAG, a backslash before / and \\
-  html     one web page that needs nothing else, with the spans in colour
+  html     one web page that needs nothing else, with the spans in colour; several files have headings
 
 input:
   text     plain text; with --sentences split (default) sentences are found inside the lines, with line
@@ -77,16 +78,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=options.output_name,
         help="write to this file instead of standard output",
     )
-    parser.add_argument("--format", choices=tagged.FORMATS, help="of the output (default: conll)")
     parser.add_argument(
-        "--probabilities", action="store_true", help="write them too, in the formats conll and inline"
+        "--format",
+        choices=tagged.FORMATS,
+        help="of the output (default: conll, the only one with --input conll)",
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="write them too, in the formats conll (as column 3: the tag is then column 2, for textcnn "
+        "evaluate --column 2) and inline; jsonl and html have them anyway; not with --input conll",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     options.add_threads(parser)
     group = parser.add_argument_group("input")
     group.add_argument("--input", choices=("text", "conll"), default="text", help="default: text")
     group.add_argument(
-        "--sentences", choices=("split", "line"), help="find sentences in each line, or take it as one"
+        "--sentences",
+        choices=("split", "line"),
+        help="of plain text: find sentences in each line, or take it as one (default: split)",
     )
     options.add_token_column(group)
     group.add_argument(
@@ -101,11 +111,13 @@ def run(args: argparse.Namespace) -> None:
     _check_files(paths)
     to_file = args.output not in (None, "-")
     if to_file:
-        check_writable(args.output)
+        check_writable(args.output, or_device=True)
         check_distinct(args.output, [*paths, args.model])
     predictor = load_tagger(args.model, args.threads)
     if args.input != "conll":
         _note_column_files(paths, args)
+    if not args.quiet:
+        note_terminal(paths)
     with ExitStack() as stack:
         source = _Source(paths, args.encoding)
         # On one terminal with the output the bar would stand between its lines.
@@ -252,8 +264,9 @@ def _output(predictor: Any, source: _Source, args: argparse.Namespace) -> Iterat
         parts = _in_order(_Columns(team), _column_batches(source, args.token_column), source, team.n_workers)
         return (part.encode("utf-8", "backslashreplace") for part in parts)
     write = tagged.writer(args.format or "conll", predictor.scheme, args.probabilities)
+    with_titles = args.format == "html" and len(source.paths) > 1
     work = _Text(team, write, args.sentences or "split")
-    parts = _in_order(work, _text_batches(source), source, team.n_workers)
+    parts = _in_order(work, _text_batches(source, with_titles), source, team.n_workers)
     if args.format == "html":
         from textcnn.display import page
 
@@ -283,6 +296,10 @@ class _Team:
         return self._whole if size > 4 * usual else self._part
 
 
+class _Title(list[str]):
+    """The name of the file that begins, in place of a batch of its lines."""
+
+
 @dataclass(frozen=True)
 class _Text:
     """Tags lines of text and writes them."""
@@ -292,14 +309,16 @@ class _Text:
     sentences: str
 
     def __call__(self, lines: list[str]) -> str:
+        if isinstance(lines, _Title):
+            return tagged.html_title(lines[0])
         predictor = self.team.predictor(sum(map(len, lines)), BATCH_CHARS)
         return "".join(map(self.write, predictor.tag(lines, sentences=self.sentences)))
 
 
-def _text_batches(source: _Source) -> Iterator[list[str]]:
+def _text_batches(source: _Source, with_titles: bool) -> Iterator[list[str]]:
     for path in source.paths:
         source.begin(path)
-        yield []
+        yield _Title([shown_name(path)] if with_titles else [])
         for lines in source.chunks(path):
             yield from _batches(lines, len, BATCH_CHARS)
 

@@ -125,6 +125,13 @@ def html_fragment(tagged: Any) -> str:
     return spans_to_html(tagged.text, tagged) + "\n"
 
 
+def html_title(name: str) -> str:
+    """The name of a file above its texts."""
+    from textcnn.display import safe
+
+    return f'<h2 style="font-size:1.1rem;margin:1.2rem 0 .4rem"><bdi>{safe(name)}</bdi></h2>\n'
+
+
 def _note(signs: re.Pattern[str], label: str) -> str:
     """A label in one line, with a backslash before signs that would end it."""
     escaped = _escaped(signs, label)

@@ -89,7 +89,36 @@ def run(args: argparse.Namespace) -> None:
 
         train(args)
     else:
-        _train_classifier(args)
+        with _naming_the_choice(args):
+            _train_classifier(args)
+
+
+@contextmanager
+def _naming_the_choice(args: argparse.Namespace) -> Iterator[None]:
+    """Let errors in a column file tell which option made it a table of texts."""
+    try:
+        yield
+    except InputError as error:
+        option = _choice_of_classifier(args)
+        if not option or not os.path.isfile(args.file):
+            raise
+        from textcnn.text.columns import looks_like_columns
+
+        if not looks_like_columns(first_lines(args.file, args.encoding)):
+            raise
+        raise InputError(
+            f"{error} ({args.file} looks like a column file, but {option} made it a table of texts for a "
+            f"classifier; leave {option} out to train a tagger)"
+        ) from None
+
+
+def _choice_of_classifier(args: argparse.Namespace) -> str:
+    """The option that asks for a classifier, "" if there is none."""
+    if args.task:
+        return f"--task {args.task}"
+    if args.format:
+        return f"--format {args.format}"
+    return "--text-column" if args.text_column else "--label-column" if args.label_column else ""
 
 
 def _task(args: argparse.Namespace) -> str:

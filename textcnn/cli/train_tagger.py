@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from itertools import chain
 from typing import Any
 
 from textcnn.cli import options
@@ -12,6 +14,13 @@ from textcnn.cli.output import counted, note
 from textcnn.cli.train import Summary, check_outputs, check_two_inputs, finish, plain_interrupt, show_progress
 
 OF_CLASSIFIERS = ("stream", "temporary_folder", "format", "text_column", "label_column")
+
+# What a sentence hardly ever has, and so few tags that a small file may have as many words.
+MOST_TOKENS = 200
+FEWEST_TAGS = 10
+
+# B_X, B/X, X-B, b-x: letters of a scheme beside a label, but not as the schemes have them.
+_LIKE_SPANS = re.compile(r"[BIESMLU][-_/:|.].+|.+[-_/:|.][BIESMLU]", re.IGNORECASE)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -24,6 +33,7 @@ def train(args: argparse.Namespace) -> None:
     dev = read_sentences(args.dev, args) if args.dev else None
     sentences = read_sentences(args.file, args)
     _check_tags(sentences, dev, args)
+    _note_traps(sentences, args)
     show_progress(tagger, args)
     validation = {"X_val": dev.tokens, "y_val": dev.tags} if dev else {}
     with plain_interrupt():
@@ -47,6 +57,35 @@ def _check_tags(sentences: Sentences, dev: Sentences | None, args: argparse.Name
     if unknown:
         shown = ", ".join(f'"{tag}"' for tag in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         note(args, f"{args.dev} has {counted(len(unknown), 'tag')} that {sentences.name} lacks: {shown}")
+
+
+def _note_traps(sentences: Sentences, args: argparse.Namespace) -> None:
+    """Say so where a file can be learnt, but hardly means what is read."""
+    from textcnn.text.tags import detect_scheme
+
+    if len(sentences.tokens) == 1 and sentences.n_tokens > MOST_TOKENS:
+        note(
+            args,
+            f"{sentences.name} is one sentence of {counted(sentences.n_tokens, 'token')}; is there a blank "
+            "line between sentences?",
+        )
+    tags = sorted(sentences.first_uses())
+    n_words = len(set(chain.from_iterable(sentences.tokens)))
+    if len(tags) > FEWEST_TAGS and 2 * len(tags) > n_words:
+        note(
+            args,
+            f"{sentences.name} has {counted(len(tags), 'tag')}, but {counted(n_words, 'distinct token')}; "
+            "have columns been swapped? --column and --token-column name them",
+        )
+    if detect_scheme(sentences.tags) is None:
+        alike = [tag for tag in tags if _LIKE_SPANS.fullmatch(tag)]
+        # One of a few such tags among parts of speech is a part of speech.
+        if alike and 2 * len(alike) >= sum(tag.upper() != "O" for tag in tags):
+            note(
+                args,
+                f"{sentences.name}: tags such as {alike[0]} are read as plain tags; tags of spans are "
+                "written B-X, I-X, O",
+            )
 
 
 def _summary(tagger: Any, sentences: Sentences) -> Summary:

@@ -299,7 +299,7 @@ class _Reader:
         self._separator = " "
         self._n_columns = 0
         self._first = 0
-        self._first_row = ""
+        self._may_be_comment = False  # the first row, until another has as many columns
         self._token = self._tag = 0
 
     def error(self, number: int, message: str) -> ColumnFileError:
@@ -317,7 +317,8 @@ class _Reader:
         self._separator = "\t" if "\t" in row else " "
         self.is_conllu = _is_conllu(row)
         fields = self.split(row)
-        self._n_columns, self._first, self._first_row = len(fields), number, row
+        self._n_columns, self._first = len(fields), number
+        self._may_be_comment = row.startswith("# ")
         self._token = self._place(number, self.token_column, "form" if self.is_conllu else 1)
         if not self.with_tags:
             return
@@ -356,15 +357,8 @@ class _Reader:
         """Token and tag of a row, None if it is no token; the tag is "" if none are read."""
         fields = self.split(row)
         if len(fields) != self._n_columns:
-            divided = "tabs" if self._separator == "\t" else "spaces"
-            advice = "give every row as many, and a blank line between sentences"
-            if row.startswith("# ") or self._first_row.startswith("# "):
-                advice = "lines that begin with # are comments in CoNLL-U alone; take them out"
-            raise self.error(
-                number,
-                f"{_columns(len(fields))} between {divided}, but line {self._first} has "
-                f"{self._n_columns}; {advice}",
-            )
+            raise self._other_columns(number, row, len(fields))
+        self._may_be_comment = self._may_be_comment and number == self._first
         if self.is_conllu and not fields[0].isdecimal():
             if _CONLLU_ID.fullmatch(fields[0]) is None:
                 raise self.error(
@@ -375,14 +369,35 @@ class _Reader:
         if not token:
             raise self.error(number, "the token is empty; fill it in")
         if self.with_tags and not tag:
-            raise self.error(
-                number,
-                f"the tag, in column {self._tag + 1} of {self._n_columns}, is empty; fill it in, or name "
-                "another column",
-            )
+            raise self._no_tag(number)
         if " " in tag:
             raise self.error(number, f"the tag is {tag!r}, but a tag has no spaces; divide columns by tabs")
         return token, tag
+
+    def _other_columns(self, number: int, row: str, count: int) -> ColumnFileError:
+        """An error for a row with other columns than the first; one of the two may be a comment."""
+        divided = "tabs" if self._separator == "\t" else "spaces"
+        advice = "give every row as many, and a blank line between sentences"
+        if self._may_be_comment or row.startswith("# "):
+            advice = 'comments, lines that begin with "# ", are allowed in CoNLL-U only; take them out'
+        if self._may_be_comment:
+            return self.error(
+                self._first,
+                f"{_columns(self._n_columns)} between {divided}, but line {number} has {count}; {advice}",
+            )
+        return self.error(
+            number,
+            f"{_columns(count)} between {divided}, but line {self._first} has {self._n_columns}; {advice}",
+        )
+
+    def _no_tag(self, number: int) -> ColumnFileError:
+        """An error for an empty tag; a tab at the end of every line makes a column of nothing."""
+        place, n = self._tag + 1, self._n_columns
+        if place < n:
+            return self.error(number, f"the tag, in column {place} of {n}, is empty; fill it in")
+        if self._token == n - 2:
+            return self.error(number, f"column {n}, the last, is empty; fill the tag in")
+        return self.error(number, f"column {n}, the last, is empty; --column {n - 1} names another")
 
 
 def _sentences(reader: _Reader, lines: Iterable[str]) -> Iterator[ColumnSentence]:
