@@ -412,7 +412,7 @@ class TextCNNTagger(TextEstimator):
             self._continued(sentences, rng) if continues else self._started(sentences, inner, analyzer, rng)
         )
         examples = self._examples(model, tags, sample_weight)
-        held_out = validation and _Validation.of(model, *validation, effective_n_threads(self.n_jobs))
+        held_out = validation and _Validation(*validation)
         if self.linear > 0:
             model.linear = self._fitted_linear(model, examples, rng)
         trainer = Trainer(
@@ -821,9 +821,7 @@ class TextCNNTagger(TextEstimator):
         tags = as_tags(y, sentences)
         _check_scheme(tags, predictor.scheme, "y")
         predicted = predictor.predict(sentences)
-        if predictor.scheme is None:
-            return token_accuracy(tags, predicted)
-        return span_scores(tags, predicted, predictor.scheme).f1
+        return _score(tags, predicted, predictor.scheme)
 
     # ---- model files ------------------------------------------------------------------------------
 
@@ -945,18 +943,15 @@ class _Validation:
     sentences: list[list[str]]
     tags: list[list[str]]
 
-    @classmethod
-    def of(
-        cls, model: _Model, sentences: list[list[str]], tags: list[list[str]], n_threads: int
-    ) -> _Validation:
-        return cls(sentences, tags)
-
     def score(self, model: _Model, n_threads: int) -> float:
         """Span F1, or accuracy for plain tags, of the model as it is."""
         predicted = model.predictor(n_threads).predict(self.sentences)
-        if model.tags.scheme is None:
-            return token_accuracy(self.tags, predicted)
-        return span_scores(self.tags, predicted, model.tags.scheme).f1
+        return _score(self.tags, predicted, model.tags.scheme)
+
+
+def _score(tags: list[list[str]], predicted: list[list[str]], scheme: str | None) -> float:
+    """Span F1 as conlleval counts it; token accuracy for plain tags."""
+    return token_accuracy(tags, predicted) if scheme is None else span_scores(tags, predicted, scheme).f1
 
 
 def _checked_data(
