@@ -163,9 +163,11 @@ setup(
     packages=[
         "textcnn",
         "textcnn._kernels",
+        "textcnn._reference",
         "textcnn.cli",
         "textcnn.data",
         "textcnn.nn",
+        "textcnn.ops",
         "textcnn.text",
     ],
     ext_modules=extensions(),

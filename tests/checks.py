@@ -85,3 +85,10 @@ def assert_gradient(gradient, function, x, step=1e-3):
     assert gradient.shape == expected.shape
     scale = np.abs(expected).max(initial=0)
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9 * max(scale, 1))
+
+
+def assert_adjoint(forward, backward, x, y):
+    """<forward(x), y> equals <x, backward(y)> in float64: `backward` is the transpose of a linear map."""
+    one, other = np.vdot(forward(x), y), np.vdot(x, backward(y))
+    scale = np.linalg.norm(forward(x)) * np.linalg.norm(y) + np.linalg.norm(x) * np.linalg.norm(backward(y))
+    assert abs(one - other) <= 1e-12 * max(scale, 1e-300)

@@ -1,6 +1,6 @@
 """Compiled kernels: `nogil` loops over typed memoryviews.
 
-Each module has a `.pyi` stub with its signatures; `textcnn/_reference.py` states in NumPy what each
+Each module has a `.pyi` stub with its signatures; `textcnn/_reference/` states in NumPy what each
 kernel computes.
 """
 

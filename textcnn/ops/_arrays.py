@@ -1,0 +1,164 @@
+"""Checks of arguments that the operations share, and the two forms of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+
+def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
+    """float32 if that holds every array without loss, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an array holds anything but real numbers.
+    """
+    dtypes = [np.asarray(array).dtype for array in arrays if array is not None]
+    for dtype in dtypes:
+        if dtype.kind not in "fiub":
+            raise TypeError(f"an array has dtype {dtype}, but the operations take real numbers")
+    result = np.result_type(*dtypes)
+    return np.dtype(np.float32 if result in (np.float32, np.float16) else np.float64)
+
+
+def as_array(array: ArrayLike, name: str, shape: tuple[int | None, ...], dtype: np.dtype) -> Array:
+    """C-contiguous array of this dtype; a length of None in `shape` may be anything."""
+    result = np.asarray(array, dtype, order="C")
+    if result.ndim != len(shape) or any(
+        expected is not None and found != expected
+        for found, expected in zip(result.shape, shape, strict=True)
+    ):
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(f"{name} has shape {np.shape(array)}, but expected ({wanted})")
+    return result
+
+
+def as_integer(value: Any, name: str, least: int) -> int:
+    """An integer of at least `least`."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is {value!r}, but it must be an integer of at least {least}")
+    if value.__index__() < least:
+        raise ValueError(f"{name} is {value}, but it must be at least {least}")
+    return int(value.__index__())
+
+
+def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """One of the strings in `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} is {value!r}, but it must be one of {', '.join(map(repr, choices))}")
+    return value
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of all texts end to end, whichever form the batch came in.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, channels), C-contiguous
+    offsets : intp ndarray of shape (n_texts + 1,)
+    length : int or None
+        Rows of every text of an array ``(n, length, channels)``; None for a packed batch.
+    """
+
+    rows: Array
+    offsets: Array
+    length: int | None
+
+    @property
+    def n_texts(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_channels(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def lengths(self) -> Array:
+        """Rows of each text, intp ``(n_texts,)``."""
+        return np.diff(self.offsets)
+
+    def results(self, rows: Array, offsets: Array, length: int) -> Array | tuple[Array, Array]:
+        """`rows` in the form in which this batch came.
+
+        ``(n, length, ...)``, or ``(rows, offsets)`` for a packed batch. `length` is the number of result
+        rows of every text; it is not read for a packed batch.
+        """
+        if self.length is None:
+            return rows, offsets
+        return rows.reshape(self.n_texts, length, *rows.shape[1:])
+
+    def gradient(self, rows: Array) -> Array:
+        """`rows`, a gradient of this batch's rows, in the form in which the batch came."""
+        return rows if self.length is None else rows.reshape(self.n_texts, self.length, *rows.shape[1:])
+
+
+def as_batch(
+    x: ArrayLike, offsets: ArrayLike | None, dtype: np.dtype, name: str = "x", channels: int | None = None
+) -> Batch:
+    """The batch in `x`, in one of its two forms.
+
+    Parameters
+    ----------
+    x : array-like of shape (n, length, channels), or (n_rows, channels) with `offsets`
+    offsets : array-like of int of shape (n_texts + 1,), or None
+    dtype : dtype
+    name : str
+        For messages.
+    channels : int, optional
+        How many there must be; any number by default.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or the offsets do not begin with 0, fall, or end elsewhere than with the
+        number of rows.
+    """
+    array = np.asarray(x, dtype, order="C")
+    expected = 3 if offsets is None else 2
+    if array.ndim != expected or (channels is not None and array.shape[-1] != channels):
+        last = "channels" if channels is None else str(channels)
+        form = f"(n, length, {last})" if offsets is None else f"(n_rows, {last}) beside offsets"
+        raise ValueError(f"{name} has shape {np.shape(x)}, but expected {form}")
+    if offsets is None:
+        n, length = array.shape[:2]
+        return Batch(array.reshape(n * length, array.shape[2]), regular_offsets(n, length), length)
+    return Batch(array, as_offsets(offsets, len(array), name), None)
+
+
+def as_offsets(offsets: ArrayLike, n_rows: int, name: str) -> Array:
+    """Checked offsets of a packed batch of `n_rows` rows."""
+    array = np.asarray(offsets)
+    if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"
+        )
+    array = np.ascontiguousarray(array, np.intp)
+    if array[0] != 0 or array[-1] != n_rows or (np.diff(array) < 0).any():
+        raise ValueError(
+            f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
+        )
+    return array
+
+
+def regular_offsets(n: int, length: int) -> Array:
+    """Offsets of n texts of the same length."""
+    return np.arange(n + 1, dtype=np.intp) * length
+
+
+def offsets_of(lengths: Array) -> Array:
+    """Offsets of texts of these lengths, intp ``(n_texts + 1,)``."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+
+
+def as_gradient(d_out: ArrayLike, batch: Batch, offsets: Array, length: int, channels: int) -> Array:
+    """Rows ``(n_result_rows, channels)`` of the gradient of what ``batch.results`` gave."""
+    n_rows = int(offsets[-1])
+    shape = (n_rows, channels) if batch.length is None else (batch.n_texts, length, channels)
+    return as_array(d_out, "d_out", shape, batch.rows.dtype).reshape(n_rows, channels)
