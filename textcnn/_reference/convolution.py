@@ -13,7 +13,13 @@ Array = NDArray[Any]
 
 
 def taps(
-    offsets: Array, out_offsets: Array, kernel_size: int, stride: int, dilation: int, left: int, n_kernels: int
+    offsets: Array,
+    out_offsets: Array,
+    kernel_size: int,
+    stride: int,
+    dilation: int,
+    left: int,
+    n_kernels: int,
 ) -> Iterator[tuple[int, int, int, int]]:
     """Every (row of the result, row of the input, kernel, tap) that meet inside a text."""
     for text in range(len(offsets) - 1):
@@ -25,10 +31,10 @@ def taps(
                     yield out_offsets[text] + o, offsets[text] + position, o % n_kernels, k
 
 
-def columns_of_groups(channels: int, groups: int) -> list[slice]:
-    """The channels of each group."""
-    size = channels // groups
-    return [slice(g * size, (g + 1) * size) for g in range(groups)]
+def groups_of(c: int, f: int, groups: int) -> list[tuple[slice, slice]]:
+    """The channels in and out of each group."""
+    c_size, f_size = c // groups, f // groups
+    return [(slice(g * c_size, (g + 1) * c_size), slice(g * f_size, (g + 1) * f_size)) for g in range(groups)]
 
 
 def convolve(
@@ -62,7 +68,7 @@ def convolve(
                 out[out_offsets[text] + o] = bias[o % n_kernels]
     wide = weights.astype(np.float64)
     for row, source, kernel, k in taps(offsets, out_offsets, kernel_size, stride, dilation, left, n_kernels):
-        for ins, outs in zip(columns_of_groups(x.shape[1], groups), columns_of_groups(n_filters, groups)):
+        for ins, outs in groups_of(x.shape[1], n_filters, groups):
             out[row, outs] += x[source, ins] @ wide[kernel, k][:, outs]
     return out.astype(x.dtype)
 
@@ -86,7 +92,7 @@ def convolve_adjoint(
         x += bias
     wide = weights.astype(np.float64)
     for row, source, kernel, k in taps(offsets, out_offsets, kernel_size, stride, dilation, left, n_kernels):
-        for ins, outs in zip(columns_of_groups(n_channels, groups), columns_of_groups(n_filters, groups)):
+        for ins, outs in groups_of(n_channels, n_filters, groups):
             x[source, ins] += wide[kernel, k][:, outs] @ d_out[row, outs]
     return x.astype(d_out.dtype)
 
@@ -108,7 +114,7 @@ def weight_gradient(
     d_weights = np.zeros((n_kernels, kernel_size, n_channels // groups, n_filters))
     d_bias = np.zeros((n_kernels, n_filters))
     for row, source, kernel, k in taps(offsets, out_offsets, kernel_size, stride, dilation, left, n_kernels):
-        for ins, outs in zip(columns_of_groups(n_channels, groups), columns_of_groups(n_filters, groups)):
+        for ins, outs in groups_of(n_channels, n_filters, groups):
             d_weights[kernel, k][:, outs] += np.outer(x[source, ins].astype(np.float64), d_out[row, outs])
     for text in range(len(out_offsets) - 1):
         for o in range(out_offsets[text + 1] - out_offsets[text]):

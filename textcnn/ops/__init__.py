@@ -9,3 +9,16 @@ Each operation has a partner ``..._backward`` that takes the gradient of the res
 every array that went in. float32 stays float32; everything else is computed in float64. With the same input
 the result has the same bits for any number of threads.
 """
+
+from textcnn.ops.convolution import (
+    conv1d,
+    conv1d_backward,
+    conv_transpose1d,
+    conv_transpose1d_backward,
+    convolve1d,
+    convolve1d_backward,
+    locally_connected1d,
+    locally_connected1d_backward,
+    tiled_conv1d,
+    tiled_conv1d_backward,
+)

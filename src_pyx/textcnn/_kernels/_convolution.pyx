@@ -5,10 +5,10 @@ One row of the result is a sum over taps, each a row of the input times a matrix
     out[t] = bias + sum_k x[t stride + k dilation - left] weights[k],    rows outside the text being zero.
 
 Rows of the result that take the same matrices are a phase. A convolution has one phase; a tiled
-convolution with m kernels in turn has m (LeCun's convolution and the locally connected layer are its ends,
-m = 1 and m = length); the adjoint of a convolution with stride s has m s, in each of which only every s-th tap
-meets a row (the polyphase form). So one loop does all: gather the rows of the input that some rows of a phase
-read, side by side, and multiply them with the stacked matrices of the phase.
+convolution with m kernels in turn has m (the locally connected layer is its end, m = length); the adjoint
+of a convolution with stride s has m s, in each of which only every s-th tap meets a row (the polyphase
+form). So one loop does all: gather the rows of the input that some rows of a phase read, side by side, and
+multiply them with the stacked matrices of the phase.
 
 In float32 a kernel of width 3 with stride 1 goes by minimal filtering instead (Lavin & Gray 2015), in tiles
 of four rows, as in `_dilated`: 1.3 to 1.6 times as fast from 32 channels on.
@@ -147,7 +147,8 @@ cdef class Windows:
         check_offsets(out_offsets, "out_offsets")
         if offsets.shape[0] != out_offsets.shape[0]:
             raise ValueError(
-                f"there are {offsets.shape[0] - 1} texts in offsets and {out_offsets.shape[0] - 1} in out_offsets"
+                f"there are {offsets.shape[0] - 1} texts in offsets, but {out_offsets.shape[0] - 1} in "
+                "out_offsets"
             )
         if minimal and (kernel_size != 3 or stride != 1 or n_kernels != 1):
             raise ValueError("minimal filtering needs a kernel size of 3, a stride of 1 and one kernel")
@@ -243,7 +244,8 @@ cdef class Windows:
                 t = first
                 while t < length:
                     self.tiles[self.n_tiles] = Tile(
-                        out_offsets[i] + t, out_offsets[i + 1], offsets[i] + t + shift, offsets[i], offsets[i + 1]
+                        out_offsets[i] + t, out_offsets[i + 1],
+                        offsets[i] + t + shift, offsets[i], offsets[i + 1],
                     )
                     self.n_tiles += 1
                     t += step
@@ -299,8 +301,8 @@ cdef int measure(
         c, f = f, c
     if w_shape[2] != c // groups or w_shape[3] != f:
         raise ValueError(
-            f"the weights are ({w_shape[0]}, {w_shape[1]}, {w_shape[2]}, {w_shape[3]}), but {c} and {f} channels "
-            f"in {groups} groups need (n_kernels, kernel_size, {c // groups}, {f})"
+            f"the weights are ({w_shape[0]}, {w_shape[1]}, {w_shape[2]}, {w_shape[3]}), but {c} and {f} "
+            f"channels in {groups} groups need (n_kernels, kernel_size, {c // groups}, {f})"
         )
     return 0
 
@@ -343,8 +345,8 @@ cdef int check_kernels(Windows windows, Py_ssize_t n_kernels, Py_ssize_t kernel_
         raise ValueError("minimal filtering takes float32 and one group")
     if windows.phase_taps[windows.n_phases] != n_kernels * kernel_size:
         raise ValueError(
-            f"the windows have {windows.phase_taps[windows.n_phases]} taps, but the weights have {n_kernels} kernels of "
-            f"width {kernel_size}"
+            f"the windows have {windows.phase_taps[windows.n_phases]} taps, but the weights have {n_kernels} "
+            f"kernels of width {kernel_size}"
         )
     return 0
 
@@ -372,10 +374,10 @@ cdef int convolve_rows(
     cdef const floating *biases = first_value(bias)
     cdef Py_ssize_t width = panel_width(table, target), n_panels = ceil_div(sizes.f, width)
     cdef Py_ssize_t depth = sizes.c * windows.most_taps
-    cdef Py_ssize_t per_block = max(<Py_ssize_t>12, min(<Py_ssize_t>MOST_ROWS_PER_BLOCK,
-                                                       VALUES_PER_BLOCK // max(<Py_ssize_t>1, depth)))
+    cdef Py_ssize_t fitting = VALUES_PER_BLOCK // max(<Py_ssize_t>1, depth)
+    cdef Py_ssize_t per_block = max(<Py_ssize_t>12, min(<Py_ssize_t>MOST_ROWS_PER_BLOCK, fitting))
     cdef Py_ssize_t n_taps = windows.phase_taps[windows.n_phases]
-    cdef Py_ssize_t tap_size = sizes.c * width, group_size = n_taps * sizes.c * n_panels * width
+    cdef Py_ssize_t group_size = n_taps * sizes.c * n_panels * width, group
     cdef Py_ssize_t n_blocks, piece, block_size = per_block * (depth + sizes.f)
     cdef int team = team_size(n_threads, <double>windows.n_out_rows * depth * out.shape[1])
     cdef floating *panels = NULL
@@ -390,15 +392,16 @@ cdef int convolve_rows(
         with nogil, parallel(num_threads=team):
             if sizes.c > 0:
                 for piece in prange(windows.n_phases * sizes.groups * n_panels, schedule="static"):
+                    group = piece // n_panels % sizes.groups
                     pack_phase_panel(
                         table, windows, sizes, &weights[0, 0, 0, 0], piece // (sizes.groups * n_panels),
-                        piece // n_panels % sizes.groups, piece % n_panels, panels + piece // n_panels % sizes.groups * group_size,
+                        group, piece % n_panels, panels + group * group_size,
                     )
             for piece in prange(n_blocks * sizes.groups, schedule="dynamic"):
+                group = piece % sizes.groups
                 product_of_block(
-                    table, windows, sizes, blocks + 2 * (piece // sizes.groups), piece % sizes.groups,
-                    source, panels + piece % sizes.groups * group_size, biases, target,
-                    scratch + threadid() * block_size, per_block,
+                    table, windows, sizes, blocks + 2 * (piece // sizes.groups), group, source,
+                    panels + group * group_size, biases, target, scratch + threadid() * block_size, per_block,
                 )
     finally:
         free(panels)
@@ -408,7 +411,7 @@ cdef int convolve_rows(
 
 
 cdef Py_ssize_t* list_blocks(Windows windows, Py_ssize_t per_block, Py_ssize_t *n_blocks) noexcept:
-    """Phase and first row of every block, (n_blocks, 2); the end of a block is its phase's or the next row."""
+    """Phase and first row of every block, (n_blocks, 2)."""
     cdef Py_ssize_t phase, row, count = 0
     cdef Py_ssize_t *blocks
     for phase in range(windows.n_phases):
@@ -493,7 +496,8 @@ cdef void product_of_block(
         )
     if not adjacent:
         for i in range(n):
-            memcpy(out + rows[i].out * columns + group * sizes.f, results + i * ldc, sizes.f * sizeof(floating))
+            memcpy(out + rows[i].out * columns + group * sizes.f, results + i * ldc,
+                   sizes.f * sizeof(floating))
 
 
 cdef void gather(
@@ -719,7 +723,7 @@ def weight_gradient(
     """
     cdef Sizes sizes
     if windows.adjoint:
-        raise ValueError("the gradient of the weights takes the windows of the convolution, not of its adjoint")
+        raise ValueError("the windows are those of the adjoint, but those of the convolution are needed")
     measure(&sizes, windows, x.shape, d_weights.shape, d_out.shape, groups)
     check_kernels(windows, d_weights.shape[0], d_weights.shape[1], sizeof(floating), groups)
     if d_bias is not None and (d_bias.shape[0] != d_weights.shape[0] or d_bias.shape[1] != d_out.shape[1]):
@@ -938,8 +942,7 @@ cdef int tile_gradients(
     int n_threads,
 ) except -1:
     """d_weights = G' sum over tiles of (B' x)' (A d_out): a task owns some columns of one of the products."""
-    cdef const simd_table *table = active_table()
-    cdef Py_ssize_t c = sizes.c, f = sizes.f, matrix = c * f, width, task
+    cdef Py_ssize_t c = sizes.c, f = sizes.f, matrix = c * f, task
     cdef Py_ssize_t n_columns = ceil_div(f, CHANNELS_PER_TASK), block_size, n_pointers
     cdef const floating *source = first_value(x)
     cdef const floating *deltas = first_value(d_out)
@@ -1036,6 +1039,29 @@ cdef void sum_of_rows(
             row += 1
         for j in range(n):
             out[column + j] += sums[j]
+
+
+def column_sums(
+    const floating[:, ::1] x,              # IN   (t, c)
+    floating[::1] out,                     # OUT  (c,)
+    int n_threads=1,
+):
+    """out = sum_t x[t], the gradient of a bias."""
+    cdef Py_ssize_t c = x.shape[1], n_columns = ceil_div(c, CHANNELS_PER_TASK), task
+    cdef const floating *source = first_value(x)
+    cdef int team = team_size(n_threads, <double>x.shape[0] * c)
+    cdef floating *scratch
+    if out.shape[0] != c:
+        raise ValueError(f"out has {out.shape[0]} values for {c} columns")
+    if c == 0:
+        return
+    scratch = <floating *>malloc(team * CHANNELS_PER_TASK * sizeof(floating))
+    if scratch == NULL:
+        raise MemoryError(f"no memory for the sums of {c} columns")
+    for task in prange(n_columns, schedule="static", num_threads=team, nogil=True):
+        sum_of_rows(x.shape[0], source, c, task * CHANNELS_PER_TASK,
+                    scratch + threadid() * CHANNELS_PER_TASK, &out[0])
+    free(scratch)
 
 
 def prefers_minimal_filtering(
