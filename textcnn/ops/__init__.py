@@ -10,15 +10,9 @@ every array that went in. float32 stays float32; everything else is computed in 
 the result has the same bits for any number of threads.
 """
 
-from textcnn.ops.convolution import (
-    conv1d,
-    conv1d_backward,
-    conv_transpose1d,
-    conv_transpose1d_backward,
-    convolve1d,
-    convolve1d_backward,
-    locally_connected1d,
-    locally_connected1d_backward,
-    tiled_conv1d,
-    tiled_conv1d_backward,
-)
+from textcnn.ops import arithmetic, convolution, padding
+from textcnn.ops.arithmetic import *  # noqa: F403
+from textcnn.ops.convolution import *  # noqa: F403
+from textcnn.ops.padding import *  # noqa: F403
+
+__all__ = [*arithmetic.__all__, *convolution.__all__, *padding.__all__]
