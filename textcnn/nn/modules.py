@@ -1,0 +1,1056 @@
+"""Trainable layers to build networks from: small classes over `textcnn.ops`, on packed batches.
+
+A layer is built for a number of channels, which draws its first weights; ``forward(x, train)`` gives the
+result and, in training, keeps what ``backward(d_out)`` needs; ``backward`` gives the gradient of the input and
+adds those of the parameters to `gradients`. A layer that stands in a network twice shares its weights: its
+forward passes are undone in reverse order, and their gradients add up.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textcnn import ops
+from textcnn._kernels import _packing, _random
+from textcnn._threads import effective_n_threads
+from textcnn.ops._arrays import as_choice, as_offsets, regular_offsets
+from textcnn.ops.initializers import glorot_uniform
+
+Array = NDArray[Any]
+Field = tuple[float, float]
+"""Receptive field in rows of the input, and rows of the input from one row to the next."""
+
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "gelu", "tanh", "sigmoid")
+POOLINGS = ("max", "mean", "sum", "l2", "weighted", "kmax", "pyramid")
+JOINS = ("concat", "sum")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Texts of any lengths end to end.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_channels), or int32 ids of shape (n_rows,)
+    offsets : intp ndarray of shape (n_texts + 1,)
+        Where each text begins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from textcnn.nn import Packed
+    >>> Packed.of(np.zeros((2, 5, 3))).rows.shape
+    (10, 3)
+    """
+
+    rows: Array
+    offsets: Array
+
+    @classmethod
+    def of(cls, array: Array) -> Packed:
+        """The batch in an array (n_texts, length, n_channels)."""
+        n, length, channels = array.shape
+        return cls(array.reshape(n * length, channels), regular_offsets(n, length))
+
+    @property
+    def n_texts(self) -> int:
+        return len(self.offsets) - 1
+
+
+class Layer(ABC):
+    """One step of a network.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        The parameters by name; empty until `build`.
+    gradients : dict of str to ndarray
+        Sums of the gradients since `zero_gradients`, by the same names.
+    out_channels : int
+        Channels of the result; set by `build`.
+    """
+
+    in_channels: int
+    out_channels: int
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+        self._tape: list[Any] = []
+
+    # ---- what a layer defines ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        """Draw the parameters and return the number of channels of the result."""
+
+    @abstractmethod
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        """The result, and what `_backward` needs."""
+
+    @abstractmethod
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        """Gradient of the input; those of the parameters go to `_add`."""
+
+    def field(self, field: Field) -> Field:
+        """Receptive field of the result, given that of the input."""
+        return field
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """The layers inside, by name."""
+        return iter(())
+
+    # ---- what users call ----------------------------------------------------------------------------
+
+    def build(self, in_channels: int, random_state: int | np.random.RandomState | None = None) -> Layer:
+        """Draw first weights for inputs of this many channels; a second call must ask for as many.
+
+        Parameters
+        ----------
+        in_channels : int
+        random_state : int, RandomState or None, default=None
+
+        Returns
+        -------
+        self : Layer
+        """
+        if hasattr(self, "out_channels"):
+            if in_channels != self.in_channels:
+                raise ValueError(
+                    f"a {type(self).__name__} was built for {self.in_channels} channels, but gets {in_channels}"
+                )
+            return self
+        is_rng = isinstance(random_state, np.random.RandomState)
+        rng = random_state if is_rng else np.random.RandomState(random_state)
+        self.in_channels = in_channels
+        self.out_channels = self._build(in_channels, rng)
+        self.zero_gradients()
+        return self
+
+    def forward(self, x: Packed, train: bool = False, n_jobs: int | None = None) -> Packed:
+        """The result for a batch; with `train`, `backward` can follow, and dropout drops."""
+        if not hasattr(self, "out_channels"):
+            raise ValueError(
+                f"this {type(self).__name__} has no weights yet; call build(in_channels, random_state) first"
+            )
+        if x.rows.ndim == 2 and x.rows.shape[1] != self.in_channels:
+            raise ValueError(
+                f"a {type(self).__name__} was built for {self.in_channels} channels, but x has {x.rows.shape[1]}"
+            )
+        out, kept = self._forward(x, train, n_jobs)
+        if train:
+            self._tape.append(kept)
+        return out
+
+    def backward(self, d_out: Array, n_jobs: int | None = None) -> Array:
+        """Gradient (n_rows, in_channels) of the input of the last forward pass with ``train=True``.
+
+        Parameters
+        ----------
+        d_out : ndarray of shape (n_result_rows, out_channels)
+        n_jobs : int or None, default=None
+        """
+        if not self._tape:
+            raise ValueError(
+                f"backward of a {type(self).__name__} needs a forward pass with train=True before it"
+            )
+        return self._backward(np.ascontiguousarray(d_out), self._tape.pop(), n_jobs)
+
+    def layers(self) -> dict[str, Layer]:
+        """This layer and all inside it, each once, by dotted name; the layer itself is ``""``."""
+        found: dict[str, Layer] = {}
+        known: set[int] = set()
+
+        def visit(name: str, layer: Layer) -> None:
+            if id(layer) not in known:
+                known.add(id(layer))
+                found[name] = layer
+                for child, inner in layer.children():
+                    visit(f"{name}.{child}" if name else child, inner)
+
+        visit("", self)
+        return found
+
+    def parameters(self) -> dict[str, Array]:
+        """All parameters by dotted name, shared with the layers."""
+        return {
+            f"{name}.{key}" if name else key: array
+            for name, layer in self.layers().items()
+            for key, array in layer.arrays.items()
+        }
+
+    def all_gradients(self) -> dict[str, Array]:
+        """The gradients of `parameters`, by the same names."""
+        return {
+            f"{name}.{key}" if name else key: array
+            for name, layer in self.layers().items()
+            for key, array in layer.gradients.items()
+        }
+
+    def zero_gradients(self) -> None:
+        """Start the sums of gradients anew, here and inside."""
+        for layer in self.layers().values():
+            layer.gradients = {name: np.zeros_like(array) for name, array in layer.arrays.items()}
+
+    def summary(self, length: int = 10) -> str:
+        """A table of the layers: rows and channels of the result, parameters, receptive field.
+
+        Parameters
+        ----------
+        length : int, default=10
+            Rows of the text that is sent through.
+
+        Returns
+        -------
+        str
+        """
+        if not hasattr(self, "out_channels"):
+            raise ValueError(f"this {type(self).__name__} has no weights yet; call build(in_channels) first")
+        x = Packed.of(np.zeros((1, length, self.in_channels), np.float32))
+        lines: list[tuple[str, ...]] = [("layer", "rows", "channels", "parameters", "receptive field")]
+        lines.append(("input", str(length), str(self.in_channels), "0", "1"))
+        self.trace("", x, (1.0, 1.0), lines)
+        n_parameters = sum(array.size for array in self.parameters().values())
+        lines.append(("total", "", "", str(n_parameters), ""))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if i == 0 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
+    def trace(
+        self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]
+    ) -> tuple[Packed, Field]:
+        """Send a batch through and note a line of `summary` for every layer without layers inside."""
+        out, field = self.forward(x), self.field(field)
+        seen = "whole text" if np.isinf(field[0]) else f"{field[0]:g}"
+        size = sum(array.size for array in self.arrays.values())
+        title = f"{name} {type(self).__name__}".strip()
+        lines.append((title, str(len(out.rows)), str(out.rows.shape[1]), str(size), seen))
+        return out, field
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this layer again, with its kind: JSON values, for model files."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "layers"]
+        return {"kind": type(self).__name__, **{name: getattr(self, name) for name in names}}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items() if name != "kind")
+        return f"{type(self).__name__}({arguments})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what a training step left behind."""
+        return {**self.__dict__, "_tape": [], "gradients": {}}
+
+    def _add(self, name: str, gradient: Array) -> None:
+        if name in self.gradients:
+            self.gradients[name] += gradient
+        else:
+            self.gradients[name] = gradient
+
+
+# ---- elementwise ---------------------------------------------------------------------------------------------
+
+
+class Activation(Layer):
+    """An elementwise function: `textcnn.ops.relu` and its kind.
+
+    Parameters
+    ----------
+    name : {"relu", "leaky_relu", "gelu", "tanh", "sigmoid", "identity"}, default="relu"
+    """
+
+    def __init__(self, name: str = "relu") -> None:
+        super().__init__()
+        self.name = as_choice(name, "the activation", ACTIVATIONS)
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        return in_channels
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        return Packed(activate(self.name, x.rows, n_jobs), x.offsets), x.rows
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        return activate_backward(self.name, d_out, kept, n_jobs)
+
+
+def activate(name: str, x: Array, n_jobs: int | None) -> Array:
+    """An activation by name."""
+    return x if name == "identity" else getattr(ops, name)(x, n_jobs=n_jobs)
+
+
+def activate_backward(name: str, d_out: Array, x: Array, n_jobs: int | None) -> Array:
+    """The gradient of `activate`."""
+    return d_out if name == "identity" else getattr(ops, f"{name}_backward")(d_out, x, n_jobs=n_jobs)
+
+
+class Dropout(Layer):
+    """In training, elements are zeroed at `rate` and the others scaled by 1 / (1 - rate).
+
+    The masks depend on the seed that `build` draws, on the number of the step and on the element, not on
+    threads (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    rate : float, default=0.5
+        From 0 to below 1.
+    """
+
+    def __init__(self, rate: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"the dropout rate is {rate}, but it must be from 0 to below 1")
+        self.rate = rate
+        self.n_steps = 0
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        self.seed = int(rng.randint(2**62, dtype=np.int64))
+        return in_channels
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        if not train or self.rate == 0:
+            return x, None
+        mask = np.empty_like(x.rows)
+        _random.dropout_mask(self.seed, self.n_steps, self.rate, mask, effective_n_threads(n_jobs))
+        self.n_steps += 1
+        return Packed(x.rows * mask, x.offsets), mask
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        return d_out if kept is None else d_out * kept
+
+
+class LayerNorm(Layer):
+    """Each row to mean 0 and variance 1, then a scale and a shift for each channel (Ba et al. 2016, 1607.06450).
+
+    ``out = (x - mean) / sqrt(variance + epsilon) * scale + shift``
+
+    Parameters
+    ----------
+    epsilon : float, default=1e-5
+    """
+
+    def __init__(self, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        self.arrays = {"scale": np.ones(in_channels, np.float32), "shift": np.zeros(in_channels, np.float32)}
+        return in_channels
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        centred = x.rows - x.rows.mean(axis=1, keepdims=True)
+        spread = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.epsilon)
+        normal = centred / spread
+        out = normal * self.arrays["scale"] + self.arrays["shift"]
+        return Packed(out, x.offsets), (normal, spread)
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        normal, spread = kept
+        self._add("scale", (d_out * normal).sum(axis=0))
+        self._add("shift", d_out.sum(axis=0))
+        d_normal = d_out * self.arrays["scale"]
+        along = (d_normal * normal).mean(axis=1, keepdims=True)
+        return (d_normal - d_normal.mean(axis=1, keepdims=True) - normal * along) / spread
+
+
+# ---- weights on rows -----------------------------------------------------------------------------------------
+
+
+class Embedding(Layer):
+    """One row of a table for each id; its input is ``Packed(ids, offsets)``.
+
+    Parameters
+    ----------
+    n_ids : int
+    n_dims : int
+    """
+
+    def __init__(self, n_ids: int, n_dims: int) -> None:
+        super().__init__()
+        self.n_ids, self.n_dims = n_ids, n_dims
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        table = rng.uniform(-0.25, 0.25, (self.n_ids, self.n_dims))
+        self.arrays = {"table": table.astype(np.float32)}
+        return self.n_dims
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        ids = x.rows
+        if ids.ndim != 1 or ids.dtype.kind not in "iu":
+            raise ValueError(f"x has shape {ids.shape} and dtype {ids.dtype}, but expected ids (n_tokens,)")
+        if ids.size and not 0 <= ids.min() <= ids.max() < self.n_ids:
+            raise ValueError(f"ids run from {ids.min()} to {ids.max()}, but the table has {self.n_ids} rows")
+        return Packed(self.arrays["table"][ids], x.offsets), ids
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        """The ids have no gradient: an empty array."""
+        sums = np.zeros_like(self.arrays["table"])
+        _packing.scatter_sums(d_out, kept.astype(np.int32)[:, np.newaxis], sums)
+        self._add("table", sums)
+        return np.zeros((len(kept), 0), d_out.dtype)
+
+
+class Dense(Layer):
+    """``activation(x weights + bias)`` at every row: a convolution of width 1.
+
+    Parameters
+    ----------
+    n_outputs : int
+    activation : str, default="identity"
+        See `Activation`.
+    """
+
+    def __init__(self, n_outputs: int, activation: str = "identity") -> None:
+        super().__init__()
+        self.n_outputs = n_outputs
+        self.activation = as_choice(activation, "the activation", ACTIVATIONS)
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        self.arrays = {
+            "weights": glorot_uniform((in_channels, self.n_outputs), random_state=rng, dtype=np.float32),
+            "bias": np.zeros(self.n_outputs, np.float32),
+        }
+        return self.n_outputs
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        linear = ops.dense(x.rows, self.arrays["weights"], self.arrays["bias"], n_jobs=n_jobs)
+        return Packed(activate(self.activation, linear, n_jobs), x.offsets), (x.rows, linear)
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        x, linear = kept
+        d_linear = activate_backward(self.activation, d_out, linear, n_jobs)
+        d_x, d_weights, d_bias = ops.dense_backward(d_linear, x, self.arrays["weights"], n_jobs=n_jobs)
+        self._add("weights", d_weights)
+        self._add("bias", d_bias)
+        return d_x
+
+
+# ---- convolutions --------------------------------------------------------------------------------------------
+
+
+class _Convolution(Layer):
+    """What the convolutions share: weights, a bias, an activation, and an operation of `textcnn.ops`."""
+
+    operation: str
+    n_filters: int
+    activation: str
+
+    def _options(self) -> dict[str, Any]:
+        """Options of the operation."""
+        raise NotImplementedError
+
+    def _shape(self, in_channels: int) -> tuple[int, ...]:
+        """Shape of the weights."""
+        raise NotImplementedError
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        shape = self._shape(in_channels)
+        fans = shape[-3:]
+        kernels = [
+            glorot_uniform(fans, random_state=rng, dtype=np.float32) for _ in range(int(np.prod(shape[:-3])))
+        ]
+        self.arrays = {
+            "weights": np.stack(kernels).reshape(shape),
+            "bias": np.zeros((*shape[:-3], self.n_filters), np.float32),
+        }
+        return self.n_filters
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        linear, offsets = getattr(ops, self.operation)(
+            x.rows, *self._used(), offsets=x.offsets, n_jobs=n_jobs, **self._options()
+        )
+        return Packed(activate(self.activation, linear, n_jobs), offsets), (x, linear)
+
+    def _used(self) -> tuple[Array, Array]:
+        return self.arrays["weights"], self.arrays["bias"]
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        x, linear = kept
+        d_linear = activate_backward(self.activation, d_out, linear, n_jobs)
+        d_x, d_weights, d_bias = getattr(ops, f"{self.operation}_backward")(
+            d_linear, x.rows, self.arrays["weights"], offsets=x.offsets, n_jobs=n_jobs, **self._options()
+        )
+        self._add("weights", d_weights)
+        self._add("bias", d_bias)
+        return d_x
+
+
+class Conv1d(_Convolution):
+    """`textcnn.ops.conv1d` with trained weights, and an activation.
+
+    Parameters
+    ----------
+    n_filters : int
+    kernel_size : int
+    stride, dilation, groups : int, default=1
+    padding : {"same", "valid", "full"}, int or (int, int), default="same"
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}, default="zeros"
+    activation : str, default="relu"
+        See `Activation`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from textcnn.nn import Conv1d, Packed
+    >>> layer = Conv1d(8, 3).build(4, random_state=0)
+    >>> layer.forward(Packed.of(np.zeros((2, 5, 4), np.float32))).rows.shape
+    (10, 8)
+    """
+
+    operation = "conv1d"
+
+    def __init__(
+        self,
+        n_filters: int,
+        kernel_size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        padding: Any = "same",
+        padding_mode: str = "zeros",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.n_filters, self.kernel_size = n_filters, kernel_size
+        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.padding, self.padding_mode = padding, padding_mode
+        self.activation = as_choice(activation, "the activation", ACTIVATIONS)
+
+    def _shape(self, in_channels: int) -> tuple[int, ...]:
+        if in_channels % self.groups:
+            raise ValueError(f"groups is {self.groups}, but it must divide the {in_channels} channels")
+        return self.kernel_size, in_channels // self.groups, self.n_filters
+
+    def _options(self) -> dict[str, Any]:
+        padding = tuple(self.padding) if isinstance(self.padding, list) else self.padding
+        return {
+            "stride": self.stride,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "padding": padding,
+            "padding_mode": self.padding_mode,
+        }
+
+    def field(self, field: Field) -> Field:
+        size, jump = field
+        return size + self.dilation * (self.kernel_size - 1) * jump, jump * self.stride
+
+
+class TiledConv1d(Conv1d):
+    """`textcnn.ops.tiled_conv1d`: `n_kernels` kernels in turn along the text.
+
+    Parameters
+    ----------
+    n_filters, kernel_size : int
+    n_kernels : int, default=2
+    stride, dilation, groups, padding, padding_mode, activation
+        As in `Conv1d`.
+    """
+
+    operation = "tiled_conv1d"
+
+    def __init__(
+        self,
+        n_filters: int,
+        kernel_size: int,
+        n_kernels: int = 2,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        padding: Any = "same",
+        padding_mode: str = "zeros",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__(
+            n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation
+        )
+        self.n_kernels = n_kernels
+
+    def _shape(self, in_channels: int) -> tuple[int, ...]:
+        return self.n_kernels, *super()._shape(in_channels)
+
+
+class LocallyConnected1d(Conv1d):
+    """`textcnn.ops.locally_connected1d`: each position has a kernel of its own.
+
+    Parameters
+    ----------
+    n_filters, kernel_size : int
+    length : int
+        Rows of the longest result, for which there are kernels.
+    stride, dilation, groups, padding, padding_mode, activation
+        As in `Conv1d`.
+    """
+
+    operation = "locally_connected1d"
+
+    def __init__(
+        self,
+        n_filters: int,
+        kernel_size: int,
+        length: int,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        padding: Any = "same",
+        padding_mode: str = "zeros",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__(
+            n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation
+        )
+        self.length = length
+
+    def _shape(self, in_channels: int) -> tuple[int, ...]:
+        return self.length, *super()._shape(in_channels)
+
+
+class ConvTranspose1d(_Convolution):
+    """`textcnn.ops.conv_transpose1d`: a stride lengthens the text.
+
+    Parameters
+    ----------
+    n_filters : int
+    kernel_size : int
+    stride, dilation : int, default=1
+    padding : {"valid", "same", "full"}, int or (int, int), default="valid"
+    output_padding : int, default=0
+    activation : str, default="relu"
+        See `Activation`.
+    """
+
+    operation = "conv_transpose1d"
+
+    def __init__(
+        self,
+        n_filters: int,
+        kernel_size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: Any = "valid",
+        output_padding: int = 0,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.n_filters, self.kernel_size = n_filters, kernel_size
+        self.stride, self.dilation = stride, dilation
+        self.padding, self.output_padding = padding, output_padding
+        self.activation = as_choice(activation, "the activation", ACTIVATIONS)
+
+    def _shape(self, in_channels: int) -> tuple[int, ...]:
+        return self.kernel_size, self.n_filters, in_channels
+
+    def _options(self) -> dict[str, Any]:
+        padding = tuple(self.padding) if isinstance(self.padding, list) else self.padding
+        return {
+            "stride": self.stride,
+            "dilation": self.dilation,
+            "padding": padding,
+            "output_padding": self.output_padding,
+        }
+
+    def field(self, field: Field) -> Field:
+        size, jump = field
+        jump = jump / self.stride
+        # a row of the result meets at most ceil(K / S) rows, S rows of the result apart
+        taps = -(-(self.dilation * (self.kernel_size - 1) + 1) // self.stride)
+        return size + (taps - 1) * jump * self.stride, jump
+
+
+# ---- pooling -------------------------------------------------------------------------------------------------
+
+
+class Pool1d(Layer):
+    """Pooling over windows, or over the whole text.
+
+    Parameters
+    ----------
+    mode : {"max", "mean", "sum", "l2", "weighted", "kmax", "pyramid"}, default="max"
+    kernel_size : int or None, default=None
+        Rows of a window; None pools the whole text to one row ("kmax" to `k` rows). "pyramid" has none.
+    stride : int or None, default=None
+        Rows from one window to the next; None for `kernel_size`.
+    padding : int or (int, int), default=0
+    k : int, default=3
+        Of "kmax".
+    levels : sequence of int, default=(1, 2, 4)
+        Of "pyramid"; its bins stand side by side in one row.
+    flatten : bool, default=False
+        "kmax" over the whole text: put the k rows side by side in one.
+    """
+
+    def __init__(
+        self,
+        mode: str = "max",
+        kernel_size: int | None = None,
+        stride: int | None = None,
+        padding: Any = 0,
+        k: int = 3,
+        levels: Sequence[int] = (1, 2, 4),
+        flatten: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mode = as_choice(mode, "the pooling", POOLINGS)
+        if mode == "pyramid" and kernel_size is not None:
+            raise ValueError(f"kernel_size is {kernel_size}, but a pyramid pools whole texts; leave it None")
+        if flatten and (mode != "kmax" or kernel_size is not None):
+            raise ValueError("flatten is for k-max pooling of whole texts, which alone gives k rows for each")
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.k, self.levels, self.flatten = k, tuple(levels), flatten
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        if self.mode == "pyramid":
+            return in_channels * sum(self.levels)
+        return in_channels * (self.k if self.flatten else 1)
+
+    def field(self, field: Field) -> Field:
+        if self.kernel_size is None:
+            return np.inf, np.inf
+        size, jump = field
+        return size + (self.kernel_size - 1) * jump, jump * (self.stride or self.kernel_size)
+
+    def _windows(self) -> dict[str, Any]:
+        padding = tuple(self.padding) if isinstance(self.padding, list) else self.padding
+        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": padding}
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        options: dict[str, Any] = {"offsets": x.offsets, "n_jobs": n_jobs}
+        if self.mode == "pyramid":
+            out, argmax = ops.spatial_pyramid_pool1d(x.rows, self.levels, **options)
+            return self._one_row(out, x), (x, argmax)
+        if self.mode == "kmax":
+            windows = self._windows() if self.kernel_size is not None else {}
+            out, argmax, *offsets = ops.k_max_pool1d(x.rows, self.k, **windows, **options)
+            if self.flatten:
+                return self._one_row(out, x), (x, argmax, *offsets)
+            places = offsets[0] if offsets else regular_offsets(x.n_texts, self.k)
+            return Packed(out.reshape(-1, self.in_channels), places), (x, argmax, *offsets)
+        if self.kernel_size is None:
+            out = getattr(ops, f"global_{self._operation}")(x.rows, **options)
+            out, kept = (out[0], (x, out[1])) if self.mode == "max" else (out, (x,))
+            return self._one_row(out, x), kept
+        out, *kept, offsets = getattr(ops, self._operation)(x.rows, **self._windows(), **options)
+        return Packed(out, offsets), (x, *kept, offsets)
+
+    @property
+    def _operation(self) -> str:
+        return "lp_pool1d" if self.mode == "l2" else f"{self.mode}_pool1d"
+
+    def _one_row(self, out: Array, x: Packed) -> Packed:
+        """A row for each text."""
+        return Packed(out.reshape(x.n_texts, self.out_channels), regular_offsets(x.n_texts, 1))
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        x, *rest = kept
+        options: dict[str, Any] = {"offsets": x.offsets, "n_jobs": n_jobs}
+        if self.mode == "pyramid":
+            (argmax,) = rest
+            d_out = d_out.reshape(argmax.shape)
+            return ops.spatial_pyramid_pool1d_backward(d_out, x.rows, self.levels, argmax=argmax, **options)
+        if self.mode == "kmax":
+            argmax, *offsets = rest
+            places = {"out_offsets": offsets[0]} if offsets else {}
+            return ops.k_max_pool1d_backward(d_out.reshape(argmax.shape), argmax, **places, **options)
+        if self.kernel_size is None:
+            second = rest[0] if self.mode == "max" else x.rows
+            return getattr(ops, f"global_{self._operation}_backward")(d_out, second, **options)
+        if self.mode == "max":
+            return ops.max_pool1d_backward(d_out, rest[0], out_offsets=rest[1], **options)
+        result = getattr(ops, f"{self._operation}_backward")(d_out, x.rows, **self._windows(), **options)
+        return result[0] if isinstance(result, tuple) else result
+
+
+# ---- layers of layers ----------------------------------------------------------------------------------------
+
+
+class _Container(Layer):
+    """A layer of layers."""
+
+    layer_list: list[Layer]
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        return ((str(i), layer) for i, layer in enumerate(self.layer_list))
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "layers": [layer.config() for layer in self.layer_list]}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.layer_list))})"
+
+
+class Sequential(_Container):
+    """Layers one after another.
+
+    Parameters
+    ----------
+    *layers : Layer
+
+    Examples
+    --------
+    >>> from textcnn.nn import Conv1d, Pool1d, Sequential
+    >>> net = Sequential(Conv1d(16, 3), Pool1d("max", 2), Conv1d(8, 3, dilation=2), Pool1d("max"))
+    >>> print(net.build(4, random_state=0).summary(length=10))
+    layer     rows  channels  parameters  receptive field
+    input       10         4           0                1
+    0 Conv1d    10        16         208                3
+    1 Pool1d     5        16           0                4
+    2 Conv1d     5         8         392               12
+    3 Pool1d     1         8           0       whole text
+    total                            600
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        super().__init__()
+        self.layer_list = list(layers)
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        for layer in self.layer_list:
+            in_channels = layer.build(in_channels, rng).out_channels
+        return in_channels
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        for layer in self.layer_list:
+            x = layer.forward(x, train, n_jobs)
+        return x, None
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        for layer in reversed(self.layer_list):
+            d_out = layer.backward(d_out, n_jobs)
+        return d_out
+
+    def field(self, field: Field) -> Field:
+        for layer in self.layer_list:
+            field = layer.field(field)
+        return field
+
+    def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
+        for i, layer in enumerate(self.layer_list):
+            x, field = layer.trace(f"{name}.{i}" if name else str(i), x, field, lines)
+        return x, field
+
+
+class Parallel(_Container):
+    """Layers that see the same input; their results side by side, or their sum.
+
+    A result that is longer than that of the first layer is cut on the right, a shorter one gets zero rows
+    there: a decoder that lengthens by a stride meets its skip connection so.
+
+    Parameters
+    ----------
+    *layers : Layer
+    join : {"concat", "sum"}, default="concat"
+    """
+
+    def __init__(self, *layers: Layer, join: str = "concat") -> None:
+        super().__init__()
+        if not layers:
+            raise ValueError("Parallel has no layers, but it needs at least one")
+        self.layer_list = list(layers)
+        self.join = as_choice(join, "join", JOINS)
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        widths = [layer.build(in_channels, rng).out_channels for layer in self.layer_list]
+        if self.join == "concat":
+            return sum(widths)
+        if len(set(widths)) > 1:
+            raise ValueError(f"the layers give {widths} channels, but a sum needs as many of each")
+        return widths[0]
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        results = [layer.forward(x, train, n_jobs) for layer in self.layer_list]
+        return self._joined(results), [result.offsets for result in results]
+
+    def _joined(self, results: list[Packed]) -> Packed:
+        offsets = results[0].offsets
+        rows = [fitted(result.rows, result.offsets, offsets) for result in results]
+        return Packed(np.concatenate(rows, axis=1) if self.join == "concat" else sum(rows), offsets)
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        if self.join == "concat":
+            edges = np.cumsum([layer.out_channels for layer in self.layer_list])[:-1]
+            parts = np.split(d_out, edges, axis=1)
+        else:
+            parts = [d_out] * len(self.layer_list)
+        d_x: Any = 0
+        # in reverse: a layer that stands here twice undoes its last pass first
+        for layer, part, offsets in reversed(list(zip(self.layer_list, parts, kept, strict=True))):
+            d_x = d_x + layer.backward(fitted(part, kept[0], offsets), n_jobs)
+        return d_x
+
+    def field(self, field: Field) -> Field:
+        fields = [layer.field(field) for layer in self.layer_list]
+        return max(size for size, _ in fields), fields[0][1]
+
+    def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
+        results = []
+        for i, layer in enumerate(self.layer_list):
+            results.append(layer.trace(f"{name}.{i}" if name else str(i), x, field, lines)[0])
+        return self._joined(results), self.field(field)
+
+
+def fitted(rows: Array, offsets: Array, wanted: Array) -> Array:
+    """Each text cut, or continued with zero rows, to the length that it has in `wanted`."""
+    if np.array_equal(offsets, wanted):
+        return rows
+    out = np.zeros((wanted[-1], rows.shape[1]), rows.dtype)
+    lengths = np.minimum(np.diff(offsets), np.diff(wanted))
+    steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    out[np.repeat(wanted[:-1], lengths) + steps] = rows[np.repeat(offsets[:-1], lengths) + steps]
+    return out
+
+
+class Residual(Parallel):
+    """``x + layer(x)`` (He et al. 2016, arXiv 1512.03385); with other numbers of channels x is projected.
+
+    Parameters
+    ----------
+    layer : Layer
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(Activation("identity"), layer, join="sum")
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        inner = self.layer_list[1].build(in_channels, rng)
+        if inner.out_channels != in_channels:
+            self.layer_list[0] = Dense(inner.out_channels)
+        return super()._build(in_channels, rng)
+
+    def config(self) -> dict[str, Any]:
+        return {"kind": "Residual", "layers": [self.layer_list[1].config()]}
+
+
+class DilatedBlock(_Container):
+    """The same block of dilated convolutions over and over (Strubell et al. 2017, arXiv 1702.02098).
+
+    Parameters
+    ----------
+    n_filters : int
+    kernel_size : int, default=3
+    dilations : sequence of int, default=(1, 1, 2)
+    n_repeats : int, default=4
+    shared : bool, default=True
+        The repeats share their weights; the input then needs `n_filters` channels.
+    join : {"last", "concat"}, default="last"
+        The result of the last repeat, or those of all side by side.
+    causal : bool, default=False
+        Pad on the left alone, so that no row sees a later one.
+    activation : str, default="relu"
+        See `Activation`.
+    """
+
+    def __init__(
+        self,
+        n_filters: int,
+        kernel_size: int = 3,
+        dilations: Sequence[int] = (1, 1, 2),
+        n_repeats: int = 4,
+        shared: bool = True,
+        join: str = "last",
+        causal: bool = False,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.n_filters, self.kernel_size, self.dilations = n_filters, kernel_size, tuple(dilations)
+        self.n_repeats, self.shared, self.causal = n_repeats, shared, causal
+        self.join, self.activation = as_choice(join, "join", ("last", "concat")), activation
+        block = self._block()
+        self.layer_list = [block if shared else self._block() for _ in range(n_repeats)]
+
+    def _block(self) -> Sequential:
+        def padding(dilation: int) -> Any:
+            return (dilation * (self.kernel_size - 1), 0) if self.causal else "same"
+
+        return Sequential(
+            *(
+                Conv1d(
+                    self.n_filters, self.kernel_size, dilation=d, padding=padding(d), activation=self.activation
+                )
+                for d in self.dilations
+            )
+        )
+
+    def config(self) -> dict[str, Any]:
+        return Layer.config(self)
+
+    def __repr__(self) -> str:
+        return Layer.__repr__(self)
+
+    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+        if self.shared and self.n_repeats > 1 and in_channels != self.n_filters:
+            raise ValueError(
+                f"the input has {in_channels} channels, but repeats that share weights need n_filters, "
+                f"{self.n_filters}; put a Conv1d({self.n_filters}, ...) before them or set shared=False"
+            )
+        for block in self.layer_list:
+            in_channels = block.build(in_channels, rng).out_channels
+        return self.n_filters * (self.n_repeats if self.join == "concat" else 1)
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        results = []
+        for block in self.layer_list:
+            x = block.forward(x, train, n_jobs)
+            results.append(x.rows)
+        return (x if self.join == "last" else Packed(np.concatenate(results, axis=1), x.offsets)), None
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        n = self.n_repeats
+        parts = [d_out] if self.join == "last" else np.split(d_out, n, axis=1)
+        d_rows = np.ascontiguousarray(parts[-1])
+        for i in range(n - 1, -1, -1):
+            d_rows = self.layer_list[i].backward(d_rows, n_jobs)
+            if self.join == "concat" and i > 0:
+                d_rows = d_rows + parts[i - 1]
+        return d_rows
+
+    def field(self, field: Field) -> Field:
+        for block in self.layer_list:
+            field = block.field(field)
+        return field
+
+    def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
+        out, field = self.forward(x), self.field(field)
+        size = sum(array.size for array in self.parameters().values())
+        title = f"{name} DilatedBlock".strip()
+        lines.append((title, str(len(out.rows)), str(out.rows.shape[1]), str(size), f"{field[0]:g}"))
+        return out, field
+
+
+# ---- from and to files ----------------------------------------------------------------------------------------
+
+KINDS: dict[str, type[Layer]] = {
+    kind.__name__: kind
+    for kind in (
+        Activation, Conv1d, ConvTranspose1d, Dense, DilatedBlock, Dropout, Embedding, LayerNorm,
+        LocallyConnected1d, Parallel, Pool1d, Residual, Sequential, TiledConv1d,
+    )
+}  # fmt: skip
+
+
+def from_config(config: dict[str, Any]) -> Layer:
+    """The layer whose `config` this is, without weights.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not one of the library's, or an argument does not fit.
+    """
+    arguments = dict(config)
+    kind = arguments.pop("kind", None)
+    if kind not in KINDS:
+        raise ValueError(f"found a layer of the kind {kind!r}, but expected one of {', '.join(KINDS)}")
+    layers = [from_config(inner) for inner in arguments.pop("layers", [])]
+    try:
+        return KINDS[kind](*layers, **arguments)
+    except TypeError as error:
+        raise ValueError(f"the arguments of a {kind} do not fit: {error}") from error
