@@ -31,11 +31,11 @@ def loss_sums(
 ) -> None: ...
 def loss_backward(
     number: int,
-    d_loss: NDArray[Any] | None,
-    scale: float,
     predictions: NDArray[Any],
     targets: NDArray[Any],
     weights: NDArray[Any] | None,
+    d_loss: NDArray[Any] | None,
+    scale: float,
     parameter: float,
     d_predictions: NDArray[Any],
     d_targets: NDArray[Any],

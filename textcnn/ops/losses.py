@@ -297,7 +297,7 @@ def _elementwise_backward(
         scale = _ratio(_as_scalar(d_loss), predictions.size if reduction == "mean" else 1)
     d_predictions, d_targets = np.empty_like(predictions), np.empty_like(predictions)
     _losses.loss_backward(
-        _NUMBERS[name], d_array, scale, *arrays, parameter, d_predictions, d_targets, n_threads
+        _NUMBERS[name], *arrays, d_array, scale, parameter, d_predictions, d_targets, n_threads
     )
     return d_predictions.reshape(shape), d_targets.reshape(shape)
 

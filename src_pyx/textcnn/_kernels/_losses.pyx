@@ -125,11 +125,11 @@ def loss_sums(
 
 def loss_backward(
     int number,                        # IN   place in LOSSES
-    const floating[::1] d_loss,        # IN   (n,), or None: all are `scale`
-    double scale,                      # IN
     const floating[::1] predictions,   # IN   (n,)
     const floating[::1] targets,       # IN   (n,)
     const floating[::1] weights,       # IN   (n,) weights of the positive class, or None
+    const floating[::1] d_loss,        # IN   (n,), or None: all are `scale`
+    double scale,                      # IN
     double parameter,                  # IN   delta of huber; the others do not read it
     floating[::1] d_predictions,       # OUT  (n,)
     floating[::1] d_targets,           # OUT  (n,)
