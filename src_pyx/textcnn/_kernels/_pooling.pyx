@@ -314,21 +314,50 @@ cdef void sum_range(
 ) noexcept nogil:
     cdef double total[BLOCK]
     cdef Py_ssize_t i, j
-    cdef double weight
-    cdef const floating *row
-    for j in range(width):
-        total[j] = 0
-    for i in range(n_rows):
-        row = x + i * row_stride
-        if weights == NULL:
+    fill(total, width, <double>0)
+    if weights == NULL:
+        add_rows(x, row_stride, n_rows, width, total)
+    else:
+        for i in range(n_rows):
             for j in range(width):
-                total[j] += row[j]
-        else:
-            weight = weights[i]
-            for j in range(width):
-                total[j] += weight * row[j]
+                total[j] += weights[i] * x[i * row_stride + j]
     for j in range(width):
         out[j] = <floating>(scale * total[j])
+
+
+cdef void add_rows(
+    const floating *x, Py_ssize_t row_stride, Py_ssize_t n_rows, Py_ssize_t width, double *total,
+) noexcept nogil:
+    """Eight rows at a time in their own type, unless they overflow it; the rest in double."""
+    cdef Py_ssize_t i, j, n_grouped = n_rows - n_rows % 8
+    cdef bint overflow = False
+    for i in range(0, n_grouped, 8):
+        add_eight(x + i * row_stride, row_stride, width, total)
+    if n_grouped:
+        for j in range(width):
+            overflow |= not fabs(total[j]) < INFINITY
+    if overflow:
+        fill(total, width, <double>0)
+        n_grouped = 0
+    for i in range(n_grouped, n_rows):
+        for j in range(width):
+            total[j] += x[i * row_stride + j]
+
+
+cdef inline void add_eight(
+    const floating *x, Py_ssize_t row_stride, Py_ssize_t width, double *total,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef const floating *a = x
+    cdef const floating *b = a + row_stride
+    cdef const floating *c = b + row_stride
+    cdef const floating *d = c + row_stride
+    cdef const floating *e = d + row_stride
+    cdef const floating *f = e + row_stride
+    cdef const floating *g = f + row_stride
+    cdef const floating *h = g + row_stride
+    for j in range(width):
+        total[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
 
 
 def sum_backward(
@@ -520,30 +549,45 @@ cdef void lp_range(
     cdef double unit[BLOCK]
     cdef double total[BLOCK]
     cdef Py_ssize_t i, j
-    cdef const floating *row
-    for j in range(width):
-        total[j] = 0
-        unit[j] = 1
-    # Powers of |x| / max |x| neither overflow nor vanish. Squares of single numbers fit in a double as they are.
-    if floating is double or (p != 1 and p != 2):
+    fill(total, width, <double>0)
+    if floating is float and (p == 1 or p == 2):  # squares of floats fit in a double as they are
+        fill(unit, width, <double>1)
+        for i in range(n_rows):
+            add_power(x + i * row_stride, p == 2, width, total)
+    else:  # powers of |x| / max |x| neither overflow nor vanish
         largest(x, row_stride, n_rows, width, unit)
-    for i in range(n_rows):
-        row = x + i * row_stride
-        if p == 1:
-            for j in range(width):
-                total[j] += fabs(row[j] / unit[j])
-        elif p == 2:
-            for j in range(width):
-                total[j] += (row[j] / unit[j]) * (row[j] / unit[j])
-        else:
-            for j in range(width):
-                total[j] += pow(fabs(row[j] / unit[j]), p)
+        for i in range(n_rows):
+            add_scaled_power(x + i * row_stride, unit, p, width, total)
     for j in range(width):
         if p == 2:
             total[j] = sqrt(total[j])
         elif p != 1:
             total[j] = pow(total[j], 1 / p)
         out[j] = <result_t>(total[j] * unit[j])
+
+
+cdef inline void add_power(const floating *x, bint square, Py_ssize_t width, double *total) noexcept nogil:
+    cdef Py_ssize_t j
+    if square:
+        for j in range(width):
+            total[j] += <double>x[j] * x[j]
+    else:
+        for j in range(width):
+            total[j] += fabs(x[j])
+
+
+cdef inline void add_scaled_power(
+    const floating *x, const double *unit, double p, Py_ssize_t width, double *total,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double value
+    if p == 1 or p == 2:
+        for j in range(width):
+            value = fabs(x[j] / unit[j])
+            total[j] += value if p == 1 else value * value
+    else:
+        for j in range(width):
+            total[j] += pow(fabs(x[j] / unit[j]), p)
 
 
 cdef void largest(
