@@ -1,9 +1,9 @@
 """Trainable layers to build networks from: small classes over `textcnn.ops`, on packed batches.
 
 A layer is built for a number of channels, which draws its first weights; ``forward(x, train)`` gives the
-result and, in training, keeps what ``backward(d_out)`` needs; ``backward`` gives the gradient of the input and
-adds those of the parameters to `gradients`. A layer that stands in a network twice shares its weights: its
-forward passes are undone in reverse order, and their gradients add up.
+result and, in training, keeps what ``backward(d_out)`` needs; ``backward`` gives the gradient of the input
+and adds those of the parameters to `gradients`. A layer that stands in a network twice shares its weights:
+its forward passes are undone in reverse order, and their gradients add up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from textcnn import ops
 from textcnn._kernels import _packing, _random
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import as_choice, as_offsets, regular_offsets
+from textcnn.ops._arrays import as_choice, regular_offsets
 from textcnn.ops.initializers import glorot_uniform
 
 Array = NDArray[Any]
@@ -124,11 +124,15 @@ class Layer(ABC):
         if hasattr(self, "out_channels"):
             if in_channels != self.in_channels:
                 raise ValueError(
-                    f"a {type(self).__name__} was built for {self.in_channels} channels, but gets {in_channels}"
+                    f"a {type(self).__name__} was built for {self.in_channels} channels, but gets "
+                    f"{in_channels}; make another one, or a copy"
                 )
             return self
-        is_rng = isinstance(random_state, np.random.RandomState)
-        rng = random_state if is_rng else np.random.RandomState(random_state)
+        rng = (
+            random_state
+            if isinstance(random_state, np.random.RandomState)
+            else np.random.RandomState(random_state)
+        )
         self.in_channels = in_channels
         self.out_channels = self._build(in_channels, rng)
         self.zero_gradients()
@@ -142,7 +146,8 @@ class Layer(ABC):
             )
         if x.rows.ndim == 2 and x.rows.shape[1] != self.in_channels:
             raise ValueError(
-                f"a {type(self).__name__} was built for {self.in_channels} channels, but x has {x.rows.shape[1]}"
+                f"a {type(self).__name__} was built for {self.in_channels} channels, but x has "
+                f"{x.rows.shape[1]}"
             )
         out, kept = self._forward(x, train, n_jobs)
         if train:
@@ -228,9 +233,7 @@ class Layer(ABC):
             for line in lines
         )
 
-    def trace(
-        self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]
-    ) -> tuple[Packed, Field]:
+    def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
         """Send a batch through and note a line of `summary` for every layer without layers inside."""
         out, field = self.forward(x), self.field(field)
         seen = "whole text" if np.isinf(field[0]) else f"{field[0]:g}"
@@ -259,7 +262,7 @@ class Layer(ABC):
             self.gradients[name] = gradient
 
 
-# ---- elementwise ---------------------------------------------------------------------------------------------
+# ---- elementwise ----------------------------------------------------------------------------------
 
 
 class Activation(Layer):
@@ -330,9 +333,9 @@ class Dropout(Layer):
 
 
 class LayerNorm(Layer):
-    """Each row to mean 0 and variance 1, then a scale and a shift for each channel (Ba et al. 2016, 1607.06450).
+    """Each row to mean 0 and variance 1, then a scale and a shift for each channel.
 
-    ``out = (x - mean) / sqrt(variance + epsilon) * scale + shift``
+    ``out = (x - mean) / sqrt(variance + epsilon) * scale + shift`` (Ba et al. 2016, arXiv 1607.06450)
 
     Parameters
     ----------
@@ -363,7 +366,7 @@ class LayerNorm(Layer):
         return (d_normal - d_normal.mean(axis=1, keepdims=True) - normal * along) / spread
 
 
-# ---- weights on rows -----------------------------------------------------------------------------------------
+# ---- weights on rows ------------------------------------------------------------------------------
 
 
 class Embedding(Layer):
@@ -435,7 +438,12 @@ class Dense(Layer):
         return d_x
 
 
-# ---- convolutions --------------------------------------------------------------------------------------------
+def as_pair(padding: Any) -> Any:
+    """A pair that came as a list, as from a file, as a tuple; other paddings as they are."""
+    return tuple(padding) if isinstance(padding, list) else padding
+
+
+# ---- convolutions ---------------------------------------------------------------------------------
 
 
 class _Convolution(Layer):
@@ -523,7 +531,7 @@ class Conv1d(_Convolution):
         super().__init__()
         self.n_filters, self.kernel_size = n_filters, kernel_size
         self.stride, self.dilation, self.groups = stride, dilation, groups
-        self.padding, self.padding_mode = padding, padding_mode
+        self.padding, self.padding_mode = as_pair(padding), padding_mode
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
@@ -532,12 +540,11 @@ class Conv1d(_Convolution):
         return self.kernel_size, in_channels // self.groups, self.n_filters
 
     def _options(self) -> dict[str, Any]:
-        padding = tuple(self.padding) if isinstance(self.padding, list) else self.padding
         return {
             "stride": self.stride,
             "dilation": self.dilation,
             "groups": self.groups,
-            "padding": padding,
+            "padding": self.padding,
             "padding_mode": self.padding_mode,
         }
 
@@ -571,9 +578,7 @@ class TiledConv1d(Conv1d):
         padding_mode: str = "zeros",
         activation: str = "relu",
     ) -> None:
-        super().__init__(
-            n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation
-        )
+        super().__init__(n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation)
         self.n_kernels = n_kernels
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
@@ -606,9 +611,7 @@ class LocallyConnected1d(Conv1d):
         padding_mode: str = "zeros",
         activation: str = "relu",
     ) -> None:
-        super().__init__(
-            n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation
-        )
+        super().__init__(n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation)
         self.length = length
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
@@ -644,18 +647,17 @@ class ConvTranspose1d(_Convolution):
         super().__init__()
         self.n_filters, self.kernel_size = n_filters, kernel_size
         self.stride, self.dilation = stride, dilation
-        self.padding, self.output_padding = padding, output_padding
+        self.padding, self.output_padding = as_pair(padding), output_padding
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         return self.kernel_size, self.n_filters, in_channels
 
     def _options(self) -> dict[str, Any]:
-        padding = tuple(self.padding) if isinstance(self.padding, list) else self.padding
         return {
             "stride": self.stride,
             "dilation": self.dilation,
-            "padding": padding,
+            "padding": self.padding,
             "output_padding": self.output_padding,
         }
 
@@ -667,7 +669,7 @@ class ConvTranspose1d(_Convolution):
         return size + (taps - 1) * jump * self.stride, jump
 
 
-# ---- pooling -------------------------------------------------------------------------------------------------
+# ---- pooling --------------------------------------------------------------------------------------
 
 
 class Pool1d(Layer):
@@ -705,7 +707,7 @@ class Pool1d(Layer):
             raise ValueError(f"kernel_size is {kernel_size}, but a pyramid pools whole texts; leave it None")
         if flatten and (mode != "kmax" or kernel_size is not None):
             raise ValueError("flatten is for k-max pooling of whole texts, which alone gives k rows for each")
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, as_pair(padding)
         self.k, self.levels, self.flatten = k, tuple(levels), flatten
 
     def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
@@ -720,8 +722,7 @@ class Pool1d(Layer):
         return size + (self.kernel_size - 1) * jump, jump * (self.stride or self.kernel_size)
 
     def _windows(self) -> dict[str, Any]:
-        padding = tuple(self.padding) if isinstance(self.padding, list) else self.padding
-        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": padding}
+        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         options: dict[str, Any] = {"offsets": x.offsets, "n_jobs": n_jobs}
@@ -755,8 +756,9 @@ class Pool1d(Layer):
         options: dict[str, Any] = {"offsets": x.offsets, "n_jobs": n_jobs}
         if self.mode == "pyramid":
             (argmax,) = rest
-            d_out = d_out.reshape(argmax.shape)
-            return ops.spatial_pyramid_pool1d_backward(d_out, x.rows, self.levels, argmax=argmax, **options)
+            return ops.spatial_pyramid_pool1d_backward(
+                d_out.reshape(argmax.shape), argmax, self.levels, **options
+            )
         if self.mode == "kmax":
             argmax, *offsets = rest
             places = {"out_offsets": offsets[0]} if offsets else {}
@@ -770,7 +772,7 @@ class Pool1d(Layer):
         return result[0] if isinstance(result, tuple) else result
 
 
-# ---- layers of layers ----------------------------------------------------------------------------------------
+# ---- layers of layers -----------------------------------------------------------------------------
 
 
 class _Container(Layer):
@@ -873,7 +875,9 @@ class Parallel(_Container):
     def _joined(self, results: list[Packed]) -> Packed:
         offsets = results[0].offsets
         rows = [fitted(result.rows, result.offsets, offsets) for result in results]
-        return Packed(np.concatenate(rows, axis=1) if self.join == "concat" else sum(rows), offsets)
+        return Packed(
+            np.concatenate(rows, axis=1) if self.join == "concat" else np.sum(rows, axis=0), offsets
+        )
 
     def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
         if self.join == "concat":
@@ -974,7 +978,11 @@ class DilatedBlock(_Container):
         return Sequential(
             *(
                 Conv1d(
-                    self.n_filters, self.kernel_size, dilation=d, padding=padding(d), activation=self.activation
+                    self.n_filters,
+                    self.kernel_size,
+                    dilation=d,
+                    padding=padding(d),
+                    activation=self.activation,
                 )
                 for d in self.dilations
             )
@@ -1026,7 +1034,7 @@ class DilatedBlock(_Container):
         return out, field
 
 
-# ---- from and to files ----------------------------------------------------------------------------------------
+# ---- from and to files ----------------------------------------------------------------------------
 
 KINDS: dict[str, type[Layer]] = {
     kind.__name__: kind
