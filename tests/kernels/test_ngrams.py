@@ -548,15 +548,12 @@ def test_arguments_of_columns_that_do_not_fit_are_refused(change, message):
     arguments = {
         "goals": np.ones((3, 2), np.float32),
         "cost": np.ones((1, 3)),
-        "scales": np.ones((4, 2), np.float32),
         "logistic": False,
+        "scales": np.ones((4, 2), np.float32),
     } | change
     coef, intercept = np.empty((4, 2), np.float32), np.empty(2)
     with pytest.raises(ValueError, match=message):
-        features.kernel.fit_columns(
-            arguments["goals"], arguments["cost"], arguments["logistic"], arguments["scales"], 0.1, 9, 1, coef,
-            intercept, 1,
-        )  # fmt: skip
+        features.kernel.fit_columns(*arguments.values(), 0.1, 9, 1, coef, intercept, 1)
 
 
 def test_columns_without_texts_are_zero():

@@ -1,5 +1,7 @@
 """The network as a whole, and what trains it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -16,9 +18,7 @@ TARGETS = np.array([0, 2, 1, 0], np.intp)
 WEIGHT = np.array([0.1, 0.2, 0.3, 0.4])
 
 
-def network(
-    padding="full", n_frozen=0, dtype=np.float64, kernel_sizes=(1, 3), seed=0, activation="relu"
-):
+def network(padding="full", n_frozen=0, dtype=np.float64, kernel_sizes=(1, 3), seed=0, activation="relu"):
     """A small network with weights so large that hardly anything is near a tie or a corner."""
     rng = np.random.RandomState(seed)
     layout = ConvLayout(kernel_sizes, 5, padding, activation)
@@ -94,7 +94,7 @@ def test_activations_of_filters_before_the_maximum(activation):
     model = network("valid", kernel_sizes=(1,), activation=activation, dtype=np.float32)
     features, _ = Inference(model, 10**6).pooled(IDS, OFFSETS, 1)
     outputs = model.embedding[IDS] @ model.filters.T + model.filter_bias
-    texts = zip(OFFSETS[:-1], OFFSETS[1:], strict=True)
+    texts = pairwise(OFFSETS)
     expected = [
         FORMULAS[activation](outputs[first:last]).max(axis=0) if last > first else np.zeros(5)
         for first, last in texts

@@ -24,8 +24,8 @@ LEAK = 0.01
 class Activation(NamedTuple):
     """A function that never falls, and its slope as a function of its value.
 
-    The maximum over time of such a function is the function of the maximum, so it is applied once, to what was
-    pooled.
+    The maximum over time of such a function is the function of the maximum, so it is applied once, to what
+    was pooled.
     """
 
     value: Callable[[np.ndarray], np.ndarray]

@@ -9,7 +9,7 @@ import numpy as np
 
 from textcnn._kernels import _softmax
 
-# loss(outputs (n, k), targets, sample_weight, loss (n,), d_outputs (n, k), n_threads): fills the last two arrays.
+# f(outputs (n, k), targets, sample_weight, loss (n,), d_outputs (n, k), n_threads) fills loss and d_outputs.
 Loss: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
 
 # Where the loss of Huber turns from a square into a line, in the units of the network's outputs.
@@ -27,8 +27,8 @@ def softmax_cross_entropy(
 ) -> None:
     """``- w_i sum_k t_ik log softmax(outputs)_ik``, for texts of one class out of several.
 
-    With `smoothing` e the target of the class of a text is 1 - e + e / k, that of the others e / k (Szegedy et
-    al. 2016, section 7).
+    With `smoothing` e the target of the class of a text is 1 - e + e / k, that of the others e / k (Szegedy
+    et al. 2016, section 7).
 
     Parameters
     ----------

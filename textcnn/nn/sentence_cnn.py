@@ -186,7 +186,7 @@ class SentenceCNN:
         return float(loss.sum()), gradients
 
     def logits(self, ids: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
-        """Outputs (n_texts, n_outputs), the scores before a softmax, without dropout; valid until the next call."""
+        """Outputs (n_texts, n_outputs) before a softmax, without dropout; valid until the next call."""
         pooled, _ = layers.conv_max(
             self.embedding, self.filters, self.filter_bias, ids, offsets, self.layout, self.marks, self.work,
             n_threads,
