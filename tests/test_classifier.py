@@ -570,7 +570,7 @@ def test_logits_are_the_weighted_mean_of_network_and_linear_part(share):
 
 
 def test_without_a_share_no_linear_part_is_trained(monkeypatch):
-    monkeypatch.setattr("textcnn.classifier.NGramLinear.fit", None)
+    monkeypatch.setattr("textcnn._sentence_estimator.NGramLinear.fit", None)
     model = small(linear=0, max_iter=1).fit(X, Y)
     assert linear_of(model) is None
     with pytest.raises(TypeError):

@@ -30,7 +30,7 @@ from textcnn.nn.crf import HEADS
 from textcnn.nn.optimizers import SOLVERS as COMMON_SOLVERS
 from textcnn.nn.optimizers import Adam, LazyAdam, Optimizer
 from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN
-from textcnn.nn.training import SCHEDULES, History, Trainer, TrainingOptions
+from textcnn.nn.training import PLANNED_SCHEDULES, SCHEDULES, History, Trainer, TrainingOptions
 from textcnn.nn.window_linear import WindowLinear
 from textcnn.tag_predictor import (
     TaggedText,
@@ -151,7 +151,7 @@ class TextCNNTagger(TextEstimator):
         Limit on the l2 norm of the gradient of a batch; None for none.
     solver : {"adam", "adadelta", "sgd"}, default="adam"
         Of the network; the linear part has Adam.
-    learning_rate : {"linear", "constant", "invscaling", "adaptive"}, default="linear"
+    learning_rate : {"linear", "cosine", "constant", "invscaling", "adaptive"}, default="linear"
         Schedule, as in `TextCNNClassifier`.
     learning_rate_init : float, default=None
         First learning rate; None for 0.002 (Adam), 1.0 (Adadelta), 0.1 (SGD).
@@ -686,7 +686,7 @@ class TextCNNTagger(TextEstimator):
 
     def _options(self, n: int, early_stopping: bool, one_pass: bool = False) -> TrainingOptions:
         """For `n` sentences; one pass alone has a constant rate instead of one that falls to zero."""
-        constant = one_pass and self.learning_rate == "linear"
+        constant = one_pass and self.learning_rate in PLANNED_SCHEDULES
         return self._training_options(
             early_stopping,
             max_iter=1 if one_pass else int(self.max_iter),

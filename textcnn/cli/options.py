@@ -84,7 +84,8 @@ def check_unused(args: argparse.Namespace, names: Sequence[str], reason: str) ->
 
 def classifier(args: argparse.Namespace) -> Any:
     """An unfitted TextCNNClassifier with the parameters of the command line, checked."""
-    from textcnn.classifier import TextCNNClassifier, _check_kernel_sizes, checked_range
+    from textcnn._sentence_estimator import check_kernel_sizes, checked_range
+    from textcnn.classifier import TextCNNClassifier
 
     def checks(estimator: Any) -> dict[str, Callable[[], Any]]:
         def ngram_lengths(name: str) -> None:
@@ -92,7 +93,7 @@ def classifier(args: argparse.Namespace) -> Any:
                 checked_range(getattr(estimator, name), name)
 
         return {
-            "kernel_sizes": lambda: _check_kernel_sizes(estimator.kernel_sizes),
+            "kernel_sizes": lambda: check_kernel_sizes(estimator.kernel_sizes),
             "ngram_range": lambda: ngram_lengths("ngram_range"),
             "char_ngram_range": lambda: ngram_lengths("char_ngram_range"),
             "min_df": lambda: _check_min_df(estimator.min_df),
