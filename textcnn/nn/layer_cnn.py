@@ -1,0 +1,206 @@
+"""A sentence network around layers of the user's choice: embedding -> body -> dropout -> dense."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from textcnn._kernels import _optim, _packing
+from textcnn._kernels._random import dropout_mask
+from textcnn.nn import layers
+from textcnn.nn.losses import Loss
+from textcnn.nn.modules import Layer, Packed
+from textcnn.nn.optimizers import Gradient
+from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
+from textcnn.nn.workspace import Workspace
+
+
+class LayerCNN:
+    """embedding -> body -> dropout -> dense.
+
+    Parameters
+    ----------
+    embedding : float32 ndarray of shape (n_ids, n_dims)
+        One row for each id; row 0 is the unknown token.
+    body : Layer
+        Built for n_dims channels; gives one row for each text.
+    weights : float32 ndarray of shape (n_outputs, body.out_channels)
+    bias : float32 ndarray of shape (n_outputs,)
+    n_frozen : int
+        The first columns of the embedding that training leaves alone.
+    """
+
+    def __init__(
+        self, embedding: np.ndarray, body: Layer, weights: np.ndarray, bias: np.ndarray, n_frozen: int = 0
+    ) -> None:
+        self.embedding = embedding
+        self.body = body
+        self.weights = weights
+        self.bias = bias
+        self.n_frozen = n_frozen
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.work = Workspace()
+        self.marks = np.full(len(self.embedding), -1, np.int32)
+
+    @classmethod
+    def initialized(
+        cls,
+        rng: np.random.RandomState,
+        embedding: np.ndarray,
+        body: Layer,
+        n_outputs: int,
+        n_frozen: int = 0,
+    ) -> LayerCNN:
+        """A network around `embedding` and a body, which is built here."""
+        width = body.build(embedding.shape[1], rng).out_channels
+        weights = layers.glorot_uniform(rng, (n_outputs, width), width, n_outputs)
+        return cls(embedding, body, weights, np.zeros(n_outputs, np.float32), n_frozen)
+
+    @property
+    def PENALIZED(self) -> tuple[str, ...]:
+        """The weights of the body and of the outputs."""
+        return ("weights", *(name for name in self._body_parameters() if name.endswith("weights")))
+
+    def _body_parameters(self) -> dict[str, np.ndarray]:
+        return {f"body.{name}": array for name, array in self.body.parameters().items()}
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The trained parameters as matrices that share memory with the network."""
+        parameters = {name: _as_matrix(array) for name, array in self._body_parameters().items()}
+        parameters |= {"weights": self.weights, "bias": self.bias[np.newaxis]}
+        if self.n_frozen < self.embedding.shape[1]:
+            parameters["embedding"] = self.embedding[:, self.n_frozen :]
+        return parameters
+
+    def add_rows(self, rows: np.ndarray) -> None:
+        """Append embedding rows for new ids."""
+        self.embedding = np.concatenate([self.embedding, rows])
+        self._prepare()
+
+    def features(
+        self, ids: np.ndarray, offsets: np.ndarray, n_threads: int, train: bool = False
+    ) -> np.ndarray:
+        """What the body makes of each text, (n_texts, body.out_channels).
+
+        Raises
+        ------
+        ValueError
+            If the body gives other than one row for each text.
+        """
+        out = self.body.forward(Packed(self.embedding[ids], offsets), train, n_threads)
+        if not np.array_equal(out.offsets, np.arange(len(offsets))):
+            raise ValueError(
+                f"the body gives {len(out.rows)} rows for {len(offsets) - 1} texts, but it must give one for "
+                "each; end it with a Pool1d over whole texts"
+            )
+        return out.rows
+
+    def logits(self, ids: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
+        """Outputs (n_texts, n_outputs) before a softmax, without dropout; valid until the next call."""
+        features = self.features(ids, offsets, n_threads)
+        return layers.dense(features, self.weights, self.bias, self.work, n_threads)
+
+    def batch_gradients(
+        self, batch: Examples, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
+        ids = batch.ids
+        if options.word_dropout and len(ids):
+            mask = self.work.array("word_mask", (1, len(ids)))
+            dropout_mask(seed ^ WORD_DROPOUT_KEY, step, options.word_dropout, mask, 1)
+            ids = np.where(mask[0] > 0, ids, 0).astype(np.int32)
+        sample_weight = (batch.sample_weight / weight).astype(np.float32)
+        return self.loss_and_gradients(
+            ids, batch.offsets, batch.targets, sample_weight, options.dropout, seed, step, options.n_threads,
+            options.loss,
+        )  # fmt: skip
+
+    def loss_and_gradients(
+        self,
+        ids: np.ndarray,
+        offsets: np.ndarray,
+        targets: np.ndarray,
+        sample_weight: np.ndarray,
+        dropout: float,
+        seed: int,
+        step: int,
+        n_threads: int,
+        loss_function: Loss,
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch, summed with the weights, and the gradient of every parameter.
+
+        The arguments are those of `SentenceCNN.loss_and_gradients`.
+        """
+        work = self.work
+        self.body.zero_gradients()
+        features = self.features(ids, offsets, n_threads, train=True)
+        dropped, mask = layers.dropout(features, dropout, seed, step, work, n_threads)
+        logits = layers.dense(dropped, self.weights, self.bias, work, n_threads)
+        loss = work.array("loss", (len(targets),), np.float64)
+        d_logits = work.array("d_logits", logits.shape, logits.dtype)
+        loss_function(logits, targets, sample_weight, loss, d_logits, n_threads)
+
+        d_weights, d_bias, d_features = layers.dense_backward(
+            d_logits, dropped, self.weights, work, n_threads
+        )
+        if mask is not None:
+            np.multiply(d_features, mask, out=d_features)
+        d_rows = self.body.backward(d_features, n_threads)
+        gradients = {
+            f"body.{name}": Gradient(_as_matrix(array)) for name, array in self.body.all_gradients().items()
+        }
+        gradients |= {"weights": Gradient(d_weights), "bias": Gradient(d_bias[np.newaxis])}
+        if self.n_frozen < self.embedding.shape[1]:
+            gradients["embedding"] = self._embedding_gradient(ids, d_rows)
+        return float(loss.sum()), gradients
+
+    def _embedding_gradient(self, ids: np.ndarray, d_rows: np.ndarray) -> Gradient:
+        """Sums over the places of each distinct token."""
+        distinct, slots = layers.distinct_tokens(ids, self.marks, self.work)
+        sums = self.work.array("d_rows", (len(distinct), d_rows.shape[1] - self.n_frozen), d_rows.dtype)
+        _packing.scatter_sums(d_rows[:, self.n_frozen :], slots[:, np.newaxis], sums)
+        return Gradient(sums, distinct)
+
+    def limit_norms(self, options: TrainingOptions) -> None:
+        """Limit the norm of each output's weights to `max_norm`."""
+        if options.max_norm is not None:
+            _optim.limit_row_norms(self.weights, options.max_norm, options.n_threads)
+
+    def copy(self) -> LayerCNN:
+        """A network with arrays of its own."""
+        return copy.deepcopy(self)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array by name, shared."""
+        outer = {"embedding": self.embedding, "weights": self.weights, "bias": self.bias}
+        return outer | self._body_parameters()
+
+    def copy_arrays(self) -> dict[str, np.ndarray]:
+        """A copy of every array, to come back to with `restore_arrays`."""
+        return {name: array.copy() for name, array in self.arrays().items()}
+
+    def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the values of `copy_arrays` back."""
+        for name, array in self.arrays().items():
+            array[...] = arrays[name]
+
+    def is_finite(self) -> bool:
+        """True if no array holds NaN or infinity."""
+        return all(np.isfinite(array).all() for array in self.arrays().values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the scratch memory."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("marks", "work")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+
+def _as_matrix(array: np.ndarray) -> np.ndarray:
+    """A view with two dimensions, the last kept."""
+    return array.reshape(-1, array.shape[-1])
