@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -221,7 +220,7 @@ def head_of(predictor: SentencePredictor) -> Head:
 
 def is_indicator(y: Any, name: str) -> bool:
     """Whether y is a matrix with a column for each of several labels."""
-    if issparse(y):
+    if hasattr(y, "toarray"):  # a sparse matrix
         return True
     shape = getattr(y, "shape", None)
     if shape is None and isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]):
@@ -237,7 +236,7 @@ def is_indicator(y: Any, name: str) -> bool:
 
 def as_indicator(y: Any, name: str) -> np.ndarray:
     """A matrix of 0 and 1 as a bool array of shape (n_texts, n_labels)."""
-    matrix = np.asarray(y.toarray() if issparse(y) else y)
+    matrix = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     wrong = np.argwhere(~((matrix == 0) | (matrix == 1)))
     if len(wrong):
         row, column = wrong[0].tolist()
@@ -278,7 +277,7 @@ def as_numbers(y: Any, name: str) -> np.ndarray:
     """Targets of regression as a float64 array of one or two dimensions."""
     if y is None:
         raise ValueError(f"{name} is None, but training needs a number for each text")
-    if issparse(y):
+    if hasattr(y, "toarray"):
         raise TypeError(
             f"{name} is a sparse matrix, but regression needs an array of numbers; give toarray()"
         )
