@@ -79,6 +79,7 @@ class Classes(Head):
 
     def targets(self, y: np.ndarray, name: str) -> np.ndarray:
         """Class numbers, intp of the shape of y."""
+        self._check_form(y, name)
         unknown = sorted(set(y.tolist()) - set(self.classes.tolist()), key=str)
         if unknown:
             raise ValueError(
@@ -89,7 +90,15 @@ class Classes(Head):
     def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
         return self.targets(stored.classes, name)[stored.targets]
 
+    def _check_form(self, y: np.ndarray, name: str) -> None:
+        if y.ndim != 1:
+            raise ValueError(
+                f"the model has classes, but {name} is a matrix of labels; give one class for each text, or "
+                "fit a new model"
+            )
+
     def check_goes_on(self, y: np.ndarray) -> None:
+        self._check_form(y, "y")
         classes = np.unique(y)
         if not np.array_equal(classes, self.classes):
             raise ValueError(
@@ -244,7 +253,7 @@ def as_indicator(y: Any, name: str) -> np.ndarray:
             f"{name}[{row}, {column}] is {matrix[row, column]!s}, but with several labels {name} must be a "
             "matrix of 0 and 1; scikit-learn's MultiLabelBinarizer makes one of lists of labels"
         )
-    return matrix.astype(bool)
+    return np.ascontiguousarray(matrix, dtype=bool)
 
 
 def label_names(y: Any) -> np.ndarray:

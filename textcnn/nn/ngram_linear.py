@@ -578,7 +578,7 @@ def _fit_labels(
         coef[:, k] = _log_ratios(counts, second)[:, 0]
     coef[:n_left_out] = 0
     intercept = np.empty(n_labels)
-    goals = np.where(targets, np.float32(1), np.float32(-1))
+    goals = np.ascontiguousarray(np.where(targets, np.float32(1), np.float32(-1)))
     features.fit_columns(
         goals, options.C * cost, True, coef, options.tol, options.max_iter, 1, coef, intercept, n_threads
     )
