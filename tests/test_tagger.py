@@ -258,7 +258,7 @@ WRONG = {
     "rare_word_dropout": [-1],
     "max_grad_norm": [0, -1],
     "solver": ["lbfgs"],
-    "learning_rate": ["cosine"],
+    "learning_rate": ["sine"],
     "learning_rate_init": [0, -1],
     "alpha": [-1],
     "batch_size": [0, "all", 1.5],

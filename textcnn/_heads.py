@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -80,6 +79,7 @@ class Classes(Head):
 
     def targets(self, y: np.ndarray, name: str) -> np.ndarray:
         """Class numbers, intp of the shape of y."""
+        self._check_form(y, name)
         unknown = sorted(set(y.tolist()) - set(self.classes.tolist()), key=str)
         if unknown:
             raise ValueError(
@@ -90,7 +90,15 @@ class Classes(Head):
     def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
         return self.targets(stored.classes, name)[stored.targets]
 
+    def _check_form(self, y: np.ndarray, name: str) -> None:
+        if y.ndim != 1:
+            raise ValueError(
+                f"the model has classes, but {name} is a matrix of labels; give one class for each text, or "
+                "fit a new model"
+            )
+
     def check_goes_on(self, y: np.ndarray) -> None:
+        self._check_form(y, "y")
         classes = np.unique(y)
         if not np.array_equal(classes, self.classes):
             raise ValueError(
@@ -221,7 +229,7 @@ def head_of(predictor: SentencePredictor) -> Head:
 
 def is_indicator(y: Any, name: str) -> bool:
     """Whether y is a matrix with a column for each of several labels."""
-    if issparse(y):
+    if hasattr(y, "toarray"):  # a sparse matrix
         return True
     shape = getattr(y, "shape", None)
     if shape is None and isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]):
@@ -237,7 +245,7 @@ def is_indicator(y: Any, name: str) -> bool:
 
 def as_indicator(y: Any, name: str) -> np.ndarray:
     """A matrix of 0 and 1 as a bool array of shape (n_texts, n_labels)."""
-    matrix = np.asarray(y.toarray() if issparse(y) else y)
+    matrix = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     wrong = np.argwhere(~((matrix == 0) | (matrix == 1)))
     if len(wrong):
         row, column = wrong[0].tolist()
@@ -245,7 +253,7 @@ def as_indicator(y: Any, name: str) -> np.ndarray:
             f"{name}[{row}, {column}] is {matrix[row, column]!s}, but with several labels {name} must be a "
             "matrix of 0 and 1; scikit-learn's MultiLabelBinarizer makes one of lists of labels"
         )
-    return matrix.astype(bool)
+    return np.ascontiguousarray(matrix, dtype=bool)
 
 
 def label_names(y: Any) -> np.ndarray:
@@ -278,7 +286,7 @@ def as_numbers(y: Any, name: str) -> np.ndarray:
     """Targets of regression as a float64 array of one or two dimensions."""
     if y is None:
         raise ValueError(f"{name} is None, but training needs a number for each text")
-    if issparse(y):
+    if hasattr(y, "toarray"):
         raise TypeError(
             f"{name} is a sparse matrix, but regression needs an array of numbers; give toarray()"
         )

@@ -769,6 +769,29 @@ class TextCNNTagger(TextEstimator):
         """
         return self._fitted().predict_marginals(X)
 
+    def transform(self, X: Any) -> list[np.ndarray]:
+        """Features of each token in its sentence: what the output layer of the network sees.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        features : list of float32 ndarray of shape (n_tokens, n_features)
+            The outputs of the last layer; with ``join="concat"`` those of every iteration, side by side. The
+            linear part has no share in them.
+
+        Examples
+        --------
+        >>> from textcnn import TextCNNTagger
+        >>> X, y = [["Ms.", "Haag", "smiled"], ["Elianti", "too"]], [["O", "B-PER", "O"], ["B-PER", "O"]]
+        >>> tagger = TextCNNTagger(n_channels=8, join="last", random_state=0).fit(X, y)
+        >>> [features.shape for features in tagger.transform(X)]
+        [(3, 8), (2, 8)]
+        """
+        return self._fitted().transform(X)
+
     def spans(self, X: Any) -> list[list[TokenSpan]]:
         """Spans of each sentence with their exact probabilities.
 

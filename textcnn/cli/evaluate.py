@@ -2,7 +2,9 @@
 
 For a classifier: the accuracy, precision, recall and F1 of each label, and the confusion matrix: a row for
 each label of the file, a column for each prediction. For a tagger of spans: the table of conlleval. For a
-tagger of plain tags, such as parts of speech: as for a classifier, by tokens.
+tagger of plain tags, such as parts of speech: as for a classifier, by tokens. For a classifier of several
+labels: precision, recall and F1 of each label, and their micro and macro averages. For a regressor: R2 and
+the mean absolute and root mean squared errors.
 """
 
 from __future__ import annotations
@@ -87,8 +89,14 @@ def run(args: argparse.Namespace) -> None:
             raise InputError(
                 f"{args.model} holds a classifier, but {args.file} is a column file; give a tagger's model"
             )
-    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
-    report(scores_of(_compare(model, source, args.allow_unknown_labels), "text"), args)
+    task = tables.TASKS[model.TASK]
+    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "", task=task)
+    if task == "classify":
+        report(scores_of(_compare(model, source, args.allow_unknown_labels), "text"), args)
+    else:
+        from textcnn.cli import evaluate_values
+
+        evaluate_values.evaluate(model, source, args)
 
 
 def report(scores: Scores, args: argparse.Namespace) -> None:
@@ -140,7 +148,7 @@ def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> Compa
             if label in place_of_text:
                 continue
             if not allow_unknown:
-                raise source.error(line, _unknown_label(label, names[:known]))
+                raise source.error(line, unknown_label(label, names[:known]))
             place_of_text[label] = len(names)
             names.append(label)
         true.append(np.array([place_of_text[label] for label in batch.labels or []], np.int32))
@@ -152,7 +160,7 @@ def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> Compa
     return comparison
 
 
-def _unknown_label(label: str, names: list[str]) -> str:
+def unknown_label(label: str, names: list[str]) -> str:
     shown = ", ".join(f'"{name}"' for name in names[:10]) + (", ..." if len(names) > 10 else "")
     return (
         f'the label "{label}" is unknown to the model, which has {shown}; mend it, or count such texts '

@@ -407,7 +407,7 @@ def _words(vocabulary: Vocabulary) -> UnknownWords:
 def _frequent_words(ids: np.ndarray, offsets: np.ndarray, weight: np.ndarray, n_ids: int) -> np.ndarray:
     """Which words have FREQUENT_USES or more in texts whose weight is not zero; never the unknown one."""
     counts, done = np.zeros(n_ids, np.int64), 0
-    has_weight = weight.reshape(len(weight), -1).any(axis=1)
+    has_weight = np.atleast_2d(weight.T).max(axis=0) > 0
     for piece_ids, piece_offsets in pieces(ids, offsets, NGRAMS_PER_PIECE):
         n_texts = len(piece_offsets) - 1
         counted = np.repeat(has_weight[done : done + n_texts], np.diff(piece_offsets))
@@ -578,7 +578,7 @@ def _fit_labels(
         coef[:, k] = _log_ratios(counts, second)[:, 0]
     coef[:n_left_out] = 0
     intercept = np.empty(n_labels)
-    goals = np.where(targets, np.float32(1), np.float32(-1))
+    goals = np.ascontiguousarray(np.where(targets, np.float32(1), np.float32(-1)))
     features.fit_columns(
         goals, options.C * cost, True, coef, options.tol, options.max_iter, 1, coef, intercept, n_threads
     )
