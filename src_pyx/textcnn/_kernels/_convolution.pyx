@@ -115,11 +115,11 @@ cdef class Windows:
     cdef readonly Py_ssize_t n_out_rows
     cdef readonly Py_ssize_t n_phases
     cdef readonly bint adjoint
-    cdef Py_ssize_t kernel_size
     cdef Py_ssize_t n_kernels
+    cdef Py_ssize_t kernel_size
     cdef Py_ssize_t dilation
     cdef Py_ssize_t most_taps              # of a phase
-    cdef Py_ssize_t *phase_rows            # (n_phases + 1,)
+    cdef Py_ssize_t *phase_rows            # (n_phases + 1,), and one place more to count in
     cdef Py_ssize_t *phase_taps            # (n_phases + 1,)
     cdef Py_ssize_t *shifts                # (n_kernels * kernel_size,) of each tap, in rows of the input
     cdef Py_ssize_t *matrices              # (n_kernels * kernel_size,) of each tap
@@ -157,13 +157,14 @@ cdef class Windows:
         if n_kernels * kernel_size > MAX_SIZE:
             raise ValueError(f"{n_kernels} kernels of width {kernel_size} are too many")
         self.adjoint = adjoint
-        self.dilation = dilation
         self.n_kernels = n_kernels
         self.kernel_size = kernel_size
+        self.dilation = dilation
+        # adjoint: a stride wider than the texts has phases without a row, which are left out
         self.n_phases = n_kernels
-        if adjoint:  # rows s m apart take the same matrices, and no text has more rows than the longest
-            self.n_phases = min(n_kernels * stride, longest_text(offsets))
-        self.phase_rows = <Py_ssize_t *>calloc(self.n_phases + 1, sizeof(Py_ssize_t))
+        if adjoint:
+            self.n_phases = max(<Py_ssize_t>1, min(n_kernels * stride, longest_text(offsets)))
+        self.phase_rows = <Py_ssize_t *>calloc(self.n_phases + 2, sizeof(Py_ssize_t))
         self.phase_taps = <Py_ssize_t *>calloc(self.n_phases + 1, sizeof(Py_ssize_t))
         self.shifts = <Py_ssize_t *>malloc(n_kernels * kernel_size * sizeof(Py_ssize_t))
         self.matrices = <Py_ssize_t *>malloc(n_kernels * kernel_size * sizeof(Py_ssize_t))
@@ -188,23 +189,19 @@ cdef class Windows:
         free(self.tiles)
 
     cdef void list_taps(self, Py_ssize_t stride, Py_ssize_t left) noexcept:
-        """Taps of each phase.
-
-        Adjoint: tap k of row o = (i + left - k d) / s of the convolution's result read row i of its input.
-        Phase p has the rows i = p (mod s m), and for all of them the same taps give whole numbers.
-        """
-        cdef Py_ssize_t phase, k, distance, count = 0
+        """Taps of each phase. Adjoint: result row o = (i + left - k d) / s of the convolution read row i
+        with tap k; where i + left = r (mod s m), it exists if s divides r - k d."""
+        cdef Py_ssize_t phase, k, start, count = 0
         for phase in range(self.n_phases):
             for k in range(self.kernel_size):
-                distance = phase + left - k * self.dilation
+                # adjoint: from r, the rest that belongs to row i = phase
+                start = (phase + left) % (self.n_kernels * stride) - k * self.dilation
                 if not self.adjoint:
                     self.shifts[count] = k * self.dilation
                     self.matrices[count] = phase * self.kernel_size + k
-                elif distance % stride == 0:
-                    self.shifts[count] = distance // stride
-                    self.matrices[count] = (
-                        floor_mod(self.shifts[count], self.n_kernels) * self.kernel_size + k
-                    )
+                elif start % stride == 0:
+                    self.shifts[count] = start // stride
+                    self.matrices[count] = floor_mod(start // stride, self.n_kernels) * self.kernel_size + k
                 else:
                     continue
                 count += 1
@@ -213,26 +210,33 @@ cdef class Windows:
 
     cdef int list_rows(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
                        Py_ssize_t stride, Py_ssize_t left) except -1:
-        """Rows of the result by phase, in order of text and position."""
-        cdef Py_ssize_t step = self.n_kernels * stride if self.adjoint else self.n_kernels
-        cdef Py_ssize_t phase, i, t, count = 0
+        """Rows of the result by phase, in order of text and position: every n_phases-th of a text."""
+        cdef Py_ssize_t phase, i, t, period = self.n_kernels * stride
+        cdef Row *row
         self.rows = <Row *>malloc(max(1, self.n_out_rows) * sizeof(Row))
         if self.rows == NULL:
             raise MemoryError(f"no memory for {self.n_out_rows} rows")
+        # counted one place further on, so that the sums say where each phase begins and, filled, ends
+        for i in range(offsets.shape[0] - 1):
+            phase = 0
+            for t in range(out_offsets[i + 1] - out_offsets[i]):
+                self.phase_rows[phase + 2] += 1
+                phase = phase + 1 if phase + 1 < self.n_phases else 0
         for phase in range(self.n_phases):
-            for i in range(offsets.shape[0] - 1):
-                t = phase
-                while t < out_offsets[i + 1] - out_offsets[i]:
-                    self.rows[count].out = out_offsets[i] + t
-                    self.rows[count].begin = offsets[i]
-                    self.rows[count].end = offsets[i + 1]
-                    if self.adjoint:
-                        self.rows[count].base = offsets[i] + (t - phase) // stride
-                    else:
-                        self.rows[count].base = offsets[i] + t * stride - left
-                    count += 1
-                    t += step
-            self.phase_rows[phase + 1] = count
+            self.phase_rows[phase + 2] += self.phase_rows[phase + 1]
+        for i in range(offsets.shape[0] - 1):
+            phase = 0
+            for t in range(out_offsets[i + 1] - out_offsets[i]):
+                row = self.rows + self.phase_rows[phase + 1]
+                row.out = out_offsets[i] + t
+                row.begin = offsets[i]
+                row.end = offsets[i + 1]
+                if self.adjoint:
+                    row.base = offsets[i] + (t + left) // period * self.n_kernels
+                else:
+                    row.base = offsets[i] + t * stride - left
+                self.phase_rows[phase + 1] += 1
+                phase = phase + 1 if phase + 1 < self.n_phases else 0
         return 0
 
     cdef int list_tiles(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
@@ -360,10 +364,10 @@ cdef int check_kernels(Windows windows, Py_ssize_t n_kernels, Py_ssize_t kernel_
     """The windows were made for as many matrices as there are, and minimal filtering can do it."""
     if windows.tiles != NULL and (itemsize != 4 or groups != 1):
         raise ValueError("minimal filtering takes float32 and one group")
-    if windows.n_kernels != n_kernels or windows.kernel_size != kernel_size:
+    if n_kernels != windows.n_kernels or kernel_size != windows.kernel_size:
         raise ValueError(
-            f"the windows are those of {windows.n_kernels} kernels of width {windows.kernel_size}, but the "
-            f"weights have {n_kernels} of width {kernel_size}"
+            f"the windows are of {windows.n_kernels} kernels of width {windows.kernel_size}, but the weights "
+            f"hold {n_kernels} of width {kernel_size}"
         )
     return 0
 
