@@ -249,8 +249,7 @@ INLINE VEC FN(logistic)(VEC x)
 INLINE VEC FN(logistic_slope)(VEC x)
 {
     const VEC e = FN(exp_negative)(-FN(absolute)(x));
-    const VEC inverse = FN(reciprocal)(1 + e);
-    return e * inverse * inverse;
+    return e * FN(reciprocal)((1 + e) * (1 + e));
 }
 
 /* ---- activations ------------------------------------------------------------------------------ */
