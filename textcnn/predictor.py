@@ -7,16 +7,13 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from textcnn._kernels import _softmax
-from textcnn._kernels._conv import NO_WINDOW
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes, load_arrays, save_arrays
-from textcnn.nn.inference import Inference
-from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
 from textcnn.nn.losses import log_sigmoid, sigmoid
 from textcnn.nn.ngram_linear import NGramLinear
 from textcnn.nn.packed import pieces
@@ -25,6 +22,11 @@ from textcnn.tag_predictor import FAMILY as TAGGER_FAMILY
 from textcnn.tag_predictor import TagPredictor, tagger_from_parts
 from textcnn.text.inputs import as_texts
 from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, EncodedTexts, Text, UnknownWords, Vocabulary
+
+if TYPE_CHECKING:
+    from textcnn.nn.layer_cnn import LayerCNN
+
+    SentenceNetwork = SentenceCNN | LayerCNN
 
 # Tokens of one piece of work: its features stay in cache, and memory is bounded for any number of texts.
 TOKENS_PER_PIECE = 32768
@@ -94,7 +96,7 @@ class SentencePredictor(ABC):
     Parameters
     ----------
     vocabulary : Vocabulary
-    network : SentenceCNN
+    network : SentenceCNN or LayerCNN
     n_jobs : int, default=None
         Threads; None for what OpenMP may use here.
     cache_size : float, default=200
@@ -113,7 +115,7 @@ class SentencePredictor(ABC):
     def __init__(
         self,
         vocabulary: Vocabulary,
-        network: SentenceCNN,
+        network: SentenceNetwork,
         n_jobs: int | None = None,
         cache_size: float = 200,
         linear: NGramLinear | None = None,
@@ -123,7 +125,7 @@ class SentencePredictor(ABC):
         self.linear = linear
         self.n_jobs = n_jobs
         self.cache_size = cache_size
-        self._inference = Inference(network, int(cache_size * 1e6))
+        self._inference = network.inference(int(cache_size * 1e6))
 
     @classmethod
     @abstractmethod
@@ -152,16 +154,15 @@ class SentencePredictor(ABC):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the features of `transform`: ``w3_f0`` is the first filter of width 3."""
-        layout = self.network.layout
-        names = [f"w{width}_f{i}" for width in layout.kernel_sizes for i in range(layout.n_filters)]
-        return np.array(names, dtype=object)
+        return np.array(self.network.feature_names(), dtype=object)
 
     def explain(self, X: Any) -> list[Explanation]:
         """The n-grams that decided, with their exact share in each output.
 
-        A filter contributes activation x weight, on account of the n-gram at which it was largest. The
-        linear part contributes a coefficient for each n-gram of words and for each word, its n-grams of
-        characters included. What falls on the same tokens is added up.
+        With max pooling a filter contributes activation x weight, on account of the n-gram at which it was
+        largest; with other poolings each n-gram has its part in what was pooled. The linear part
+        contributes a coefficient for each n-gram of words and for each word, its n-grams of characters
+        included. What falls on the same tokens is added up.
 
         Parameters
         ----------
@@ -186,7 +187,7 @@ class SentencePredictor(ABC):
                 "the model has a callable analyzer, which a model file cannot hold; use pickle, or an "
                 'analyzer that is "word" or "char"'
             )
-        arrays = {name: getattr(network, name) for name in SentenceCNN.ARRAYS}
+        arrays = network.arrays()
         arrays |= {f"vocabulary.{name}": array for name, array in vocabulary.to_arrays().items()}
         if self.linear is not None:
             arrays |= {f"linear.{name}": array for name, array in self.linear.to_arrays().items()}
@@ -196,14 +197,9 @@ class SentencePredictor(ABC):
             **self._head(),
             "analyzer": vocabulary.analyzer,
             "lowercase": vocabulary.lowercase,
-            "kernel_sizes": list(network.layout.kernel_sizes),
-            "n_filters": network.layout.n_filters,
-            "padding": network.layout.padding,
-            "n_frozen": network.n_frozen,
+            **network.config(),
             "linear": None if self.linear is None else self.linear.config(),
         }
-        if network.layout.activation != "relu":
-            config["activation"] = network.layout.activation
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -213,13 +209,12 @@ class SentencePredictor(ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._inference = Inference(self.network, int(self.cache_size * 1e6))
+        self._inference = self.network.inference(int(self.cache_size * 1e6))
 
     def __repr__(self) -> str:
-        layout = self.network.layout
         return (
             f"<{type(self).__name__} of {self._outputs_in_words()}, {len(self.vocabulary)} tokens, "
-            f"{layout.n_outputs} filters>"
+            f"{self.network.weights.shape[1]} features>"
         )
 
     def _logits(self, X: Any) -> np.ndarray:
@@ -228,8 +223,8 @@ class SentencePredictor(ABC):
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _piece_logits(self, texts: EncodedTexts, n_threads: int) -> np.ndarray:
-        pooled, _ = self._inference.pooled(texts.ids, texts.offsets, n_threads)
-        logits = self._inference.logits(pooled, n_threads)
+        features = self._inference.features(texts.ids, texts.offsets, n_threads)
+        logits = self._inference.logits(features, n_threads)
         if self.linear is not None:
             self.linear.mix_into(logits, self.linear.scores(texts, n_threads))
         return logits
@@ -244,26 +239,20 @@ class SentencePredictor(ABC):
         n_threads = effective_n_threads(self.n_jobs)
         ids, offsets = self.vocabulary.encode(texts, n_threads)
         return np.concatenate(
-            [self._inference.pooled(*piece, n_threads)[0] for piece in pieces(ids, offsets, TOKENS_PER_PIECE)]
+            [self._inference.features(*piece, n_threads) for piece in pieces(ids, offsets, TOKENS_PER_PIECE)]
         )
 
     def _explain(self, text: Text) -> Explanation:
         # A callable analyzer is asked once: it need not cut a text alike twice.
         analyzed = self.vocabulary.analyzed([text])
         encoded = self._encode(analyzed, 1)
-        ids = encoded.ids
-        pooled, argmax = self._inference.pooled(ids, encoded.offsets, 1)
-        logits = self._inference.logits(pooled, 1)[0].astype(np.float64)
+        logits, contributions = self._inference.contributions(encoded.ids)
         bias = self.network.bias.astype(np.float64)
-        shares = pooled[0].astype(np.float64) * self.network.weights  # (n_outputs, n_features)
-        widths = np.repeat(self.network.layout.kernel_sizes, self.network.layout.n_filters)
         share = 0.0 if self.linear is None else self.linear.share
         # What falls on the tokens start to end - 1: from the network, and from the linear part.
         windows: dict[tuple[int, int], np.ndarray] = defaultdict(lambda: np.zeros((2, len(bias))))
-        for feature in np.flatnonzero(argmax[0] != NO_WINDOW):
-            start = int(argmax[0, feature])
-            window = max(0, start), min(len(ids), start + int(widths[feature]))
-            windows[window][0] += (1 - share) * shares[:, feature]
+        for window, contribution in contributions:
+            windows[window][0] += (1 - share) * contribution
         if self.linear is not None:
             for term in self.linear.terms(encoded):
                 windows[term.start, term.end][1] += share * term.scores
@@ -297,7 +286,7 @@ class Predictor(SentencePredictor):
     Parameters
     ----------
     vocabulary : Vocabulary
-    network : SentenceCNN
+    network : SentenceCNN or LayerCNN
     classes : ndarray of shape (n_classes,)
         Labels in the order of the network's outputs.
     n_jobs : int, default=None
@@ -325,7 +314,7 @@ class Predictor(SentencePredictor):
     def __init__(
         self,
         vocabulary: Vocabulary,
-        network: SentenceCNN,
+        network: SentenceNetwork,
         classes: np.ndarray,
         n_jobs: int | None = None,
         cache_size: float = 200,
@@ -382,7 +371,7 @@ class MultilabelPredictor(SentencePredictor):
     Parameters
     ----------
     vocabulary : Vocabulary
-    network : SentenceCNN
+    network : SentenceCNN or LayerCNN
     classes : ndarray of shape (n_labels,)
         Names of the labels in the order of the network's outputs.
     threshold : float or array-like of shape (n_labels,), default=0.5
@@ -405,7 +394,7 @@ class MultilabelPredictor(SentencePredictor):
     def __init__(
         self,
         vocabulary: Vocabulary,
-        network: SentenceCNN,
+        network: SentenceNetwork,
         classes: np.ndarray,
         threshold: Any = 0.5,
         n_jobs: int | None = None,
@@ -470,7 +459,7 @@ class RegressionPredictor(SentencePredictor):
     Parameters
     ----------
     vocabulary : Vocabulary
-    network : SentenceCNN
+    network : SentenceCNN or LayerCNN
         Its outputs are targets less their means, in units of their standard deviations.
     target_mean, target_scale : float64 ndarrays of shape (n_targets,)
         Means and standard deviations of the targets.
@@ -492,7 +481,7 @@ class RegressionPredictor(SentencePredictor):
     def __init__(
         self,
         vocabulary: Vocabulary,
-        network: SentenceCNN,
+        network: SentenceNetwork,
         target_mean: np.ndarray,
         target_scale: np.ndarray,
         one_dimensional: bool,
@@ -589,7 +578,7 @@ class ModelFile:
 
     predictor_type: type[SentencePredictor]
     vocabulary: Vocabulary
-    network: SentenceCNN
+    network: SentenceNetwork
     linear: NGramLinear | None
     head: dict[str, Any]
     kind: str
@@ -605,6 +594,17 @@ class ModelFile:
             cache_size=cache_size,
             linear=self.linear,
         )
+
+
+def network_from_file(
+    arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_outputs: int
+) -> SentenceNetwork:
+    """The network of a model file; raises ValueError if its parts do not fit together."""
+    if "body" not in config:
+        return SentenceCNN.from_file(arrays, config, n_ids, n_outputs)
+    from textcnn.nn.layer_cnn import LayerCNN  # few models have layers of their own
+
+    return LayerCNN.from_file(arrays, config, n_ids, n_outputs)
 
 
 def read_model(path: str | os.PathLike[str], mmap: bool = False) -> ModelFile:
@@ -629,15 +629,11 @@ def _checked_model(
 
 
 def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelFile:
-    if config["analyzer"] not in ("word", "char") or config["padding"] not in PADDINGS:
-        raise ValueError(f"analyzer {config['analyzer']!r}, padding {config['padding']!r}")
-    task, activation = config.get("task", Predictor.TASK), config.get("activation", "relu")
-    if task not in PREDICTORS or activation not in ACTIVATIONS:
-        raise ValueError(f"task {task!r}, activation {activation!r}")
-    sizes, n_filters = config["kernel_sizes"], config["n_filters"]
-    if not all(type(size) is int and 0 < size < 2**31 for size in [*sizes, n_filters]):
-        raise ValueError(f"kernel sizes {sizes}, {n_filters} filters")
-    layout = ConvLayout(tuple(sizes), n_filters, config["padding"], activation)
+    if config["analyzer"] not in ("word", "char"):
+        raise ValueError(f"analyzer {config['analyzer']!r}")
+    task = config.get("task", Predictor.TASK)
+    if task not in PREDICTORS:
+        raise ValueError(f"task {task!r}")
     predictor_type = PREDICTORS[task]
     head, n_outputs = predictor_type.head_from(config)
     vocabulary = Vocabulary.from_arrays(
@@ -646,22 +642,7 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
         analyzer=config["analyzer"],
         lowercase=bool(config["lowercase"]),
     )
-    n_dims = arrays["embedding"].shape[-1]
-    shapes = {
-        "embedding": (len(vocabulary), n_dims),
-        "filters": (layout.n_rows, n_dims),
-        "filter_bias": (layout.n_outputs,),
-        "weights": (n_outputs, layout.n_outputs),
-        "bias": (n_outputs,),
-    }
-    for name, shape in shapes.items():
-        array = arrays[name]
-        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {shape}")
-    n_frozen = config["n_frozen"]
-    if type(n_frozen) is not int or not 0 <= n_frozen <= n_dims or not n_outputs:
-        raise ValueError(f"{n_frozen} frozen columns of {n_dims}, {n_outputs} outputs")
-    network = SentenceCNN(**{name: arrays[name] for name in shapes}, layout=layout, n_frozen=n_frozen)
+    network = network_from_file(arrays, config, len(vocabulary), n_outputs)
     linear = None
     if config.get("linear") is not None:
         linear = NGramLinear.from_arrays(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from textcnn._kernels import _optim, _packing
+from textcnn._kernels._blas import PackedMatrix
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
 from textcnn.nn.losses import Loss
-from textcnn.nn.modules import Layer, Packed
+from textcnn.nn.modules import Conv1d, Layer, Packed, Parallel, Pool1d, Sequential, from_config
 from textcnn.nn.optimizers import Gradient
+from textcnn.nn.sentence_cnn import checked_array, checked_frozen
 from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
+from textcnn.ops.arithmetic import resolve_padding
 
 
 class LayerCNN:
@@ -179,6 +183,34 @@ class LayerCNN:
         outer = {"embedding": self.embedding, "weights": self.weights, "bias": self.bias}
         return outer | self._body_parameters()
 
+    def config(self) -> dict[str, Any]:
+        """What a model file needs beside the arrays, as JSON values."""
+        return {"body": self.body.config(), "n_frozen": self.n_frozen}
+
+    @classmethod
+    def from_file(
+        cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_outputs: int
+    ) -> LayerCNN:
+        """The network of a model file; raises ValueError if its parts do not fit together."""
+        n_dims = arrays["embedding"].shape[-1]
+        body = from_config(config["body"])
+        width = body.make(n_dims, None)
+        body.set_parameters(
+            {name.removeprefix("body."): array for name, array in arrays.items() if name.startswith("body.")}
+        )
+        shapes = {"embedding": (n_ids, n_dims), "weights": (n_outputs, width), "bias": (n_outputs,)}
+        checked = {name: checked_array(arrays[name], name, shape) for name, shape in shapes.items()}
+        n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)
+        return cls(**checked, body=body, n_frozen=n_frozen)
+
+    def feature_names(self) -> list[str]:
+        """``f0``, ``f1``, ...: the channels that the body ends with."""
+        return [f"f{i}" for i in range(self.weights.shape[1])]
+
+    def inference(self, cache_bytes: int) -> LayerInference:
+        """The forward passes of this network when it is not trained any more; it has nothing to cache."""
+        return LayerInference(self)
+
     def copy_arrays(self) -> dict[str, np.ndarray]:
         """A copy of every array, to come back to with `restore_arrays`."""
         return {name: array.copy() for name, array in self.arrays().items()}
@@ -199,6 +231,88 @@ class LayerCNN:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._prepare()
+
+
+class LayerInference:
+    """Features, logits and their explanation of a `LayerCNN` that is not trained any more.
+
+    Parameters
+    ----------
+    network : LayerCNN
+    """
+
+    def __init__(self, network: LayerCNN) -> None:
+        self.network = network
+        self._weights = PackedMatrix(network.weights.T)
+
+    def features(self, ids: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
+        """What the body makes of each text, (n_texts, n_features)."""
+        return self.network.features(ids, offsets, n_threads)
+
+    def logits(self, features: np.ndarray, n_threads: int) -> np.ndarray:
+        """Outputs (n_texts, n_outputs) of features, the scores before a softmax."""
+        out = np.empty((len(features), len(self.network.bias)), np.float32)
+        self._weights.left_multiply(np.ascontiguousarray(features), out, self.network.bias, False, n_threads)
+        return out
+
+    def contributions(
+        self, ids: np.ndarray
+    ) -> tuple[np.ndarray, Iterator[tuple[tuple[int, int], np.ndarray]]]:
+        """Logits of one text, and what the tokens start to end - 1 add to them.
+
+        Pooling over a whole text is homogeneous in the activations a, p(c a) = c p(a), so that
+        p = sum_t a_t dp / da_t (Euler): each window counts activation x gradient, and with the bias the sum
+        is the logits.
+
+        Raises
+        ------
+        ValueError
+            If the body is not convolutions side by side, each with a pooling over the whole text.
+        """
+        offsets = np.array([0, len(ids)], np.intp)
+        logits = self.logits(self.features(ids, offsets, 1), 1)[0].astype(np.float64)
+        return logits, self._parts(ids, pooled_convolutions(self.network.body), offsets)
+
+    def _parts(
+        self, ids: np.ndarray, columns: list[tuple[Conv1d, Pool1d]], offsets: np.ndarray
+    ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+        first, n_outputs = 0, len(self.network.bias)
+        for conv, pool in columns:
+            # one text for each output, since a layer's gradient is that of one direction
+            a = conv.forward(Packed(self.network.embedding[ids], offsets), False, 1).rows
+            weights = self.network.weights[:, first : first + pool.out_channels]
+            first += pool.out_channels
+            texts = Packed(np.tile(a, (n_outputs, 1)), np.arange(n_outputs + 1, dtype=np.intp) * len(a))
+            pooling = copy.deepcopy(pool)
+            pooling.forward(texts, True, 1)
+            d_a = pooling.backward(weights, 1).reshape(n_outputs, *a.shape)
+            shares = np.einsum("ktf,tf->tk", d_a.astype(np.float64), a.astype(np.float64))
+            left, _ = resolve_padding(conv.padding, conv.kernel_size, conv.dilation)
+            for t in np.flatnonzero(shares.any(axis=1)):
+                start = int(t) * conv.stride - left
+                end = start + conv.dilation * (conv.kernel_size - 1) + 1
+                yield (max(0, start), min(len(ids), max(0, end))), shares[t]
+
+
+def pooled_convolutions(body: Layer) -> list[tuple[Conv1d, Pool1d]]:
+    """The convolutions of a body that stand side by side, each with the pooling of whole texts behind it."""
+    columns = body.layer_list if isinstance(body, Parallel) and body.join == "concat" else [body]
+    found = []
+    for column in columns:
+        pair = column.layer_list if isinstance(column, Sequential) else []
+        if (
+            len(pair) != 2
+            or type(pair[0]) is not Conv1d
+            or pair[0].padding_mode != "zeros"
+            or not isinstance(pair[1], Pool1d)
+            or pair[1].kernel_size is not None
+        ):
+            raise ValueError(
+                "the body is no set of convolutions with zeros around the text, each pooled over the whole "
+                "text, so its outputs are no sum over n-grams that explain could give"
+            )
+        found.append((pair[0], pair[1]))
+    return found
 
 
 def _as_matrix(array: np.ndarray) -> np.ndarray:

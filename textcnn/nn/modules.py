@@ -20,16 +20,20 @@ from numpy.typing import NDArray
 from textcnn import ops
 from textcnn._kernels import _packing, _random
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import as_choice, regular_offsets
+from textcnn.ops._arrays import as_choice, as_integer, regular_offsets
 from textcnn.ops.initializers import glorot_uniform
 
 Array = NDArray[Any]
+Rng = np.random.RandomState | None
+"""Where first weights come from; None if they will be set."""
+
 Field = tuple[float, float]
 """Receptive field in rows of the input, and rows of the input from one row to the next."""
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "gelu", "tanh", "sigmoid")
 POOLINGS = ("max", "mean", "sum", "l2", "weighted", "kmax", "pyramid")
 JOINS = ("concat", "sum")
+MOST_REPEATS = 1000
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ class Layer(ABC):
     # ---- what a layer defines ---------------------------------------------------------------------
 
     @abstractmethod
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
-        """Draw the parameters and return the number of channels of the result."""
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        """Make the parameters and return the number of channels of the result."""
 
     @abstractmethod
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -121,22 +125,44 @@ class Layer(ABC):
         -------
         self : Layer
         """
-        if hasattr(self, "out_channels"):
-            if in_channels != self.in_channels:
-                raise ValueError(
-                    f"a {type(self).__name__} was built for {self.in_channels} channels, but gets "
-                    f"{in_channels}; make another one, or a copy"
-                )
-            return self
         rng = (
             random_state
             if isinstance(random_state, np.random.RandomState)
             else np.random.RandomState(random_state)
         )
-        self.in_channels = in_channels
-        self.out_channels = self._build(in_channels, rng)
+        self.make(in_channels, rng)
         self.zero_gradients()
         return self
+
+    def make(self, in_channels: int, rng: Rng) -> int:
+        """`build` for the layers around this one; without `rng` the weights wait for `set_parameters`."""
+        if not hasattr(self, "out_channels"):
+            self.in_channels = in_channels
+            self.out_channels = self._build(in_channels, rng)
+        elif in_channels != self.in_channels:
+            raise ValueError(
+                f"a {type(self).__name__} was built for {self.in_channels} channels, but gets {in_channels}; "
+                "make another one, or a copy"
+            )
+        return self.out_channels
+
+    def set_parameters(self, arrays: dict[str, Array]) -> None:
+        """Take the values of all `parameters` from arrays of the same names and shapes, which are shared.
+
+        Raises
+        ------
+        ValueError
+            If one is missing, has another shape, or is not finite float32.
+        """
+        for prefix, layer in self.layers().items():
+            for key, own in layer.arrays.items():
+                name = f"{prefix}.{key}" if prefix else key
+                array = arrays.get(name)
+                if array is None:
+                    raise ValueError(f"the array {name} is missing")
+                if array.shape != own.shape or array.dtype != np.float32 or not np.isfinite(array).all():
+                    raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {own.shape}")
+                layer.arrays[key] = array
 
     def forward(self, x: Packed, train: bool = False, n_jobs: int | None = None) -> Packed:
         """The result for a batch; with `train`, `backward` can follow, and dropout drops."""
@@ -277,7 +303,7 @@ class Activation(Layer):
         super().__init__()
         self.name = as_choice(name, "the activation", ACTIVATIONS)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+    def _build(self, in_channels: int, rng: Rng) -> int:
         return in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -316,8 +342,8 @@ class Dropout(Layer):
         self.rate = rate
         self.n_steps = 0
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
-        self.seed = int(rng.randint(2**62, dtype=np.int64))
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        self.seed = 0 if rng is None else int(rng.randint(2**62, dtype=np.int64))
         return in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -346,8 +372,8 @@ class LayerNorm(Layer):
         super().__init__()
         self.epsilon = epsilon
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
-        self.arrays = {"scale": np.ones(in_channels, np.float32), "shift": np.zeros(in_channels, np.float32)}
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        self.arrays = {"scale": filled((in_channels,), 1, rng), "shift": filled((in_channels,), 0, rng)}
         return in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -380,11 +406,12 @@ class Embedding(Layer):
 
     def __init__(self, n_ids: int, n_dims: int) -> None:
         super().__init__()
-        self.n_ids, self.n_dims = n_ids, n_dims
+        self.n_ids, self.n_dims = as_integer(n_ids, "n_ids", 1), as_integer(n_dims, "n_dims", 1)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
-        table = rng.uniform(-0.25, 0.25, (self.n_ids, self.n_dims))
-        self.arrays = {"table": table.astype(np.float32)}
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        shape = self.n_ids, self.n_dims
+        table = filled(shape, 0, rng) if rng is None else rng.uniform(-0.25, 0.25, shape)
+        self.arrays = {"table": table.astype(np.float32, copy=False)}
         return self.n_dims
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -415,13 +442,13 @@ class Dense(Layer):
 
     def __init__(self, n_outputs: int, activation: str = "identity") -> None:
         super().__init__()
-        self.n_outputs = n_outputs
+        self.n_outputs = as_integer(n_outputs, "n_outputs", 1)
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+    def _build(self, in_channels: int, rng: Rng) -> int:
         self.arrays = {
-            "weights": glorot_uniform((in_channels, self.n_outputs), random_state=rng, dtype=np.float32),
-            "bias": np.zeros(self.n_outputs, np.float32),
+            "weights": drawn((in_channels, self.n_outputs), rng),
+            "bias": filled((self.n_outputs,), 0, rng),
         }
         return self.n_outputs
 
@@ -436,6 +463,24 @@ class Dense(Layer):
         self._add("weights", d_weights)
         self._add("bias", d_bias)
         return d_x
+
+
+def filled(shape: tuple[int, ...], value: float, rng: Rng) -> Array:
+    """A float32 array of one value; without `rng` a stand-in that takes no memory."""
+    if rng is None:
+        return np.broadcast_to(np.float32(value), shape)
+    return np.full(shape, value, np.float32)
+
+
+def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
+    """Weights after Glorot & Bengio (2010), float32; more than three axes count as several kernels."""
+    if rng is None:
+        return filled(shape, 0, rng)
+    kernels = [
+        glorot_uniform(shape[-3:], random_state=rng, dtype=np.float32)
+        for _ in range(int(np.prod(shape[:-3])))
+    ]
+    return np.stack(kernels).reshape(shape)
 
 
 def as_pair(padding: Any) -> Any:
@@ -461,15 +506,11 @@ class _Convolution(Layer):
         """Shape of the weights."""
         raise NotImplementedError
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+    def _build(self, in_channels: int, rng: Rng) -> int:
         shape = self._shape(in_channels)
-        fans = shape[-3:]
-        kernels = [
-            glorot_uniform(fans, random_state=rng, dtype=np.float32) for _ in range(int(np.prod(shape[:-3])))
-        ]
         self.arrays = {
-            "weights": np.stack(kernels).reshape(shape),
-            "bias": np.zeros((*shape[:-3], self.n_filters), np.float32),
+            "weights": drawn(shape, rng),
+            "bias": filled((*shape[:-3], self.n_filters), 0, rng),
         }
         return self.n_filters
 
@@ -529,8 +570,10 @@ class Conv1d(_Convolution):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.n_filters, self.kernel_size = n_filters, kernel_size
-        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.n_filters = as_integer(n_filters, "n_filters", 1)
+        self.kernel_size = as_integer(kernel_size, "kernel_size", 1)
+        self.stride, self.dilation = as_integer(stride, "stride", 1), as_integer(dilation, "dilation", 1)
+        self.groups = as_integer(groups, "groups", 1)
         self.padding, self.padding_mode = as_pair(padding), padding_mode
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
@@ -579,7 +622,7 @@ class TiledConv1d(Conv1d):
         activation: str = "relu",
     ) -> None:
         super().__init__(n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation)
-        self.n_kernels = n_kernels
+        self.n_kernels = as_integer(n_kernels, "n_kernels", 1)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         return self.n_kernels, *super()._shape(in_channels)
@@ -612,7 +655,7 @@ class LocallyConnected1d(Conv1d):
         activation: str = "relu",
     ) -> None:
         super().__init__(n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation)
-        self.length = length
+        self.length = as_integer(length, "length", 1)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         return self.length, *super()._shape(in_channels)
@@ -645,8 +688,9 @@ class ConvTranspose1d(_Convolution):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.n_filters, self.kernel_size = n_filters, kernel_size
-        self.stride, self.dilation = stride, dilation
+        self.n_filters = as_integer(n_filters, "n_filters", 1)
+        self.kernel_size = as_integer(kernel_size, "kernel_size", 1)
+        self.stride, self.dilation = as_integer(stride, "stride", 1), as_integer(dilation, "dilation", 1)
         self.padding, self.output_padding = as_pair(padding), output_padding
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
@@ -708,9 +752,10 @@ class Pool1d(Layer):
         if flatten and (mode != "kmax" or kernel_size is not None):
             raise ValueError("flatten is for k-max pooling of whole texts, which alone gives k rows for each")
         self.kernel_size, self.stride, self.padding = kernel_size, stride, as_pair(padding)
-        self.k, self.levels, self.flatten = k, tuple(levels), flatten
+        self.k, self.flatten = as_integer(k, "k", 1), flatten
+        self.levels = tuple(as_integer(level, "a level", 1) for level in levels)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+    def _build(self, in_channels: int, rng: Rng) -> int:
         if self.mode == "pyramid":
             return in_channels * sum(self.levels)
         return in_channels * (self.k if self.flatten else 1)
@@ -815,9 +860,9 @@ class Sequential(_Container):
         super().__init__()
         self.layer_list = list(layers)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+    def _build(self, in_channels: int, rng: Rng) -> int:
         for layer in self.layer_list:
-            in_channels = layer.build(in_channels, rng).out_channels
+            in_channels = layer.make(in_channels, rng)
         return in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -860,8 +905,8 @@ class Parallel(_Container):
         self.layer_list = list(layers)
         self.join = as_choice(join, "join", JOINS)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
-        widths = [layer.build(in_channels, rng).out_channels for layer in self.layer_list]
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        widths = [layer.make(in_channels, rng) for layer in self.layer_list]
         if self.join == "concat":
             return sum(widths)
         if len(set(widths)) > 1:
@@ -924,10 +969,10 @@ class Residual(Parallel):
     def __init__(self, layer: Layer) -> None:
         super().__init__(Activation("identity"), layer, join="sum")
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
-        inner = self.layer_list[1].build(in_channels, rng)
-        if inner.out_channels != in_channels:
-            self.layer_list[0] = Dense(inner.out_channels)
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        width = self.layer_list[1].make(in_channels, rng)
+        if width != in_channels:
+            self.layer_list[0] = Dense(width)
         return super()._build(in_channels, rng)
 
     def config(self) -> dict[str, Any]:
@@ -966,7 +1011,9 @@ class DilatedBlock(_Container):
     ) -> None:
         super().__init__()
         self.n_filters, self.kernel_size, self.dilations = n_filters, kernel_size, tuple(dilations)
-        self.n_repeats, self.shared, self.causal = n_repeats, shared, causal
+        self.n_repeats, self.shared, self.causal = as_integer(n_repeats, "n_repeats", 1), shared, causal
+        if n_repeats > MOST_REPEATS:
+            raise ValueError(f"n_repeats is {n_repeats}, but it must be at most {MOST_REPEATS}")
         self.join, self.activation = as_choice(join, "join", ("last", "concat")), activation
         block = self._block()
         self.layer_list = [block if shared else self._block() for _ in range(n_repeats)]
@@ -994,14 +1041,14 @@ class DilatedBlock(_Container):
     def __repr__(self) -> str:
         return Layer.__repr__(self)
 
-    def _build(self, in_channels: int, rng: np.random.RandomState) -> int:
+    def _build(self, in_channels: int, rng: Rng) -> int:
         if self.shared and self.n_repeats > 1 and in_channels != self.n_filters:
             raise ValueError(
                 f"the input has {in_channels} channels, but repeats that share weights need n_filters, "
                 f"{self.n_filters}; put a Conv1d({self.n_filters}, ...) before them or set shared=False"
             )
         for block in self.layer_list:
-            in_channels = block.build(in_channels, rng).out_channels
+            in_channels = block.make(in_channels, rng)
         return self.n_filters * (self.n_repeats if self.join == "concat" else 1)
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:

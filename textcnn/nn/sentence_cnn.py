@@ -10,6 +10,7 @@ import numpy as np
 from textcnn._kernels import _optim
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
+from textcnn.nn.inference import Inference
 from textcnn.nn.layers import ConvLayout
 from textcnn.nn.losses import Loss, softmax_cross_entropy
 from textcnn.nn.optimizers import Gradient
@@ -197,9 +198,54 @@ class SentenceCNN:
         """A network with arrays of its own."""
         return SentenceCNN(**self.copy_arrays(), layout=self.layout, n_frozen=self.n_frozen)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array by name, shared."""
+        return {name: getattr(self, name) for name in self.ARRAYS}
+
+    def config(self) -> dict[str, Any]:
+        """What a model file needs beside the arrays, as JSON values."""
+        config = {
+            "kernel_sizes": list(self.layout.kernel_sizes),
+            "n_filters": self.layout.n_filters,
+            "padding": self.layout.padding,
+            "n_frozen": self.n_frozen,
+        }
+        if self.layout.activation != "relu":
+            config["activation"] = self.layout.activation
+        return config
+
+    @classmethod
+    def from_file(
+        cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_outputs: int
+    ) -> SentenceCNN:
+        """The network of a model file; raises ValueError if its parts do not fit together."""
+        sizes, n_filters = config["kernel_sizes"], config["n_filters"]
+        padding, activation = config["padding"], config.get("activation", "relu")
+        if padding not in layers.PADDINGS or activation not in layers.ACTIVATIONS:
+            raise ValueError(f"padding {padding!r}, activation {activation!r}")
+        if not all(type(size) is int and 0 < size < 2**31 for size in [*sizes, n_filters]):
+            raise ValueError(f"kernel sizes {sizes}, {n_filters} filters")
+        layout = ConvLayout(tuple(sizes), n_filters, padding, activation)
+        n_dims = arrays["embedding"].shape[-1]
+        shapes = {
+            "embedding": (n_ids, n_dims),
+            "filters": (layout.n_rows, n_dims),
+            "filter_bias": (layout.n_outputs,),
+            "weights": (n_outputs, layout.n_outputs),
+            "bias": (n_outputs,),
+        }
+        checked = {name: checked_array(arrays[name], name, shape) for name, shape in shapes.items()}
+        n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)
+        return cls(**checked, layout=layout, n_frozen=n_frozen)
+
+    def feature_names(self) -> list[str]:
+        """``w3_f0`` is the first filter of width 3."""
+        layout = self.layout
+        return [f"w{width}_f{i}" for width in layout.kernel_sizes for i in range(layout.n_filters)]
+
     def copy_arrays(self) -> dict[str, np.ndarray]:
         """A copy of every array, to come back to with `restore_arrays`."""
-        return {name: getattr(self, name).copy() for name in self.ARRAYS}
+        return {name: array.copy() for name, array in self.arrays().items()}
 
     def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the values of `copy_arrays` back."""
@@ -216,7 +262,25 @@ class SentenceCNN:
 
     def is_finite(self) -> bool:
         """True if no array holds NaN or infinity."""
-        return all(np.isfinite(getattr(self, name)).all() for name in self.ARRAYS)
+        return all(np.isfinite(array).all() for array in self.arrays().values())
+
+    def inference(self, cache_bytes: int) -> Inference:
+        """The forward passes of this network when it is not trained any more."""
+        return Inference(self, cache_bytes)
+
+
+def checked_array(array: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of a model file, finite float32 of this shape."""
+    if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {shape}")
+    return array
+
+
+def checked_frozen(n_frozen: Any, n_dims: int, n_outputs: int) -> int:
+    """The number of frozen columns in a model file."""
+    if type(n_frozen) is not int or not 0 <= n_frozen <= n_dims or not n_outputs:
+        raise ValueError(f"{n_frozen} frozen columns of {n_dims}, {n_outputs} outputs")
+    return n_frozen
 
 
 def side_by_side(networks: list[SentenceCNN]) -> SentenceCNN:

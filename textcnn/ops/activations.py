@@ -48,9 +48,7 @@ def _forward(name: str, x: ArrayLike, n_jobs: int | None, parameter: float = 0.0
     return out
 
 
-def _backward(
-    name: str, d_out: ArrayLike, x: ArrayLike, n_jobs: int | None, parameter: float = 0.0
-) -> Array:
+def _backward(name: str, d_out: ArrayLike, x: ArrayLike, n_jobs: int | None, parameter: float = 0.0) -> Array:
     d_out, x = _same_shape(d_out, x)
     d_x = np.empty_like(x)
     _activations.activation_backward(
