@@ -326,3 +326,13 @@ def test_there_are_no_probabilities(fitted):
     assert not hasattr(fitted, "predict_proba")
     assert not hasattr(fitted, "classes_")
     assert "class_weight" not in fitted.get_params()
+
+
+@pytest.mark.parametrize("estimator", [TextCNNClassifier, TextCNNRegressor])
+def test_every_parameter_is_described(estimator):
+    text = estimator.__doc__
+    described = text[text.index("    Parameters\n") : text.index("    Attributes\n")]
+    names = {line.strip().split(" :")[0] for line in described.splitlines() if " :" in line}
+    assert set(estimator().get_params()) <= names
+    assert "{parameters}" not in text
+    assert "{attributes}" not in text
