@@ -191,6 +191,11 @@ def test_thresholds_of_classes_are_scikit_learns():
     labels = np.where(Y[:, 0] == 1, "good", "bad")
     with pytest.raises(ValueError, match="FixedThresholdClassifier"):
         small(threshold=0.3).fit(X, labels)
+    model = small(max_iter=1).fit(X, labels).set_params(threshold=0.3)
+    with pytest.raises(ValueError, match="FixedThresholdClassifier"):
+        model.predict(X)
+    with pytest.raises(ValueError, match="FixedThresholdClassifier"):
+        small(threshold=0.3).partial_fit(X, labels, classes=["bad", "good"])
     tuned = TunedThresholdClassifierCV(small(max_iter=5), scoring="balanced_accuracy", cv=3)
     assert tuned.fit(X, labels).score(X_NEW, np.where(Y_NEW[:, 0] == 1, "good", "bad")) >= 0.9
     assert 0 < tuned.best_threshold_ < 1

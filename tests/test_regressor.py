@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 import textcnn
 from textcnn import ModelFileError, RegressionPredictor, TextCNNClassifier, TextCNNRegressor
 from textcnn.io import load_arrays, save_arrays
+from textcnn.nn.layers import ACTIVATIONS
 from textcnn.text.corpus import Corpus
 
 
@@ -56,6 +57,29 @@ def test_learns_and_generalises(linear, loss):
     assert model.score(X_NEW, Y_NEW) > 0.85
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert is_regressor(model)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        *[{"activation": activation} for activation in ACTIVATIONS],
+        {"learning_rate": "cosine", "warmup_steps": 20},
+        {"learning_rate": "constant"},
+        {"learning_rate": "adaptive", "n_iter_no_change": 2},
+        {"learning_rate": "invscaling", "learning_rate_init": 0.05},
+        {"solver": "sgd", "learning_rate_init": 0.03},
+        {"solver": "adadelta", "learning_rate_init": 1.0, "max_iter": 100},
+        {"max_grad_norm": 0.5},
+        {"padding": "valid", "kernel_sizes": (5,)},
+        {"batch_size": 1, "max_iter": 8},
+        {"batch_size": 1000, "max_iter": 300},
+        {"alpha": 0.01},
+    ],
+    ids=str,
+)
+def test_every_option_learns(params):
+    model = small(**({"linear": 0, "dropout": 0.0, "word_dropout": 0.0} | params)).fit(X, Y)
+    assert model.score(X, Y) >= 0.9
 
 
 def test_predictions_have_the_form_of_y(fitted):
@@ -288,7 +312,7 @@ def test_search_and_cross_validation_and_stacking():
         (["a", "b"], ["1", "2"], ValueError, "y is no array of numbers"),
         (["a", "b"], [1.0, None], ValueError, r"y\[1\] is nan|no array of numbers"),
         (["a", "b"], None, ValueError, "y is None"),
-        (["a", "b"], [1.0], ValueError, "X has 2 texts, but y has 1"),
+        (["a", "b"], [1.0], ValueError, "X has 2 texts, but y has 1 numbers"),
         (["a", "b"], [[[1.0]], [[2.0]]], ValueError, r"y has shape \(2, 1, 1\)"),
         (["a", "b"], [[1.0], [1.0, 2.0]], ValueError, "y is no array of numbers"),
         (["a", "b"], [1e308, -1e308], ValueError, "variance is not finite"),
@@ -326,3 +350,13 @@ def test_there_are_no_probabilities(fitted):
     assert not hasattr(fitted, "predict_proba")
     assert not hasattr(fitted, "classes_")
     assert "class_weight" not in fitted.get_params()
+
+
+@pytest.mark.parametrize("estimator", [TextCNNClassifier, TextCNNRegressor])
+def test_every_parameter_is_described(estimator):
+    text = estimator.__doc__
+    described = text[text.index("    Parameters\n") : text.index("    Attributes\n")]
+    names = {line.strip().split(" :")[0] for line in described.splitlines() if " :" in line}
+    assert set(estimator().get_params()) <= names
+    assert "{parameters}" not in text
+    assert "{attributes}" not in text

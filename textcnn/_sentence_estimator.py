@@ -188,6 +188,9 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
     TASKS: ClassVar[tuple[str, ...]]
     """What its model files may be for."""
 
+    Y_ITEMS: ClassVar[str]
+    """What messages call the elements of y."""
+
     predictor_: Any
 
     _parameter_constraints: ClassVar[dict] = {
@@ -352,10 +355,12 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             return stored, head, head.stored_targets(stored, "X"), weight
         texts = as_texts(X)
         if not texts:
-            raise ValueError("X has no texts, but training needs at least one text of each class")
+            raise ValueError("X has no texts, but training needs some")
         checked = self._checked_y(y, "y")
         if len(checked) != len(texts):
-            raise ValueError(f"X has {len(texts)} texts, but y has {len(checked)} labels; give one for each")
+            raise ValueError(
+                f"X has {len(texts)} texts, but y has {len(checked)} {self.Y_ITEMS}; give one for each"
+            )
         weight = check_sample_weight(sample_weight, len(texts))
         if head is None:
             if continues:
@@ -379,7 +384,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         texts, checked = as_texts(X_val, "X_val"), self._checked_y(y_val, "y_val")
         if not texts or len(texts) != len(checked):
             raise ValueError(
-                f"X_val has {len(texts)} texts and y_val {len(checked)} labels; give one for each"
+                f"X_val has {len(texts)} texts and y_val {len(checked)} {self.Y_ITEMS}; give one for each"
             )
         return texts, head.targets(checked, "y_val")
 

@@ -78,6 +78,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
     """
 
     KIND = "TextCNNClassifier"
+    Y_ITEMS = "labels"
     TASKS = (Predictor.TASK, MultilabelPredictor.TASK)
 
     _parameter_constraints: ClassVar[dict] = {
@@ -212,7 +213,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
             raise ValueError(f"classes is {found.tolist()}, but the first call gave {self.classes_.tolist()}")
         if not first_call:
             return None
-        return Labels(found, self.threshold) if several_labels else Classes(found)
+        return Labels(found, self.threshold) if several_labels else self._head_of_found(found)
 
     def _checked_y(self, y: Any, name: str) -> np.ndarray:
         return as_indicator(y, name) if is_indicator(y, name) else as_labels(y, name)
@@ -231,7 +232,15 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
             raise ValueError(
                 f"y has one class, {classes.tolist()}, but a classifier needs texts of two or more classes"
             )
+        self._check_no_threshold()
         return Classes(classes)
+
+    def _check_no_threshold(self) -> None:
+        if np.ndim(self.threshold) or self.threshold != 0.5:
+            raise ValueError(
+                f"threshold is {self.threshold!r}, but y has classes and not several labels; leave it at 0.5 "
+                "and put the model into scikit-learn's FixedThresholdClassifier"
+            )
 
     def _loss(self, head: Head) -> Loss:
         function = sigmoid_cross_entropy if isinstance(head, Labels) else softmax_cross_entropy
@@ -240,11 +249,6 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
     def _text_weights(self, head: Head, targets: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Sample weight times class weight; with several labels class weights are those of each label."""
         if isinstance(head, Classes):
-            if np.ndim(self.threshold) or self.threshold != 0.5:
-                raise ValueError(
-                    f"threshold is {self.threshold!r}, but y has classes and not several labels; leave it at "
-                    "0.5 and put the model into scikit-learn's FixedThresholdClassifier"
-                )
             if self.class_weight is not None:
                 labels = head.classes[targets]
                 sample_weight = sample_weight * compute_sample_weight(self.class_weight, labels)
@@ -269,6 +273,8 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         predictor = super()._fitted()
         if isinstance(predictor, MultilabelPredictor):
             predictor.threshold = self.threshold
+        else:
+            self._check_no_threshold()
         return predictor
 
     # ---- prediction: all of it is the predictor's -------------------------------------------------

@@ -526,8 +526,10 @@ class RegressionPredictor(SentencePredictor):
 
     def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
         values = outputs.tolist()
-        favour = lambda contributions: np.abs(contributions / self.target_scale).sum()  # noqa: E731
-        return values[0] if self.one_dimensional else values, favour
+        return (
+            values[0] if self.one_dimensional else values,
+            lambda contributions: np.abs(contributions / self.target_scale).sum(),
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted numbers, float64 ndarray of shape (n_texts,) or (n_texts, n_targets)."""

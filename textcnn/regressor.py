@@ -63,6 +63,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     """
 
     KIND = "TextCNNRegressor"
+    Y_ITEMS = "numbers"
     TASKS = (RegressionPredictor.TASK,)
 
     _parameter_constraints: ClassVar[dict] = {

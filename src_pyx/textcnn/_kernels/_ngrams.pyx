@@ -582,7 +582,8 @@ cdef int descend_squared(
         shuffle(work.order, n, &state)
         for k in range(n):
             i = work.order[k]
-            slope = work.goals[i] - dot(texts, i, work.weights) - intercept[0] - work.alpha[i] / problem.cost[i]
+            slope = work.goals[i] - dot(texts, i, work.weights) - intercept[0]
+            slope -= work.alpha[i] / problem.cost[i]
             steepest = max(steepest, fabs(slope))
             moved = slope / (work.norms[i] + 1.0 / problem.cost[i])
             work.alpha[i] += moved
