@@ -41,10 +41,12 @@ print("\n3. Measured: the gradient of row 10 says from which rows it comes, and 
 ones = np.ones((K, 1, 1))
 for depth in (1, 2, 3):
     paths = gradient_of_row(10, 21, DILATIONS[:depth], ones).astype(int)
-    print(f"   D = {', '.join(map(str, DILATIONS[:depth])):8} {' '.join(str(n) if n else '.' for n in paths)}")
+    print(
+        f"   D = {', '.join(map(str, DILATIONS[:depth])):8} {' '.join(str(n) if n else '.' for n in paths)}"
+    )
 paths = gradient_of_row(10, 21, (1, 1, 1), ones).astype(int)
 print(f"   D = 1, 1, 1  {' '.join(str(n) if n else '.' for n in paths)}")
-print("\n   3 * 3 * 3 = 27 paths: with D = 1, 2, 4 most rows have one or two, without dilation 7 meet in one row.")
+print("\n   3 * 3 * 3 = 27 paths each: 15 rows share them with at most 3, or 7 rows with up to 7.")
 
 print("\n4. Why it matters: singular or plural? The verb must see its subject, seven words back.\n")
 words = "the keys which my old neighbour lost yesterday are here".split()
@@ -52,7 +54,7 @@ verb, subject = words.index("are"), words.index("keys")
 for depth in (1, 2, 3):
     seen = gradient_of_row(verb, len(words), DILATIONS[:depth], ones) > 0
     marked = " ".join(word if see else "." * len(word) for word, see in zip(words, seen, strict=True))
-    print(f"   {depth} layers  {marked}   {'sees the subject' if seen[subject] else ''}".rstrip())
+    print(f"   layers: {depth}  {marked}   {'sees the subject' if seen[subject] else ''}".rstrip())
 
 if plot_file:
     import matplotlib.pyplot as plt
