@@ -1,4 +1,4 @@
-"""Backpropagation: the gradient of a convolution, a kernel that is learnt, and symmetry that must be broken."""
+"""Backpropagation: the gradient of a convolution, a kernel that is learnt, a symmetry to be broken."""
 
 import argparse
 
@@ -52,9 +52,8 @@ def train(filters, dense, n_steps=200):
         losses.append(ops.cross_entropy(logits, labels))
         d_logits = ops.cross_entropy_backward(1.0, logits, labels)
         d_pooled, d_dense, d_bias = ops.dense_backward(d_logits, pooled, dense)
-        d_hidden = ops.relu_backward(
-            ops.global_max_pool1d_backward(d_pooled, argmax, offsets=offsets), hidden
-        )
+        d_rows = ops.global_max_pool1d_backward(d_pooled, argmax, offsets=offsets)
+        d_hidden = ops.relu_backward(d_rows, hidden)
         _, d_filters, _ = ops.conv1d_backward(d_hidden, one_hot, filters, padding="same", offsets=offsets)
         filters, dense, bias = filters - 0.5 * d_filters, dense - 0.5 * d_dense, bias - 0.5 * d_bias
     return losses, filters, (logits.argmax(axis=1) == labels).sum()

@@ -37,7 +37,8 @@ print("   signal          ", *(f"{value:4}" for value in box))
 print("   convolve [1,-1]   ", *(f"{v:4.0f}" for v in ops.convolve1d(signal(box), kernel([1, -1])).ravel()))
 
 print("\n4. Classic filters, over a review whose words have a tone from -3 to 3.\n")
-words = "a slow first hour , flat and dull , but then warm , witty and wonderful to the end".split()
+review = "a slow first hour , flat and dull , but then warm , witty and wonderful to the end"
+words = review.split()
 tones = {"slow": -2, "flat": -2, "dull": -3, "warm": 2, "witty": 3, "wonderful": 3}
 tone = signal([tones.get(word, 0) for word in words])
 print(f"   gaussian {ops.kernels.gaussian(5).round(2)}, then sobel {ops.kernels.sobel()}, the derivative\n")
@@ -51,12 +52,12 @@ print(f"\n   The tone rises fastest at {words[slope.argmax()]!r}.")
 
 print("\n5. Embeddings. A filter of width 2 over three channels (negation, quality, other) reads bigrams.\n")
 embedding = {"not": (1, 0, 0), "never": (1, 0, 0), "good": (0, 1, 0), "great": (0, 1.5, 0), "bad": (0, -1, 0)}
-sentence = "a good cast but not good and never great".split()
-vectors = np.array([[embedding.get(word, (0, 0, 1)) for word in sentence]])  # (1, length, 3)
+advice = "a good cast but not good and never great"
+vectors = np.array([[embedding.get(word, (0, 0, 1)) for word in advice.split()]])  # (1, length, 3)
 not_good = np.array([[1, 0, 0], [0, 1, 0]], float)[:, :, np.newaxis]  # first a negation, then quality
 out = ops.conv1d(vectors, not_good, bias=[-1.0]).ravel()
-for t, value in enumerate(out):
-    print(f"   {sentence[t]:>6} {sentence[t + 1]:6} {value:5.1f}  {'#' * round(8 * max(value, 0))}")
+for first, second, value in zip(advice.split(), advice.split()[1:], out, strict=False):
+    print(f"   {first:>6} {second:6} {value:5.1f}  {'#' * round(8 * max(value, 0))}".rstrip())
 print("\n   With the bias of -1 only a negation *and* a quality pass the rectifier: an n-gram detector.")
 
 if plot_file:

@@ -39,17 +39,15 @@ def gradient_of_row(row, length, dilations, weights):
 
 print("\n3. Measured: the gradient of row 10 says from which rows it comes, and by how many paths.\n")
 ones = np.ones((K, 1, 1))
-for depth in (1, 2, 3):
-    paths = gradient_of_row(10, 21, DILATIONS[:depth], ones).astype(int)
-    print(
-        f"   D = {', '.join(map(str, DILATIONS[:depth])):8} {' '.join(str(n) if n else '.' for n in paths)}"
-    )
-paths = gradient_of_row(10, 21, (1, 1, 1), ones).astype(int)
-print(f"   D = 1, 1, 1  {' '.join(str(n) if n else '.' for n in paths)}")
-print("\n   3 * 3 * 3 = 27 paths each: 15 rows share them with at most 3, or 7 rows with up to 7.")
+for dilations in ((1,), (1, 2), (1, 2, 4), (1, 1, 1)):
+    paths = gradient_of_row(10, 21, dilations, ones).astype(int)
+    name = ", ".join(map(str, dilations))
+    print(f"   D = {name:8} {' '.join(str(n) if n else '.' for n in paths)}")
+print("\n   Both stacks of three have 3 * 3 * 3 = 27 paths: dilated they spread over 15 rows, else over 7.")
 
 print("\n4. Why it matters: singular or plural? The verb must see its subject, seven words back.\n")
-words = "the keys which my old neighbour lost yesterday are here".split()
+sentence = "the keys which my old neighbour lost yesterday are here"
+words = sentence.split()
 verb, subject = words.index("are"), words.index("keys")
 for depth in (1, 2, 3):
     seen = gradient_of_row(verb, len(words), DILATIONS[:depth], ones) > 0

@@ -11,7 +11,8 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--plot", metavar="FILE", help="draw the windows into a picture (needs matplotlib)")
 plot_file = parser.parse_args().plot
 
-words = "a plot without an end in sight".split()
+sentence = "a plot without an end in sight"
+words = sentence.split()
 length, kernel_size = len(words), 3
 
 print(f"1. Padding: a window of {kernel_size} over {length} words, a result for each place where it fits.\n")
@@ -42,7 +43,7 @@ ramp = np.arange(float(length)).reshape(1, length, 1)
 for stride in (1, 2, 3):
     out = ops.conv1d(ramp, mean, stride=stride)  # the mean of three neighbours is their middle
     print(f"   S = {stride}   ({length} - {kernel_size}) // {stride} + 1 = {out.shape[1]} rows")
-    for t, middle in enumerate(out.ravel().astype(int)):
+    for t, middle in enumerate(out.ravel().round()):
         marks = [word if abs(i - middle) <= 1 else "." * len(word) for i, word in enumerate(words)]
         print(f"      {t}  {' '.join(marks)}")
 

@@ -40,9 +40,7 @@ x, y = signal([3, 1, 4, 1, 5, 9, 2]), signal([2, 7, 1])
 forward, back = ops.conv1d(x, w, stride=stride), ops.conv_transpose1d(y, w, stride=stride)
 show("A x", forward)
 show("A' y", back)
-print(
-    f"\n   <A x, y> = {np.vdot(forward, y):g} = {np.vdot(x, back):g} = <x, A' y>, which makes it the adjoint."
-)
+print(f"\n   <A x, y> = {np.vdot(forward, y):g} = {np.vdot(x, back):g} = <x, A' y>: it is the adjoint.")
 d_x, _, _ = ops.conv1d_backward(y, x, w, stride=stride)
 print(f"   The gradient of conv1d is the same operation: {np.array_equal(d_x, back)}.")
 
@@ -57,9 +55,7 @@ for length in (7, 8):
     back_to = ops.conv_transpose_output_length(rows, 3, stride=stride, output_padding=length - 7)
     print(f"   {length} rows -> conv1d -> {rows} rows -> output_padding={length - 7} -> {back_to} rows")
 
-print(
-    "\n5. Overlaps: with K = 3, S = 2 every other row gets two copies, a checkerboard; K = 4 is even inside.\n"
-)
+print("\n5. Overlaps: with K = 3, S = 2 every other row gets two copies (a checkerboard); with K = 4 all inside do.\n")
 ones = signal([1, 1, 1, 1])
 overlaps = {k: ops.conv_transpose1d(ones, kernel([1] * k), stride=2) for k in (3, 4)}
 for k, counts in overlaps.items():
