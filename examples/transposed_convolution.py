@@ -55,7 +55,7 @@ for length in (7, 8):
     back_to = ops.conv_transpose_output_length(rows, 3, stride=stride, output_padding=length - 7)
     print(f"   {length} rows -> conv1d -> {rows} rows -> output_padding={length - 7} -> {back_to} rows")
 
-print("\n5. Overlaps: with K = 3, S = 2 every other row gets two copies (a checkerboard); with K = 4 all inside do.\n")
+print("\n5. Overlaps: with K = 3, S = 2 every other row gets two copies, a checkerboard; with K = 4 all.\n")
 ones = signal([1, 1, 1, 1])
 overlaps = {k: ops.conv_transpose1d(ones, kernel([1] * k), stride=2) for k in (3, 4)}
 for k, counts in overlaps.items():
