@@ -111,7 +111,7 @@ def pools(window=None):
         return [list(range(length))]
 
     def shares(rows):
-        return lambda length: [[1 / len(r)] * len(r) for r in rows(length)]
+        return lambda length: [[1 / max(len(r), 1)] * len(r) for r in rows(length)]
 
     def ones(rows):
         return lambda length: [[1.0] * len(r) for r in rows(length)]
@@ -123,7 +123,7 @@ def pools(window=None):
         shape = {"length": x.shape[1]} if offsets is None else {"offsets": offsets}
         return pooling.spatial_pyramid_pool1d_backward(d_out, None, (1, 2, 5), "mean", n_jobs=n_jobs, **shape)
 
-    weights = np.cos(np.arange(size) + 1.0)
+    weights = np.cos(np.arange(size) + 1.0).astype(np.float32)
     everywhere = {"rows": whole, "fixed": True, "columns_only": True}
     return {
         "max": Pool(pooling.max_pool1d, pooling.max_pool1d_backward, k=1, **sliding),
@@ -164,7 +164,7 @@ def pools(window=None):
             pooling.weighted_pool1d_backward,
             rows=window.rows,
             weights=lambda length: window.weights(length, weights),
-            options=window.options | {"weights": weights.astype(np.float32)},
+            options=window.options | {"weights": weights},
         ),
         "k max": Pool(
             pooling.k_max_pool1d,
@@ -703,7 +703,7 @@ def test_wrong_windows_are_refused(function):
         function(X, 2, padding=-1)
     with pytest.raises(ValueError, match=r"padding is \(1, 1, 1\), but it must be an integer or a pair"):
         function(X, 2, padding=(1, 1, 1))
-    with pytest.raises(TypeError, match="padding is 1.0"):
+    with pytest.raises(TypeError, match=r"padding is 1\.0"):
         function(X, 2, padding=1.0)
 
 
@@ -724,7 +724,8 @@ def test_wrong_batches_are_refused(name):
 def test_wrong_gradients_are_refused(name):
     pool = pools()[name]
     out, argmax, _ = pool(X)
-    for wrong in (out[:1], out[..., :2], out[None]):
+    # The mean of a pyramid does not take x, with whose texts and channels d_out could disagree.
+    for wrong in (out[None], out[0]) if name == "pyramid of means" else (out[None], out[:1], out[..., :2]):
         with pytest.raises(ValueError, match="shape"):
             pool.gradient(wrong, X, argmax, None)
 

@@ -117,7 +117,7 @@ def lp_pool(x: FloatArray, windows: Windows, p: float) -> FloatArray:
 
 
 def lp_pool_backward(d_out: FloatArray, x: FloatArray, windows: Windows, p: float) -> FloatArray:
-    """``d_x[r] = sum over windows w of d_out[w] * sign(x[r]) * (|x[r]| / out[w]) ** (p - 1)``, 0 for out 0."""
+    """``d_x[r] = sum over windows w of d_out[w] * sign(x[r]) * (|x[r]| / out[w]) ** (p - 1)``, or 0."""
     d_x = np.zeros(x.shape)
     out = lp_pool(x, windows, p)
     for w, rows in enumerate(windows):

@@ -121,8 +121,8 @@ def _as_rows(array: ArrayLike, name: str, n_columns: int, dtype: np.dtype) -> tu
 def dense_as_conv1d(weights: ArrayLike, length: int) -> Array:
     """Weights of the convolution that does what a dense layer does to a whole text.
 
-    A dense layer over the ``length * channels`` values of a text is a ``valid`` convolution whose kernel is as
-    long as the text, which gives one row. On longer texts that convolution applies the layer at every
+    A dense layer over the ``length * channels`` values of a text is a ``valid`` convolution whose kernel is
+    as long as the text, which gives one row. On longer texts that convolution applies the layer at every
     position. (A dense layer at each row is a convolution too, of width 1: ``weights[None]``.)
 
     Parameters
@@ -172,9 +172,9 @@ def conv1d_as_dense(
 ) -> csr_array:
     """Weights of the dense layer that does what a convolution does to a text: a sparse Toeplitz matrix.
 
-    Element ``(r C + c, t F + f)`` is ``weights[k, c, f]`` where ``r = t stride + k dilation - left`` (c counted
-    within the group of f), and 0 everywhere else: few connections, and the same weights in each block of
-    columns, ``stride`` rows lower. ``conv1d(x)`` of one text, flattened, is ``x.ravel() @ T``.
+    Element ``(r C + c, t F + f)`` is ``weights[k, c, f]`` where ``r = t stride + k dilation - left`` (c
+    counted within the group of f), and 0 everywhere else: few connections, and the same weights in each block
+    of columns, ``stride`` rows lower. ``conv1d(x)`` of one text, flattened, is ``x.ravel() @ T``.
 
     Parameters
     ----------
