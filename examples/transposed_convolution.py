@@ -45,7 +45,7 @@ d_x, _, _ = ops.conv1d_backward(y, x, w, stride=stride)
 print(f"   The gradient of conv1d is the same operation: {np.array_equal(d_x, back)}.")
 
 print("\n3. The same again with zeros between the rows: a convolution with a 'fractional' stride 1/S.\n")
-stuffed = ops.upsample1d(y, stride, mode="zeros")
+stuffed = ops.upsample(y, stride, mode="zeros")
 show("zeros between", stuffed)
 show("its full convolution", ops.convolve1d(stuffed, w, padding="full"))
 
@@ -62,7 +62,7 @@ for k, counts in overlaps.items():
     show(f"K = {k}, S = 2", counts)
 print("\n   The other way up has no such pattern: interpolate, then convolve.\n")
 for mode in ("nearest", "linear"):
-    show(f"upsample1d, {mode}", ops.upsample1d(signal([0, 4, 2]), 2, mode=mode))
+    show(f"upsample, {mode}", ops.upsample(signal([0, 4, 2]), 2, mode=mode))
 
 if plot_file:
     import matplotlib.pyplot as plt

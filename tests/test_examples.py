@@ -1,9 +1,11 @@
-"""Every script under examples/ runs, prints what it teaches and draws its picture."""
+"""Every script under examples/ prints what it teaches and draws its picture; docs/ops.md lists all operations."""
 
 from pathlib import Path
 
 import pytest
 from checks import run_python
+
+from textcnn import ops
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -82,3 +84,10 @@ def test_example_draws_a_picture(name, tmp_path):
     run_example(name, "--plot", picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000
+
+
+def test_the_page_on_the_operations_lists_all_of_them():
+    page = (EXAMPLES.parent / "docs" / "ops.md").read_text(encoding="utf-8")
+    names = [*ops.__all__, *ops.kernels.__all__, *ops.initializers.__all__]
+    forward = [name for name in names if not name.endswith("_backward")]
+    assert [name for name in forward if f"`{name}`" not in page] == []
