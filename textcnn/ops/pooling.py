@@ -73,7 +73,7 @@ N_PARTS = 64
 # For the kernels: every weight is 1.
 NO_WEIGHTS = np.zeros(0)
 
-# Above this a window could not lie in an array, and its bounds could overflow.
+# Sizes above this fit no array, and sums of them could overflow.
 LARGEST_SIZE = 2**48
 
 
@@ -133,20 +133,18 @@ def _windows(batch: Batch, kernel_size: int, stride: int | None, padding: Paddin
 
 def _whole_texts(batch: Batch) -> Ranges:
     """One range a text: all of it."""
-    starts = np.ascontiguousarray(batch.offsets[:-1])
-    ends = np.ascontiguousarray(batch.offsets[1:])
+    starts, ends = batch.offsets[:-1], batch.offsets[1:]
     return Ranges(starts, ends, starts, starts, regular_offsets(batch.n_texts, 1), 1)
 
 
 def _bins(offsets: Array, levels: tuple[int, ...]) -> Ranges:
     """Bin i of m covers the rows floor(i L / m) to ceil((i + 1) L / m) of a text of length L."""
     n, length = len(offsets) - 1, sum(levels)
-    numbers = np.concatenate([np.arange(m) for m in levels])
-    divisors = np.repeat(levels, levels)
-    lengths = np.diff(offsets)[:, None]
+    numbers, divisors = np.concatenate([[np.arange(m), np.full(m, m)] for m in levels], axis=1)
+    first, lengths = offsets[:-1, None], np.diff(offsets)[:, None]
+    starts = (first + numbers * lengths // divisors).ravel()
+    ends = (first - -(numbers + 1) * lengths // divisors).ravel()
     origins = np.repeat(offsets[:-1], length)
-    starts = origins + (numbers * lengths // divisors).ravel()
-    ends = origins - (-(numbers + 1) * lengths // divisors).ravel()
     return Ranges(starts, ends, starts, origins, regular_offsets(n, length), length)
 
 

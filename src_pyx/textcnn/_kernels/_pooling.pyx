@@ -28,7 +28,7 @@ cdef enum:
     BLOCK = 256
     LINE = 16
     ROWS = 32
-    GROUP = 32
+    GROUP = 128
 
 # A second type beside `floating`.
 ctypedef fused result_t:
@@ -333,7 +333,7 @@ cdef void add_rows(
     const floating *x, Py_ssize_t row_stride, Py_ssize_t n_rows, Py_ssize_t width, double *total,
 ) noexcept nogil:
     """Many rows in groups that are summed in their own type, unless they overflow it; few in double."""
-    cdef Py_ssize_t i, j, n_grouped = n_rows if n_rows >= GROUP // 4 else 0
+    cdef Py_ssize_t i, j, n_grouped = n_rows if n_rows >= 8 else 0
     cdef bint overflow = False
     for i in range(ceil_div(n_grouped, GROUP)):
         add_group(x + i * GROUP * row_stride, row_stride, min(n_grouped - i * GROUP, <Py_ssize_t>GROUP),
