@@ -1,4 +1,4 @@
-"""Every script under examples/ prints what it teaches and draws its picture; docs/ops.md lists all operations."""
+"""Every script under examples/ prints what it teaches and draws a picture; docs/ops.md lists all operations."""
 
 from pathlib import Path
 
