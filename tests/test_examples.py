@@ -1,4 +1,4 @@
-"""Every script under examples/ prints what it teaches and draws a picture; docs/ops.md lists all operations."""
+"""The scripts under examples/ print what they teach and draw a picture; docs/ops.md lists all operations."""
 
 from pathlib import Path
 
