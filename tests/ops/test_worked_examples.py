@@ -35,10 +35,11 @@ def test_the_sum_of_two_dice_is_distributed_as_their_full_convolution(convolve):
     assert two[4 - 2] == pytest.approx(3 / 36, rel=1e-12)
 
 
-def test_full_convolution_of_three_by_three_values():
+@pytest.mark.parametrize("convolve", [ops.convolve1d, ops.fft_convolve1d])
+def test_full_convolution_of_three_by_three_values(convolve):
     a, b, c = 2, 3, 5
     i, j, k = 7, 11, 17
-    out = ops.convolve1d(signal(a, b, c), kernel(i, j, k), padding="full")
+    out = convolve(signal(a, b, c), kernel(i, j, k), padding="full")
     # ai = 14, bi + aj = 21 + 22, ci + bj + ak = 35 + 33 + 34, cj + bk = 55 + 51, ck = 85
     assert_values(out, 14, 43, 102, 106, 85)
     assert_values(out, a * i, b * i + a * j, c * i + b * j + a * k, c * j + b * k, c * k)
