@@ -99,7 +99,8 @@ def plot_receptive_field(field: ReceptiveField, ax: Any = None) -> Any:
     ax = _axes(ax, 1.8 + 0.55 * n, 3.2)
     colors = np.where(field.effects >= 0, BLUE, ORANGE)
     places = np.flatnonzero(field.visible)
-    ax.axvspan(places[0] - 0.5, places[-1] + 0.5, color="#f1f4f7", zorder=0)
+    for place in places.tolist():
+        ax.axvspan(place - 0.5, place + 0.5, color="#f1f4f7", linewidth=0, zorder=0)
     ax.bar(range(n), field.effects, color=colors, width=0.7)
     ax.axhline(0, color=GREY, linewidth=0.8)
     labels = ax.set_xticks(range(n), list(map(_shown, field.tokens)), rotation=45, ha="right")
