@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--filters",
         metavar="N",
-        type=_filter_count,
+        type=filter_count,
         default=None,
         help="filters of each width of a classifier to show, or all (default: 5)",
     )
@@ -237,7 +237,8 @@ def _product(shape: list[int]) -> int:
     return product
 
 
-def _filter_count(text: str) -> int | str:
+def filter_count(text: str) -> int | str:
+    """A number of filters, or all; the type of --filters."""
     if text == ALL:
         return ALL
     try:
