@@ -41,7 +41,7 @@ table.matrix { width: auto; table-layout: auto; }
   vertical-align: bottom; }
 .matrix tbody th { border: 0; padding-right: .7rem; text-align: right; max-width: 14rem; }
 .curves { display: grid; gap: 1.2rem 2rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
 figure { margin: 0; }
 figcaption { font-size: .9rem; }
 figcaption span { color: var(--soft); }
@@ -187,10 +187,10 @@ def _cell(count: int, share: float) -> str:
 def curves(loss: list[float], scores: list[float], score: str) -> str:
     """Training loss and validation score by epoch; "" if the model file has neither."""
     drawn = ""
-    if loss:
+    if any(map(math.isfinite, loss)):
         drawn += _curve(loss, "training loss", f"{loss[-1]:.4f} at the end", "loss")
-    if scores:
-        best = max(scores)
+    if any(map(math.isfinite, scores)):
+        best = max(filter(math.isfinite, scores))
         note = f"best {best:.4f} in epoch {scores.index(best) + 1}"
         drawn += _curve(scores, f"validation {score}", note, "score")
     if not drawn:
@@ -202,7 +202,7 @@ def _curve(values: list[float], title: str, note: str, style: str) -> str:
     """A figure with one line; values that are no numbers are left out."""
     points = [(epoch, value) for epoch, value in enumerate(values, 1) if math.isfinite(value)]
     width, height, left, right, top, bottom = 420, 190, 48, 12, 10, 24
-    low, high = min((v for _, v in points), default=0), max((v for _, v in points), default=1)
+    low, high = min(value for _, value in points), max(value for _, value in points)
     if style == "loss":
         low = min(low, 0)
     if high - low < 1e-9:
@@ -264,8 +264,8 @@ def _filter(favourite: Any, top: Any) -> str:
         for ngram in top.ngrams
     )
     return (
-        f"<article>\n<h3>{favourite.name} <span>for {_name(favourite.label)}, weight {favourite.size:.2f}</span>"
-        '</h3>\n<table>\n<tr class="ideal">'
+        f"<article>\n<h3>{favourite.name} <span>for {_name(favourite.label)}, weight {favourite.size:.2f}"
+        '</span></h3>\n<table>\n<tr class="ideal">'
         f'<th scope="row">ideal: {ideal}</th>{_bar(favourite.activation, largest)}</tr>\n'
         f"{rows}</table>\n</article>\n"
     )
@@ -326,11 +326,11 @@ def tag_errors(errors: list[Any], n_wrong: int, receptive_field: int) -> str:
             f'<p class="text" dir="auto">{_shaded_tokens(error.field)}</p>\n</article>\n'
         )
     return (
-        f"<section>\n<h2>Worst errors</h2>\n<p>{_of_all(len(errors), n_wrong, 'wrong sentence')}, the worst token "
-        "of each, by falling loss: the negative logarithm of the probability of the own tag. Blue tokens speak "
-        "for the predicted tag, orange ones against it: the strength is the change of the logarithm of its "
-        "local probability when the token is erased. Grey tokens are out of sight: the network sees "
-        f"{receptive_field} tokens.</p>\n{cards}</section>\n"
+        f"<section>\n<h2>Worst errors</h2>\n<p>{_of_all(len(errors), n_wrong, 'wrong sentence')}, the worst "
+        "token of each, by falling loss: the negative logarithm of the probability of the own tag. Blue "
+        "tokens speak for the predicted tag, orange ones against it: the strength is the change of the "
+        "logarithm of its local probability when the token is erased. Grey tokens are out of sight: the "
+        f"network sees {receptive_field} tokens.</p>\n{cards}</section>\n"
     )
 
 
