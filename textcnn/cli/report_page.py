@@ -21,6 +21,7 @@ MOST_DOTS = 60
 END = "</body>\n</html>\n"
 
 _STYLE = """\
+h1 { overflow-wrap: anywhere; }
 section > h2 { margin: 2rem 0 .6rem; font-size: 1.15rem; }
 section > p { margin: .2rem 0 .8rem; color: var(--soft); font-size: .9rem; }
 .figures { display: flex; flex-wrap: wrap; gap: .6rem 2.4rem; }
@@ -203,10 +204,8 @@ def _curve(values: list[float], title: str, note: str, style: str) -> str:
     points = [(epoch, value) for epoch, value in enumerate(values, 1) if math.isfinite(value)]
     width, height, left, right, top, bottom = 420, 190, 48, 12, 10, 24
     low, high = min(value for _, value in points), max(value for _, value in points)
-    if style == "loss":
-        low = min(low, 0)
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
+    if style == "loss" or low == high:
+        low, high = min(low, 0), max(high, 0) or 1.0
 
     def x(epoch: float) -> float:
         return left + (epoch - 1) / max(len(values) - 1, 1) * (width - left - right)

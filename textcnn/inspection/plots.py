@@ -185,7 +185,7 @@ def plot_confusion_matrix(matrix: ConfusionMatrix, ax: Any = None) -> Any:
     ax = _axes(ax, 3 + 0.5 * n, 2.4 + 0.45 * n)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [_shown(str(label)) for label in matrix.labels]
-    is_long = max(map(len, names)) > 5
+    is_long = max(map(len, names)) > 9
     ax.set_xticks(range(n), names, rotation=40 if is_long else 0, ha="right" if is_long else "center")
     ax.set_yticks(range(n), names)
     ax.set_xlabel("predicted")
@@ -195,7 +195,11 @@ def plot_confusion_matrix(matrix: ConfusionMatrix, ax: Any = None) -> Any:
         for (i, j), count in np.ndenumerate(counts):
             color = "white" if shares[i, j] > 0.55 else "#1a1a1a" if count else "#b5b5b5"
             ax.text(j, i, f"{count}", ha="center", va="center", color=color)
-    ax.figure.colorbar(image, ax=ax).set_label("share of the row")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04)
+    bar.set_label("share of the row", color=GREY)
+    bar.outline.set_visible(False)
     return ax
 
 
