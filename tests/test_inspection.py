@@ -1,6 +1,10 @@
 """`textcnn.inspection`: filters, receptive fields, neighbours, curves, errors, and their plots."""
 
+import re
+import shutil
+import subprocess
 from itertools import product
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -10,7 +14,10 @@ from samples import reviews
 import textcnn
 from textcnn import TextCNNClassifier, TextCNNTagger, inspection
 from textcnn import _reference as reference
+from textcnn.cli import main
 from textcnn.inspection import filters
+
+ROOT = Path(__file__).parents[1]
 
 matplotlib.use("Agg")
 
@@ -456,6 +463,29 @@ def test_the_map_shows_the_strongest_filters(fitted):
     cells = ax.images[0].get_array()
     np.testing.assert_allclose(np.nanmax(cells, axis=1), features[expected], atol=1e-6)
     plt.close(ax.figure)
+
+
+# ---- the documentation ---------------------------------------------------------------------------------
+
+
+def test_the_documentation_runs_as_written(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "inspection.md").read_text("utf-8")
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^    (?:textcnn|head|tail) .*$", page, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        name, *arguments = command.split()
+        if name != "textcnn":
+            subprocess.run(command, shell=True, check=True)
+            continue
+        # As written, but for a training that is cut short.
+        less = ["--set", "max_iter=2"] if arguments[0] == "train" else []
+        assert main([*arguments, *less]) == 0
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    written = {"report.html", "ner.html", "map.png", "curves.png", "confusion.png", "field.png"}
+    assert written <= {path.name for path in tmp_path.iterdir()}
+    assert len(capsys.readouterr().out.splitlines()) >= 10
 
 
 # ---- wrong calls ---------------------------------------------------------------------------------------

@@ -204,8 +204,8 @@ def ideal_ngrams(model: Any, n: int = 1, features: Sequence[int] | None = None) 
 
     References
     ----------
-    Jacovi, Shalom & Goldberg 2018 (arXiv 1809.08037), section 5.2, which shows that texts seldom hold an
-    n-gram that comes near to it: compare `top_ngrams`.
+    Jacovi, Shalom & Goldberg 2018, Understanding convolutional neural networks for text classification
+    (arXiv 1809.08037), who find that texts seldom hold an n-gram that comes near to it: compare `top_ngrams`.
 
     Examples
     --------

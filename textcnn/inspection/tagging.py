@@ -50,7 +50,7 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
     depend on its neighbours' tags besides; that is left out here.)
 
     The effect of token j is the change of the logarithm of the tag's local probability when j is erased
-    (Li, Monroe & Jurafsky 2016, equation 2, without its division), with ``s`` the scores at `position`::
+    (Li, Monroe & Jurafsky 2016, who divide it by the logarithm itself), with ``s`` the scores at `position`::
 
         effect[j] = log softmax(s(x))[tag] - log softmax(s(x without j))[tag]
 
