@@ -273,11 +273,16 @@ def test_what_is_visible_and_nothing_else_changes_the_scores(dilations, n_iterat
 
 def test_the_effects_are_those_of_a_naive_erasure(tagger):
     predictor = tagger.predictor_
-    sentence = SENTENCES[1]
-    found = inspection.receptive_field(tagger, sentence, 7)
+    # So long that both ends are out of sight.
+    sentence = SENTENCES[2] * 2 + SENTENCES[1] + SENTENCES[2] * 2
+    position = 17
+    found = inspection.receptive_field(tagger, sentence, position)
     assert found.tokens == sentence
+    assert found.position == position
+    assert not found.visible[0]
+    assert not found.visible[-1]
     # The network scores tags of its own scheme, with the same labels.
-    assert found.tag.split("-")[-1] == tagger.predict([sentence])[0][7].split("-")[-1]
+    assert found.tag.split("-")[-1] == tagger.predict([sentence])[0][position].split("-")[-1]
 
     def log_probability(erased):
         encoded = predictor.encoder.encode([sentence])
@@ -298,7 +303,7 @@ def test_the_effects_are_those_of_a_naive_erasure(tagger):
             hashed,
         )
         types = np.arange(len(sentence), dtype=np.int32)
-        scores = predictor._inference.emissions(types, encoded.offsets, features, 1)[7].astype(float)
+        scores = predictor._inference.emissions(types, encoded.offsets, features, 1)[position].astype(float)
         tag = predictor.tags.inner_tags.index(found.tag)
         return scores[tag] - np.log(np.exp(scores).sum())
 

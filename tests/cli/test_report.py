@@ -208,6 +208,16 @@ def test_hostile_tokens_are_only_shown(command, tagger, tmp_path):
     assert "\u202e" not in text
 
 
+def test_of_a_long_sentence_the_part_around_the_error_is_shown(command, tagger, tmp_path):
+    rows = [f"word{i}\tO\n" for i in range(500)]
+    rows[250] = "word250\tB-PER\n"
+    (tmp_path / "t.conll").write_text("".join(rows))
+    page, text = page_of(command, tagger, tmp_path / "t.conll", tmp_path, "--errors", "1")
+    assert text.count('class="token') == 201
+    assert "… word150 word151" in page.text
+    assert "word349 word350 …" in page.text
+
+
 def test_labels_that_the_model_lacks(command, fails, model, tagger, tmp_path):
     (tmp_path / "t.tsv").write_text("good\ta witty story\nawful\ta dull play\n")
     arguments = ("report", model, tmp_path / "t.tsv", "-o", tmp_path / "r.html")

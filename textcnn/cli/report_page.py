@@ -15,6 +15,9 @@ from textcnn.display import PAGE_STYLE, page_head, safe
 LONGEST_NAME = 100
 LONGEST_WORD = 40
 
+# Tokens of a long sentence that are shown to either side of a wrong one.
+MOST_TOKENS = 100
+
 # More epochs are drawn without a dot for each.
 MOST_DOTS = 60
 
@@ -335,8 +338,11 @@ def tag_errors(errors: list[Any], n_wrong: int, receptive_field: int) -> str:
 
 def _shaded_tokens(field: Any) -> str:
     largest = float(abs(field.effects).max()) or 1.0
-    parts = []
-    for j, (token, effect) in enumerate(zip(field.tokens, field.effects.tolist(), strict=True)):
+    first = max(0, field.position - MOST_TOKENS)
+    stop = min(len(field.tokens), field.position + MOST_TOKENS + 1)
+    parts = ["…"] if first else []
+    for j in range(first, stop):
+        effect = float(field.effects[j])
         level = round(effect / largest * N_LEVELS)
         styles = ["token"]
         if level:
@@ -345,8 +351,8 @@ def _shaded_tokens(field: Any) -> str:
             styles.append("unseen")
         if j == field.position:
             styles.append("at")
-        parts.append(f'<span class="{" ".join(styles)}" title="{effect:+.3f}">{safe(token)}</span>')
-    return " ".join(parts)
+        parts.append(f'<span class="{" ".join(styles)}" title="{effect:+.3f}">{safe(field.tokens[j])}</span>')
+    return " ".join([*parts, *(["…"] if stop < len(field.tokens) else [])])
 
 
 def _no_errors(sentence: str) -> str:

@@ -100,15 +100,17 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
     encoded = predictor.encoder.encode([sentence], n_threads)
     types, features = encoded.types, _with_erased(encoded.features)
 
-    # The sentence, and below it the same with one visible token erased.
-    places = np.flatnonzero(visible)
-    variants = np.tile(types, (len(places) + 1, 1))
-    variants[np.arange(1, len(variants)), places] = len(features) - 1
-    offsets = np.arange(len(variants) + 1, dtype=np.intp) * len(types)
-    scores = predictor._inference.emissions(variants.reshape(-1), offsets, features, n_threads)
+    scores = predictor._inference.emissions(types, encoded.offsets, features, n_threads)
+    tag = int(predictor._decoder.best(scores, encoded.offsets, n_threads)[position])
 
-    tag = int(predictor._decoder.best(scores[: len(types)], offsets[:2], n_threads)[position])
-    at_position = scores[position :: len(types)].astype(np.float64)
+    # The part of the sentence that is visible, and below it the same with one token erased.
+    places = np.flatnonzero(visible)
+    part = types[places[0] : places[-1] + 1]
+    variants = np.tile(part, (len(places) + 1, 1))
+    variants[np.arange(1, len(variants)), places - places[0]] = len(features) - 1
+    offsets = np.arange(len(variants) + 1, dtype=np.intp) * len(part)
+    scores = predictor._inference.emissions(variants.reshape(-1), offsets, features, n_threads)
+    at_position = scores[position - places[0] :: len(part)].astype(np.float64)
     logs = at_position[:, tag] - _log_sum_exp(at_position)
     effects = np.zeros(len(types))
     effects[places] = logs[0] - logs[1:]
