@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -126,6 +127,11 @@ def test_equal_activations_come_in_the_order_of_the_texts(fitted):
     model.network.filters[...] = 0
     ngrams = inspection.top_ngrams(model, ["dull play", "witty play", "town"], n=2)[0].ngrams
     assert [ngram.tokens for ngram in ngrams] == [("dull",), ("play",)]
+    model.network.filters[0, 0] = 1
+    model.network.embedding[:, 0] = 0
+    model.network.embedding[model.vocabulary["witty"], 0] = 1
+    ngrams = inspection.top_ngrams(model, ["dull play", "witty play", "town"], n=2)[0].ngrams
+    assert [ngram.tokens for ngram in ngrams] == [("witty",), ("dull",)]
 
 
 def test_some_filters_are_those_of_all(fitted):
@@ -468,6 +474,12 @@ def test_the_map_shows_the_strongest_filters(fitted):
     cells = ax.images[0].get_array()
     np.testing.assert_allclose(np.nanmax(cells, axis=1), features[expected], atol=1e-6)
     plt.close(ax.figure)
+
+
+def test_without_matplotlib_a_plot_says_what_to_install(fitted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match="drawing needs matplotlib, which is not installed; python -m pip"):
+        inspection.plot_confusion_matrix(inspection.confusion_matrix(fitted, X, Y))
 
 
 # ---- the documentation ---------------------------------------------------------------------------------

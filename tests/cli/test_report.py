@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -201,11 +202,12 @@ def test_hostile_texts_labels_and_tags_are_only_shown(command, tmp_path):
 
 def test_hostile_tokens_are_only_shown(command, tagger, tmp_path):
     tokens = ["<script>", "\u202eabc", "x" * 3000, "שלום", "👩‍👩‍👧", "</p>", "Haag"]
-    (tmp_path / "t.conll").write_text("".join(f"{token}\tB-PER\n" for token in tokens), encoding="utf-8")
+    (tmp_path / "t.conll").write_text("".join(f"{token}\tB-PER\n\n" for token in tokens), encoding="utf-8")
     page, text = page_of(command, tagger, tmp_path / "t.conll", tmp_path)
     assert "<script>" in page.text
     assert "</p>" in page.text
     assert "\u202e" not in text
+    assert page.tags.count("article") > 3  # each token a sentence, most of them errors
 
 
 def test_of_a_long_sentence_the_part_around_the_error_is_shown(command, tagger, tmp_path):
@@ -234,13 +236,15 @@ def test_labels_that_the_model_lacks(command, fails, model, tagger, tmp_path):
 
 
 def test_many_labels_become_a_list_of_confusions(command, tmp_path):
-    labels = [f"label {i}" for i in range(25)]
+    labels = [f"<i>label {i}</p>" for i in range(25)]
     model = TextCNNClassifier(n_filters=2, max_iter=1, random_state=0)
-    model.fit([f"word{i}" for i in range(25)], labels).save(tmp_path / "m")
+    model.fit([f"word{i}" for i in range(25)] * 2, labels * 2).save(tmp_path / "m")
     (tmp_path / "t.tsv").write_text("".join(f"{label}\tword1\n" for label in labels))
     page, text = page_of(command, tmp_path / "m", tmp_path / "t.tsv", tmp_path)
     assert "Most frequent confusions" in headings(text)
     assert "of 25." in page.text
+    assert "<i>label 7</p>" in page.text
+    assert "i" not in page.tags
 
 
 def test_numbers_as_labels(command, tmp_path):
@@ -269,6 +273,13 @@ def test_any_curve_can_be_drawn(values):
         assert 0 <= float(x) <= 420
         assert 0 <= float(y) <= 190
     assert report_page.curves([], [], "F1") == report_page.curves([np.nan], [np.inf], "F1") == ""
+
+
+def test_the_page_needs_no_matplotlib(command, model, hard, tmp_path, monkeypatch):
+    for name in ("matplotlib", "matplotlib.pyplot"):
+        monkeypatch.setitem(sys.modules, name, None)
+    page, _ = page_of(command, model, hard, tmp_path)
+    assert page.tags.count("svg") == 1
 
 
 def test_standard_input(command, model, hard, tmp_path):
