@@ -137,7 +137,14 @@ def test_same_bits_for_any_number_of_threads(forward, backward):
 
 @every_pair
 def test_dtypes(forward, backward):
-    for dtype, expected in [("f2", "f4"), ("f4", "f4"), ("f8", "f8"), ("i8", "f8"), ("u1", "f8"), ("?", "f8")]:
+    for dtype, expected in [
+        ("f2", "f4"),
+        ("f4", "f4"),
+        ("f8", "f8"),
+        ("i8", "f8"),
+        ("u1", "f8"),
+        ("?", "f8"),
+    ]:
         x = np.ones(3, dtype)
         assert forward(x).dtype == expected
         assert backward(x, x).dtype == expected
@@ -171,13 +178,13 @@ def test_softmax_needs_an_axis():
 
 @both_dtypes
 def test_infinite_logits(dtype):
-    x = np.array([[-np.inf, 0, 0], [-np.inf, -np.inf, 3], [1e4, -1e4, 0], [-np.inf] * 3, [np.inf, 0, 0]], dtype)
+    x = np.array(
+        [[-np.inf, 0, 0], [-np.inf, -np.inf, 3], [1e4, -1e4, 0], [-np.inf] * 3, [np.inf, 0, 0]], dtype
+    )
     out, log_out = ops.softmax(x), ops.log_softmax(x)
     assert_array_equal(out[:3], [[0, 0.5, 0.5], [0, 0, 1], [1, 0, 0]])
     half = np.log(dtype(0.5))
-    assert_array_equal(
-        log_out[:3], [[-np.inf, half, half], [-np.inf, -np.inf, 0], [0, -2e4, -1e4]]
-    )
+    assert_array_equal(log_out[:3], [[-np.inf, half, half], [-np.inf, -np.inf, 0], [0, -2e4, -1e4]])
     assert np.isnan(out[3:]).all()
     assert np.isnan(log_out[3:]).all()
 

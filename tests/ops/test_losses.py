@@ -158,7 +158,8 @@ def test_same_bits_for_any_number_of_threads(loss, backward, options):
             one = loss(x, targets, n_jobs=1, **arguments)
             assert loss(x, targets, n_jobs=n_jobs, **arguments) == one
         for actual, expected in zip(
-            backward(1.0, x, targets, n_jobs=n_jobs, **options), backward(1.0, x, targets, n_jobs=1, **options),
+            backward(1.0, x, targets, n_jobs=n_jobs, **options),
+            backward(1.0, x, targets, n_jobs=1, **options),
             strict=True,
         ):
             assert_same_bits(actual, expected)
@@ -284,7 +285,9 @@ def test_wrong_delta_is_refused(delta):
         ops.huber_backward(1.0, [1.0], [0.0], delta=delta)
 
 
-@pytest.mark.parametrize(("weight", "message"), [([1.0, 2.0], "does not broadcast"), ([-1.0], "pos_weight holds")])
+@pytest.mark.parametrize(
+    ("weight", "message"), [([1.0, 2.0], "does not broadcast"), ([-1.0], "pos_weight holds")]
+)
 def test_wrong_pos_weight_is_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         ops.binary_cross_entropy(*problem(), pos_weight=weight)

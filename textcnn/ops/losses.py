@@ -486,7 +486,9 @@ class _CrossEntropy:
         if n and not n_classes:
             raise ValueError(f"logits has shape {self.logits.shape}, but there must be at least one class")
         weights = np.ones(n_classes) if class_weight is None else _as_class_weight(class_weight, n_classes)
-        smoothed = (weights * (label_smoothing / max(n_classes, 1))).astype(dtype) if label_smoothing else None
+        smoothed = (
+            (weights * (label_smoothing / max(n_classes, 1))).astype(dtype) if label_smoothing else None
+        )
         self.classes = None
         self.divisor = float(n) if reduction == "mean" else 1.0
         if probabilities:

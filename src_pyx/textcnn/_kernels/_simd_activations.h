@@ -213,7 +213,8 @@ INLINE VEC FN(exp_of_sum)(VEC y, VEC error)
 }
 
 /* 1 / d for d between 1 and 20. Of single precision with AVX-512 an estimate of 14 bits and one step of
-   Newton's method, error 1 ulp: the division takes 16 cycles; gelu is faster by GELU_GAIN so. */
+   Newton's method, error 1 ulp: a division of 16 numbers takes 16 cycles. (sigmoid: 177 in place of 213
+   microseconds for a million numbers on two threads.) */
 INLINE VEC FN(reciprocal)(VEC d)
 {
 #if defined(__AVX512F__)
