@@ -5,12 +5,13 @@ in float64. An element's result depends on its value alone, to the last bit: not
 on the shape, or on the number of threads. NaN gives NaN.
 
 Errors are given in units in the last place (ulp) of the result, measured with AVX-512 against 40 digits on
-2,100 numbers of all magnitudes (softmax: normal logits, up to 1000 classes). Those of a gradient are below 5 ulp,
-those of the gradient of gelu below 2 ulp of 1, for it passes through 0.
+2,100 numbers of all magnitudes (softmax: normal logits, up to 1000 classes). Those of a gradient are below
+5 ulp, those of the gradient of gelu below 2 ulp of 1, for it passes through 0.
 """
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -176,7 +177,7 @@ def leaky_relu_backward(
 
 
 def _as_slope(slope: Any) -> float:
-    if not isinstance(slope, Real) or not np.isfinite(slope):
+    if not isinstance(slope, Real) or not math.isfinite(slope):
         raise ValueError(f"slope is {slope!r}, but it must be a finite number")
     return float(slope)
 
