@@ -141,9 +141,7 @@ def huber(predictions: FloatArray, targets: FloatArray, delta: float) -> FloatAr
 
 def binary_cross_entropy(logits: FloatArray, targets: FloatArray, pos_weight: FloatArray) -> FloatArray:
     """``pos_weight t log(1 + exp(-logit)) + (1 - t) log(1 + exp(logit))`` of each element."""
-    return _each(
-        lambda x, t, w: w * t * _softplus(-x) + (1 - t) * _softplus(x), logits, targets, pos_weight
-    )
+    return _each(lambda x, t, w: w * t * _softplus(-x) + (1 - t) * _softplus(x), logits, targets, pos_weight)
 
 
 def cross_entropy(
