@@ -69,7 +69,7 @@ def padded(text, left, right, mode):
 
 
 def by_definition(text, kernels, biases, stride, dilation, groups, padding, mode="zeros"):
-    """Result for one text (length, c) of kernels (m, k, c / groups, f) in turn: windows, one after the other."""
+    """Result for one text (length, c) of kernels (m, k, c / groups, f) in turn, window by window."""
     kernel_size, c, f = kernels.shape[1], text.shape[1] // groups, kernels.shape[3] // groups
     text = padded(text, *resolve_padding(padding, kernel_size, dilation), mode)
     extent = dilation * (kernel_size - 1) + 1
@@ -85,13 +85,13 @@ def by_definition(text, kernels, biases, stride, dilation, groups, padding, mode
 
 
 @st.composite
-def calls(draw, n_kernels=st.just(1)):
+def calls(draw, least_kernels=1, most_kernels=1):
     """Rows, offsets, kernels (m, k, c / groups, f), biases (m, f) and options."""
     groups = draw(st.integers(1, 3))
     c, f = draw(st.sampled_from([(1, 1), (2, 3), (3, 1), (5, 18)]))
     rng = draw(generators())
     rows, offsets = random_rows(draw(text_lengths(max_texts=4)), c * groups, rng)
-    shape = (draw(n_kernels), draw(st.integers(1, 5)), c, f * groups)
+    shape = (draw(st.integers(least_kernels, most_kernels)), draw(st.integers(1, 5)), c, f * groups)
     options = {
         "stride": draw(st.integers(1, 4)),
         "dilation": draw(st.integers(1, 4)),
@@ -130,7 +130,7 @@ def test_convolve1d_flips_the_kernel(dtype, mode, call):
 
 @both_dtypes
 @all_modes
-@given(call=calls(n_kernels=st.integers(1, 6)))
+@given(call=calls(most_kernels=6))
 def test_tiled_conv1d_is_its_definition(dtype, mode, call):
     rows, offsets, kernels, biases, options = call
     arguments = [array.astype(dtype) for array in (rows, kernels, biases)]
@@ -141,7 +141,7 @@ def test_tiled_conv1d_is_its_definition(dtype, mode, call):
 
 @both_dtypes
 @all_modes
-@given(call=calls(n_kernels=st.integers(40, 42)))
+@given(call=calls(least_kernels=40, most_kernels=42))
 def test_locally_connected1d_has_a_kernel_for_each_row(dtype, mode, call):
     rows, offsets, kernels, biases, options = call
     options["padding"] = min(options["padding"], 5) if isinstance(options["padding"], int) else "same"
@@ -185,10 +185,8 @@ def test_conv_transpose1d_is_its_definition(dtype, call, output_padding):
 @pytest.mark.parametrize("mode", ["full", "valid", "same"])
 @pytest.mark.parametrize(("length", "kernel_size"), [(7, 3), (5, 5), (9, 1), (6, 4)])
 def test_convolve1d_is_that_of_numpy(mode, length, kernel_size):
-    if mode == "same" and kernel_size % 2 == 0:
-        padding = (kernel_size // 2, kernel_size // 2 - 1)  # NumPy has the extra row on the left
-    else:
-        padding = mode
+    # NumPy has the extra row of an even kernel on the left.
+    padding = (kernel_size // 2, (kernel_size - 1) // 2) if mode == "same" else mode
     x, kernel = random(length), random(kernel_size, seed=1)
     out = convolve1d(x.reshape(1, -1, 1), kernel.reshape(-1, 1, 1), padding=padding)
     assert_allclose(out.ravel(), np.convolve(x, kernel, mode), rtol=1e-12, atol=1e-14)
@@ -284,7 +282,7 @@ def test_conv_transpose1d_is_the_adjoint_of_conv1d(call, extra):
 
 
 @all_modes
-@given(call=calls(n_kernels=st.integers(1, 3)))
+@given(call=calls(most_kernels=3))
 def test_gradients_are_transposes(mode, call):
     rows, offsets, kernels, _, options = call
     if mode == "constant":
@@ -430,7 +428,7 @@ def test_threads_and_batch_change_no_bit(dtype, name):
         assert_same_bits(alone, expected)
 
 
-# ---- kinds of arrays ----------------------------------------------------------------------------------------
+# ---- kinds of arrays --------------------------------------------------------------------------------------
 
 
 @all_functions
