@@ -16,6 +16,13 @@
 /* argmax of a text without a window, or of a filter that ReLU switched off everywhere. */
 #define TEXTCNN_NO_WINDOW INT32_MIN
 
+/* The numbers of the activations and of the losses of single elements. */
+enum {
+    TEXTCNN_RELU, TEXTCNN_LEAKY_RELU, TEXTCNN_GELU, TEXTCNN_GELU_TANH, TEXTCNN_TANH, TEXTCNN_SIGMOID,
+    TEXTCNN_N_ACTIVATIONS
+};
+enum { TEXTCNN_MSE, TEXTCNN_HUBER, TEXTCNN_BCE, TEXTCNN_N_LOSSES };
+
 #define TEXTCNN_KERNELS(REAL, SUFFIX)                                                              \
     /* Columns of one packed panel of the right-hand matrix. */                                    \
     ptrdiff_t panel_width_##SUFFIX;                                                                \
@@ -58,7 +65,34 @@
                                   REAL scale,                                                      \
                                   REAL l2);                                                        \
     void (*sgd_row_##SUFFIX)(ptrdiff_t d, REAL *param, const REAL *grad, REAL *velocity,           \
-                             REAL rate, REAL momentum, int nesterov, REAL scale, REAL l2);
+                             REAL rate, REAL momentum, int nesterov, REAL scale, REAL l2);             \
+    /* out (n) = activation `number` of x (n); d_x = d_out times its derivative at x. */           \
+    void (*activation_##SUFFIX)(int number, ptrdiff_t n, const REAL *x, double parameter, REAL *out);\
+    void (*activation_backward_##SUFFIX)(int number, ptrdiff_t n, const REAL *d_out, const REAL *x,\
+                                         double parameter, REAL *d_x);                             \
+    /* out (c) = scale softmax(x) - factor subtracted; subtracted may be NULL. */                  \
+    void (*softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, double scale, double factor,          \
+                                 const REAL *subtracted, REAL *out);                               \
+    void (*log_softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, REAL *out);                       \
+    void (*softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *x, REAL *d_x);\
+    void (*log_softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *x,       \
+                                              REAL *d_x);                                          \
+    /* -(sum over k of coefficients[k] log p[k]) - weight log p[target], p = softmax(x); coefficients\
+       may be NULL and target -1. */                                                               \
+    double (*cross_entropy_row_##SUFFIX)(ptrdiff_t c, const REAL *x, const REAL *coefficients,     \
+                                         ptrdiff_t target, double weight);                         \
+    /* sum of a[k] b[k], or of a[k] if b is NULL. */                                               \
+    double (*row_dot_##SUFFIX)(ptrdiff_t c, const REAL *a, const REAL *b);                         \
+    /* out (n) = loss `number` of each element; weights may be NULL: 1. */                         \
+    void (*loss_##SUFFIX)(int number, ptrdiff_t n, const REAL *predictions, const REAL *targets,   \
+                          const REAL *weights, double parameter, REAL *out);                       \
+    /* The gradients, times d_loss (n), or times `scale` if d_loss is NULL. */                     \
+    void (*loss_backward_##SUFFIX)(int number, ptrdiff_t n, const REAL *d_loss, double scale,      \
+                                   const REAL *predictions, const REAL *targets,                   \
+                                   const REAL *weights, double parameter, REAL *d_predictions,     \
+                                   REAL *d_targets);                                               \
+    /* 1 if least <= x[i] <= most for every i, else 0. */                                          \
+    int (*all_within_##SUFFIX)(ptrdiff_t n, const REAL *x, double least, double most);
 
 typedef struct {
     const char *level;

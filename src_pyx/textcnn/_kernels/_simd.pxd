@@ -6,6 +6,7 @@ from libc.stdint cimport int32_t
 
 cdef extern from "_simd.h" nogil:
     const int32_t TEXTCNN_NO_WINDOW
+    const int TEXTCNN_N_ACTIVATIONS, TEXTCNN_N_LOSSES
 
     ctypedef struct simd_table:
         const char *level
@@ -55,6 +56,39 @@ cdef extern from "_simd.h" nogil:
                             float) noexcept nogil
         void (*sgd_row_f64)(Py_ssize_t, double *, const double *, double *, double, double, int, double,
                             double) noexcept nogil
+        void (*activation_f32)(int, Py_ssize_t, const float *, double, float *) noexcept nogil
+        void (*activation_f64)(int, Py_ssize_t, const double *, double, double *) noexcept nogil
+        void (*activation_backward_f32)(int, Py_ssize_t, const float *, const float *, double,
+                                        float *) noexcept nogil
+        void (*activation_backward_f64)(int, Py_ssize_t, const double *, const double *, double,
+                                        double *) noexcept nogil
+        void (*softmax_row_f32)(Py_ssize_t, const float *, double, double, const float *,
+                                float *) noexcept nogil
+        void (*softmax_row_f64)(Py_ssize_t, const double *, double, double, const double *,
+                                double *) noexcept nogil
+        void (*log_softmax_row_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        void (*log_softmax_row_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        void (*softmax_backward_row_f32)(Py_ssize_t, const float *, const float *, float *) noexcept nogil
+        void (*softmax_backward_row_f64)(Py_ssize_t, const double *, const double *, double *) noexcept nogil
+        void (*log_softmax_backward_row_f32)(Py_ssize_t, const float *, const float *, float *) noexcept nogil
+        void (*log_softmax_backward_row_f64)(Py_ssize_t, const double *, const double *,
+                                             double *) noexcept nogil
+        double (*cross_entropy_row_f32)(Py_ssize_t, const float *, const float *, Py_ssize_t,
+                                        double) noexcept nogil
+        double (*cross_entropy_row_f64)(Py_ssize_t, const double *, const double *, Py_ssize_t,
+                                        double) noexcept nogil
+        double (*row_dot_f32)(Py_ssize_t, const float *, const float *) noexcept nogil
+        double (*row_dot_f64)(Py_ssize_t, const double *, const double *) noexcept nogil
+        void (*loss_f32)(int, Py_ssize_t, const float *, const float *, const float *, double,
+                         float *) noexcept nogil
+        void (*loss_f64)(int, Py_ssize_t, const double *, const double *, const double *, double,
+                         double *) noexcept nogil
+        void (*loss_backward_f32)(int, Py_ssize_t, const float *, double, const float *, const float *,
+                                  const float *, double, float *, float *) noexcept nogil
+        void (*loss_backward_f64)(int, Py_ssize_t, const double *, double, const double *, const double *,
+                                  const double *, double, double *, double *) noexcept nogil
+        int (*all_within_f32)(Py_ssize_t, const float *, double, double) noexcept nogil
+        int (*all_within_f64)(Py_ssize_t, const double *, double, double) noexcept nogil
 
 
 cdef const simd_table* active_table() noexcept nogil
@@ -183,3 +217,110 @@ cdef inline void sgd_row(
         table.sgd_row_f32(d, param, grad, velocity, rate, momentum, nesterov, scale, l2)
     else:
         table.sgd_row_f64(d, param, grad, velocity, rate, momentum, nesterov, scale, l2)
+
+
+cdef inline void activation(
+    const simd_table *table, int number, Py_ssize_t n, const floating *x, double parameter, floating *out,
+) noexcept nogil:
+    if floating is float:
+        table.activation_f32(number, n, x, parameter, out)
+    else:
+        table.activation_f64(number, n, x, parameter, out)
+
+
+cdef inline void activation_backward(
+    const simd_table *table, int number, Py_ssize_t n, const floating *d_out, const floating *x,
+    double parameter, floating *d_x,
+) noexcept nogil:
+    if floating is float:
+        table.activation_backward_f32(number, n, d_out, x, parameter, d_x)
+    else:
+        table.activation_backward_f64(number, n, d_out, x, parameter, d_x)
+
+
+cdef inline void softmax_row(
+    const simd_table *table, Py_ssize_t c, const floating *x, double scale, double factor,
+    const floating *subtracted, floating *out,
+) noexcept nogil:
+    if floating is float:
+        table.softmax_row_f32(c, x, scale, factor, subtracted, out)
+    else:
+        table.softmax_row_f64(c, x, scale, factor, subtracted, out)
+
+
+cdef inline void log_softmax_row(
+    const simd_table *table, Py_ssize_t c, const floating *x, floating *out,
+) noexcept nogil:
+    if floating is float:
+        table.log_softmax_row_f32(c, x, out)
+    else:
+        table.log_softmax_row_f64(c, x, out)
+
+
+cdef inline void softmax_backward_row(
+    const simd_table *table, Py_ssize_t c, const floating *d_out, const floating *x, floating *d_x,
+) noexcept nogil:
+    if floating is float:
+        table.softmax_backward_row_f32(c, d_out, x, d_x)
+    else:
+        table.softmax_backward_row_f64(c, d_out, x, d_x)
+
+
+cdef inline void log_softmax_backward_row(
+    const simd_table *table, Py_ssize_t c, const floating *d_out, const floating *x, floating *d_x,
+) noexcept nogil:
+    if floating is float:
+        table.log_softmax_backward_row_f32(c, d_out, x, d_x)
+    else:
+        table.log_softmax_backward_row_f64(c, d_out, x, d_x)
+
+
+cdef inline double cross_entropy_row(
+    const simd_table *table, Py_ssize_t c, const floating *x, const floating *coefficients,
+    Py_ssize_t target, double weight,
+) noexcept nogil:
+    if floating is float:
+        return table.cross_entropy_row_f32(c, x, coefficients, target, weight)
+    else:
+        return table.cross_entropy_row_f64(c, x, coefficients, target, weight)
+
+
+cdef inline double row_dot(
+    const simd_table *table, Py_ssize_t c, const floating *a, const floating *b,
+) noexcept nogil:
+    if floating is float:
+        return table.row_dot_f32(c, a, b)
+    else:
+        return table.row_dot_f64(c, a, b)
+
+
+cdef inline void loss(
+    const simd_table *table, int number, Py_ssize_t n, const floating *predictions, const floating *targets,
+    const floating *weights, double parameter, floating *out,
+) noexcept nogil:
+    if floating is float:
+        table.loss_f32(number, n, predictions, targets, weights, parameter, out)
+    else:
+        table.loss_f64(number, n, predictions, targets, weights, parameter, out)
+
+
+cdef inline void loss_backward(
+    const simd_table *table, int number, Py_ssize_t n, const floating *d_loss, double scale,
+    const floating *predictions, const floating *targets, const floating *weights, double parameter,
+    floating *d_predictions, floating *d_targets,
+) noexcept nogil:
+    if floating is float:
+        table.loss_backward_f32(number, n, d_loss, scale, predictions, targets, weights, parameter,
+                                d_predictions, d_targets)
+    else:
+        table.loss_backward_f64(number, n, d_loss, scale, predictions, targets, weights, parameter,
+                                d_predictions, d_targets)
+
+
+cdef inline int all_within(
+    const simd_table *table, Py_ssize_t n, const floating *x, double least, double most,
+) noexcept nogil:
+    if floating is float:
+        return table.all_within_f32(n, x, least, most)
+    else:
+        return table.all_within_f64(n, x, least, most)

@@ -33,6 +33,8 @@ typedef REAL LOADED;
 INLINE VEC FN(load)(const REAL *p) { return *(const LOADED *)p; }
 INLINE void FN(store)(REAL *p, VEC v) { *(LOADED *)p = v; }
 
+#include "_simd_activations.h"
+
 /* ---- matrix products ------------------------------------------------------------------------ */
 
 static void FN(pack_panel)(ptrdiff_t k, ptrdiff_t n, const REAL *b, ptrdiff_t row_stride,

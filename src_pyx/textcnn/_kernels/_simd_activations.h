@@ -1,0 +1,612 @@
+/* Activations, rows of softmax, and losses of single elements, for one type; part of _simd_template.h.
+
+   Every element goes through the same vector code, whichever lane it falls into: the last elements of
+   an array are copied into a full vector. The functions have no branch on values, NaN passes through
+   every one of them, and none of them needs fused multiply-add for its accuracy. */
+
+#ifndef TEXTCNN_COEFFICIENTS
+#define TEXTCNN_COEFFICIENTS
+
+static const double inverse_factorials[] = {
+    1.0, 1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320,
+    1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0,
+};
+static const double inverse_odd[] = {
+    1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13, 1.0 / 15, 1.0 / 17,
+    1.0 / 19, 1.0 / 21, 1.0 / 23, 1.0 / 25, 1.0 / 27, 1.0 / 29, 1.0 / 31, 1.0 / 33,
+};
+/* (a + 4) exp(a^2 / 2) Phi(-a) for a >= 0 as polynomials in t = (a - 4) / (a + 4), the variable of
+   Shepherd & Laframboise (1981, Mathematics of Computation 36, 249-253), who approximate erfc so.
+   Chebyshev interpolation in 60 digits; relative error 2e-9 and 2e-16. */
+static const double normal_tail_f32[] = {
+    0.7552851305046339, -0.6078966402127833, 0.38713739441911355, -0.18652198492773026,
+    0.06039664399817553, -0.007538688779951782, -0.003479943025800335, 0.001624247637261679,
+    0.00013364042623394883, -0.00021777106565111796, -1.7259922922894346e-06, 2.1979043414611655e-05,
+};
+static const double normal_tail_f64[] = {
+    0.7552851304157515, -0.6078966419718931, 0.38713740074221653, -0.1865218579595672,
+    0.0603965748907624, -0.007540188969137313, -0.0034796923628903557, 0.0016308184878823643,
+    0.00013334425890372837, -0.0002310951507876874, -1.9079074883936755e-06, 3.514564458582385e-05,
+    7.152737509308815e-07, -5.9229798276747605e-06, -6.2620687669596e-07, 1.0270948807114341e-06,
+    2.662327898883562e-07, -1.6231917680473566e-07, -7.98985075256226e-08, 1.9608339140939514e-08,
+    1.6536044775506402e-08, -1.2845818869925269e-09, -1.7737405043949108e-09,
+};
+
+#define SINGLE(T) (sizeof(T) == sizeof(float))
+/* Vectors whose sum is taken in REAL, before it is added to a sum in double. */
+#define SUMMED_VECTORS 16
+#endif
+
+/* ---- vectors at the end of an array ----------------------------------------------------------- */
+
+INLINE ptrdiff_t FN(filled)(ptrdiff_t n) { return n < LANES(REAL) ? n : LANES(REAL); }
+
+/* p[0:n], and `fill` in the lanes beyond. */
+INLINE VEC FN(load_some)(const REAL *p, ptrdiff_t n, REAL fill)
+{
+    if (n == LANES(REAL))
+        return FN(load)(p);
+    REAL lane[LANES(REAL)];
+    for (ptrdiff_t l = 0; l < LANES(REAL); l++)
+        lane[l] = fill;
+    memcpy(lane, p, (size_t)n * sizeof(REAL));
+    return FN(load)(lane);
+}
+
+INLINE void FN(store_some)(REAL *p, VEC v, ptrdiff_t n)
+{
+    if (n == LANES(REAL)) {
+        FN(store)(p, v);
+        return;
+    }
+    REAL lane[LANES(REAL)];
+    FN(store)(lane, v);
+    memcpy(p, lane, (size_t)n * sizeof(REAL));
+}
+
+INLINE double FN(lanes_sum)(VEC v)
+{
+    REAL lane[LANES(REAL)];
+    double sum[LANES(REAL)];
+    FN(store)(lane, v);
+    for (ptrdiff_t l = 0; l < LANES(REAL); l++)
+        sum[l] = lane[l];
+    UNROLL
+    for (ptrdiff_t half = LANES(REAL) / 2; half > 0; half /= 2)
+        UNROLL
+        for (ptrdiff_t l = 0; l < half; l++)
+            sum[l] += sum[l + half];
+    return sum[0];
+}
+
+INLINE REAL FN(lanes_max)(VEC v)
+{
+    REAL lane[LANES(REAL)];
+    FN(store)(lane, v);
+    UNROLL
+    for (ptrdiff_t half = LANES(REAL) / 2; half > 0; half /= 2)
+        UNROLL
+        for (ptrdiff_t l = 0; l < half; l++)
+            lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+    return lane[0];
+}
+
+/* ---- elementary functions --------------------------------------------------------------------- */
+
+INLINE VEC FN(constant)(double c) { return (VEC){0} + (REAL)c; }
+
+INLINE IVEC FN(bits)(VEC v)
+{
+    IVEC bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+INLINE VEC FN(of_bits)(IVEC bits)
+{
+    VEC v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+INLINE INT FN(sign_bit)(void) { return (INT)((uint64_t)1 << (8 * sizeof(INT) - 1)); }
+
+INLINE VEC FN(absolute)(VEC x) { return FN(of_bits)(FN(bits)(x) & ~FN(sign_bit)()); }
+
+/* |magnitude| with the sign of x. */
+INLINE VEC FN(with_sign)(VEC magnitude, VEC x)
+{
+    return FN(of_bits)(FN(bits)(magnitude) | (FN(bits)(x) & FN(sign_bit)()));
+}
+
+INLINE VEC FN(at_least)(VEC x, REAL bound)
+{
+    return SELECT(VEC, x < bound, FN(constant)(bound), x); /* NaN stays */
+}
+
+INLINE VEC FN(at_most)(VEC x, REAL bound)
+{
+    return SELECT(VEC, x > bound, FN(constant)(bound), x);
+}
+
+/* sum over k < n of coefficients[k] x^k */
+INLINE VEC FN(polynomial)(const int n, const double *coefficients, VEC x)
+{
+    VEC sum = FN(constant)(coefficients[n - 1]);
+    UNROLL
+    for (int k = n - 2; k >= 0; k--)
+        sum = sum * x + (REAL)coefficients[k];
+    return sum;
+}
+
+/* y + error = n log 2 + r with an integer n and |r| <= log(2) / 2: r; *n is n + `shift` in the place of
+   the exponent, so that the vector with these bits is 2^(n + shift). log 2 in two parts after Cody & Waite,
+   from the exp and expf of the Cephes library (Moshier). */
+INLINE VEC FN(reduce)(VEC y, VEC error, int shift, IVEC *n)
+{
+    const REAL round = SINGLE(REAL) ? 0x1.8p23 : 0x1.8p52; /* added and taken away: to the nearest integer */
+    const REAL high = (REAL)(SINGLE(REAL) ? 0.693359375 : 6.93145751953125e-1);
+    const REAL low = (REAL)(SINGLE(REAL) ? -2.12194440e-4 : 1.42860682030941723212e-6);
+    const int mantissa = SINGLE(REAL) ? 23 : 52, bias = SINGLE(REAL) ? 127 : 1023;
+    const VEC rounded = (y + error) * (REAL)1.4426950408889634074 + round;
+    const VEC integer = rounded - round;
+    *n = (FN(bits)(rounded) - FN(bits)(FN(constant)(round)) + (INT)(bias + shift)) << mantissa;
+    return ((y - integer * high) - integer * low) + error;
+}
+
+/* exp(r) - 1 for |r| <= log(2) / 2, by its Taylor series. */
+INLINE VEC FN(expm1_reduced)(VEC r)
+{
+    return r + r * r * FN(polynomial)(SINGLE(REAL) ? 6 : 12, inverse_factorials + 2, r);
+}
+
+/* exp(y + error) for y <= 0 and a small error, subnormal results included. */
+INLINE VEC FN(exp_of_sum)(VEC y, VEC error)
+{
+    const REAL least = (REAL)(SINGLE(REAL) ? -104 : -746); /* exp is 0 here */
+    const IVEC below = y < least;
+    IVEC power;
+    const int shift = SINGLE(REAL) ? 64 : 512; /* keeps 2^(n + shift) normal */
+    const REAL unshift = (REAL)(SINGLE(REAL) ? 0x1p-64 : 0x1p-512);
+    y = SELECT(VEC, below, FN(constant)(least), y);
+    error = SELECT(VEC, below, (VEC){0}, error);
+    const VEC r = FN(reduce)(y, error, shift, &power);
+    return (1 + FN(expm1_reduced)(r)) * FN(of_bits)(power) * unshift;
+}
+
+INLINE VEC FN(exp_negative)(VEC y) { return FN(exp_of_sum)(y, (VEC){0}); }
+
+/* exp(x - top) for x <= top, with the rounding error of the difference (Knuth's two-sum). */
+INLINE VEC FN(exp_below)(VEC x, REAL top)
+{
+    const VEC difference = x - top;
+    const VEC subtracted = difference - x;
+    return FN(exp_of_sum)(difference, (x - (difference - subtracted)) - (top + subtracted));
+}
+
+/* log(1 + e) for 0 <= e <= 1: 2 artanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e). */
+INLINE VEC FN(log1p_unit)(VEC e)
+{
+    const VEC s = e / (2 + e);
+    return 2 * s * FN(polynomial)(SINGLE(REAL) ? 8 : 17, inverse_odd, s * s);
+}
+
+/* Phi(x), the normal distribution function, and *density = exp(-x^2 / 2) / sqrt(2 pi). */
+INLINE VEC FN(normal)(VEC x, VEC *density)
+{
+    const REAL limit = (REAL)(SINGLE(REAL) ? 14.5 : 39); /* Phi(-limit) is 0 */
+    const VEC a = FN(at_most)(FN(absolute)(x), limit);
+    /* a^2 = leading^2 + (a - leading) (a + leading); the square of half the digits is exact. */
+    const VEC leading = FN(of_bits)(FN(bits)(a) & ~(INT)(SINGLE(REAL) ? 0xFFF : 0x7FFFFFF));
+    const VEC e = FN(exp_of_sum)((REAL)-0.5 * leading * leading, (REAL)-0.5 * (a - leading) * (a + leading));
+    const VEC u = 1 / (a + 4);
+    const VEC t = (a - 4) * u;
+    const VEC tail =
+        e * u *
+        (SINGLE(REAL) ? FN(polynomial)(12, normal_tail_f32, t) : FN(polynomial)(23, normal_tail_f64, t));
+    *density = e * (REAL)0.39894228040143267794;
+    return SELECT(VEC, x > 0, 1 - tail, tail);
+}
+
+INLINE VEC FN(logistic)(VEC x)
+{
+    const VEC e = FN(exp_negative)(-FN(absolute)(x));
+    return SELECT(VEC, x < 0, e, FN(constant)(1)) / (1 + e);
+}
+
+/* Derivative of the logistic function. */
+INLINE VEC FN(logistic_slope)(VEC x)
+{
+    const VEC e = FN(exp_negative)(-FN(absolute)(x));
+    return e / ((1 + e) * (1 + e));
+}
+
+/* ---- activations ------------------------------------------------------------------------------ */
+
+INLINE VEC FN(relu)(VEC x, REAL parameter)
+{
+    (void)parameter;
+    return SELECT(VEC, x <= 0, (VEC){0}, x);
+}
+
+INLINE VEC FN(relu_slope)(VEC x, VEC d_out, REAL parameter)
+{
+    (void)parameter;
+    return SELECT(VEC, x > 0, d_out, SELECT(VEC, x <= 0, (VEC){0}, x));
+}
+
+INLINE VEC FN(leaky_relu)(VEC x, REAL slope) { return SELECT(VEC, x < 0, slope * x, x); }
+
+INLINE VEC FN(leaky_relu_slope)(VEC x, VEC d_out, REAL slope)
+{
+    return SELECT(VEC, x > 0, d_out, SELECT(VEC, x <= 0, slope * d_out, x));
+}
+
+/* Beyond this the gelu is 0 on the left and x on the right, and its slope 0 and 1. */
+INLINE VEC FN(gelu_range)(VEC x)
+{
+    const REAL limit = (REAL)(SINGLE(REAL) ? 14.5 : 39);
+    return FN(at_most)(FN(at_least)(x, -limit), limit);
+}
+
+INLINE VEC FN(gelu)(VEC x, REAL parameter)
+{
+    VEC density;
+    (void)parameter;
+    return SELECT(VEC, x > 0, x, FN(gelu_range)(x)) * FN(normal)(x, &density);
+}
+
+INLINE VEC FN(gelu_slope)(VEC x, VEC d_out, REAL parameter)
+{
+    VEC density;
+    (void)parameter;
+    const VEC distribution = FN(normal)(x, &density);
+    return d_out * (distribution + FN(gelu_range)(x) * density);
+}
+
+/* 2 sqrt(2 / pi) (x + 0.044715 x^3); half of it is the argument of the tanh. */
+INLINE VEC FN(gelu_inner)(VEC x)
+{
+    return (REAL)1.5957691216057307118 * (x + (REAL)0.044715 * x * x * x);
+}
+
+INLINE VEC FN(gelu_tanh)(VEC x, REAL parameter)
+{
+    (void)parameter;
+    const VEC bounded = FN(gelu_range)(x);
+    /* (1 + tanh(u / 2)) / 2 is the logistic function of u, which has no cancellation. */
+    return SELECT(VEC, x > 0, x, bounded) * FN(logistic)(FN(gelu_inner)(bounded));
+}
+
+INLINE VEC FN(gelu_tanh_slope)(VEC x, VEC d_out, REAL parameter)
+{
+    (void)parameter;
+    x = FN(gelu_range)(x);
+    const VEC inner = FN(gelu_inner)(x);
+    const VEC e = FN(exp_negative)(-FN(absolute)(inner));
+    const VEC inverse = 1 / (1 + e);
+    const VEC value = SELECT(VEC, inner < 0, e, FN(constant)(1)) * inverse;
+    const VEC inner_slope = (REAL)1.5957691216057307118 * (1 + (REAL)0.134145 * x * x);
+    return d_out * (value + x * (e * inverse * inverse) * inner_slope);
+}
+
+/* With m = exp(-2 |x|) - 1 it is -m / (m + 2): no cancellation at 0. */
+INLINE VEC FN(tanh)(VEC x, REAL parameter)
+{
+    (void)parameter;
+    IVEC power;
+    const VEC y = -2 * FN(at_most)(FN(absolute)(x), 25); /* 1 from here on */
+    const VEC r = FN(reduce)(y, (VEC){0}, 0, &power);
+    const VEC scale = FN(of_bits)(power);
+    const VEC m = scale * FN(expm1_reduced)(r) + (scale - 1);
+    return FN(with_sign)(FN(absolute)(m / (m + 2)), x);
+}
+
+INLINE VEC FN(tanh_slope)(VEC x, VEC d_out, REAL parameter)
+{
+    (void)parameter;
+    return d_out * (4 * FN(logistic_slope)(2 * x));
+}
+
+INLINE VEC FN(sigmoid)(VEC x, REAL parameter)
+{
+    (void)parameter;
+    return FN(logistic)(x);
+}
+
+INLINE VEC FN(sigmoid_slope)(VEC x, VEC d_out, REAL parameter)
+{
+    (void)parameter;
+    return d_out * FN(logistic_slope)(x);
+}
+
+#define ACTIVATION(number, name)                                                                   \
+    case number:                                                                                   \
+        for (ptrdiff_t i = 0; i < n; i += LANES(REAL)) {                                           \
+            const ptrdiff_t some = FN(filled)(n - i);                                              \
+            FN(store_some)(out + i, FN(name)(FN(load_some)(x + i, some, 0), (REAL)parameter), some); \
+        }                                                                                          \
+        break;
+
+static void FN(activation)(int number, ptrdiff_t n, const REAL *x, double parameter, REAL *out)
+{
+    switch (number) {
+        ACTIVATION(TEXTCNN_RELU, relu)
+        ACTIVATION(TEXTCNN_LEAKY_RELU, leaky_relu)
+        ACTIVATION(TEXTCNN_GELU, gelu)
+        ACTIVATION(TEXTCNN_GELU_TANH, gelu_tanh)
+        ACTIVATION(TEXTCNN_TANH, tanh)
+        ACTIVATION(TEXTCNN_SIGMOID, sigmoid)
+    }
+}
+#undef ACTIVATION
+
+#define ACTIVATION_BACKWARD(number, name)                                                          \
+    case number:                                                                                   \
+        for (ptrdiff_t i = 0; i < n; i += LANES(REAL)) {                                           \
+            const ptrdiff_t some = FN(filled)(n - i);                                              \
+            const VEC vector = FN(load_some)(x + i, some, 0);                                      \
+            const VEC d_vector = FN(load_some)(d_out + i, some, 0);                                \
+            FN(store_some)(d_x + i, FN(name)(vector, d_vector, (REAL)parameter), some);            \
+        }                                                                                          \
+        break;
+
+static void FN(activation_backward)(int number, ptrdiff_t n, const REAL *d_out, const REAL *x,
+                                    double parameter, REAL *d_x)
+{
+    switch (number) {
+        ACTIVATION_BACKWARD(TEXTCNN_RELU, relu_slope)
+        ACTIVATION_BACKWARD(TEXTCNN_LEAKY_RELU, leaky_relu_slope)
+        ACTIVATION_BACKWARD(TEXTCNN_GELU, gelu_slope)
+        ACTIVATION_BACKWARD(TEXTCNN_GELU_TANH, gelu_tanh_slope)
+        ACTIVATION_BACKWARD(TEXTCNN_TANH, tanh_slope)
+        ACTIVATION_BACKWARD(TEXTCNN_SIGMOID, sigmoid_slope)
+    }
+}
+#undef ACTIVATION_BACKWARD
+
+/* ---- rows of softmax -------------------------------------------------------------------------- */
+
+static REAL FN(row_maximum)(ptrdiff_t c, const REAL *x)
+{
+    VEC top = FN(constant)(-INFINITY);
+    for (ptrdiff_t k = 0; k < c; k += LANES(REAL)) {
+        const VEC v = FN(load_some)(x + k, FN(filled)(c - k), -(REAL)INFINITY);
+        top = SELECT(VEC, v > top, v, top); /* a NaN is passed over here, but not by the sum */
+    }
+    return FN(lanes_max)(top);
+}
+
+/* powers (c) = exp(x - top), and their sum. */
+static double FN(shifted_powers)(ptrdiff_t c, const REAL *x, REAL top, REAL *powers)
+{
+    double total = 0;
+    for (ptrdiff_t k = 0; k < c;) {
+        const ptrdiff_t end = k + SUMMED_VECTORS * LANES(REAL);
+        VEC sum = {0};
+        for (; k < c && k < end; k += LANES(REAL)) {
+            const ptrdiff_t some = FN(filled)(c - k);
+            const VEC power = FN(exp_below)(FN(load_some)(x + k, some, -(REAL)INFINITY), top);
+            FN(store_some)(powers + k, power, some);
+            sum += power;
+        }
+        total += FN(lanes_sum)(sum);
+    }
+    return total;
+}
+
+/* log sum exp(x - top). The maxima are counted apart from the rest, which may be far below a unit in
+   the last place of 1. */
+static double FN(log_sum_exp)(ptrdiff_t c, const REAL *x, REAL top)
+{
+    double maxima = 0, rest = 0;
+    for (ptrdiff_t k = 0; k < c;) {
+        const ptrdiff_t end = k + SUMMED_VECTORS * LANES(REAL);
+        VEC count = {0}, sum = {0};
+        for (; k < c && k < end; k += LANES(REAL)) {
+            const VEC v = FN(load_some)(x + k, FN(filled)(c - k), -(REAL)INFINITY);
+            const VEC one = SELECT(VEC, v == top, FN(constant)(1), (VEC){0});
+            count += one;
+            sum += FN(exp_below)(v, top) - one;
+        }
+        maxima += FN(lanes_sum)(count);
+        rest += FN(lanes_sum)(sum);
+    }
+    return log1p(maxima - 1 + rest);
+}
+
+static void FN(softmax_row)(ptrdiff_t c, const REAL *x, double scale, double factor,
+                            const REAL *subtracted, REAL *out)
+{
+    const double total = FN(shifted_powers)(c, x, FN(row_maximum)(c, x), out);
+    const REAL norm = (REAL)(scale / total);
+    if (subtracted)
+        for (ptrdiff_t k = 0; k < c; k++)
+            out[k] = norm * out[k] - (REAL)factor * subtracted[k];
+    else
+        for (ptrdiff_t k = 0; k < c; k++)
+            out[k] *= norm;
+}
+
+static void FN(log_softmax_row)(ptrdiff_t c, const REAL *x, REAL *out)
+{
+    const REAL top = FN(row_maximum)(c, x);
+    const REAL log_sum = (REAL)FN(log_sum_exp)(c, x, top);
+    for (ptrdiff_t k = 0; k < c; k++)
+        out[k] = (x[k] - top) - log_sum;
+}
+
+/* sum over k of a[k] b[k], or of a[k] if b is NULL. */
+static double FN(row_dot)(ptrdiff_t c, const REAL *a, const REAL *b)
+{
+    double total = 0;
+    for (ptrdiff_t k = 0; k < c;) {
+        const ptrdiff_t end = k + SUMMED_VECTORS * LANES(REAL);
+        VEC sum = {0};
+        for (; k < c && k < end; k += LANES(REAL)) {
+            const ptrdiff_t some = FN(filled)(c - k);
+            const VEC v = FN(load_some)(a + k, some, 0);
+            sum += b ? v * FN(load_some)(b + k, some, 0) : v;
+        }
+        total += FN(lanes_sum)(sum);
+    }
+    return total;
+}
+
+static void FN(softmax_backward_row)(ptrdiff_t c, const REAL *d_out, const REAL *x, REAL *d_x)
+{
+    const double total = FN(shifted_powers)(c, x, FN(row_maximum)(c, x), d_x);
+    const REAL mean = (REAL)(FN(row_dot)(c, d_out, d_x) / total), norm = (REAL)(1 / total);
+    for (ptrdiff_t k = 0; k < c; k++)
+        d_x[k] = norm * d_x[k] * (d_out[k] - mean);
+}
+
+static void FN(log_softmax_backward_row)(ptrdiff_t c, const REAL *d_out, const REAL *x, REAL *d_x)
+{
+    const double total = FN(shifted_powers)(c, x, FN(row_maximum)(c, x), d_x);
+    const REAL norm = (REAL)(FN(row_dot)(c, d_out, NULL) / total);
+    for (ptrdiff_t k = 0; k < c; k++)
+        d_x[k] = d_out[k] - norm * d_x[k];
+}
+
+static double FN(cross_entropy_row)(ptrdiff_t c, const REAL *x, const REAL *coefficients,
+                                    ptrdiff_t target, double weight)
+{
+    const REAL top = FN(row_maximum)(c, x);
+    const double log_sum = FN(log_sum_exp)(c, x, top);
+    double loss = target >= 0 && weight != 0 ? weight * (log_sum - ((double)x[target] - top)) : 0;
+    if (!coefficients)
+        return loss;
+    for (ptrdiff_t k = 0; k < c;) {
+        const ptrdiff_t end = k + SUMMED_VECTORS * LANES(REAL);
+        VEC sum = {0};
+        for (; k < c && k < end; k += LANES(REAL)) {
+            const ptrdiff_t some = FN(filled)(c - k);
+            const VEC q = FN(load_some)(coefficients + k, some, 0);
+            const VEC surprise = (REAL)log_sum - (FN(load_some)(x + k, some, 0) - top);
+            sum += SELECT(VEC, q == 0, (VEC){0}, q * surprise); /* 0 log 0 = 0 */
+        }
+        loss += FN(lanes_sum)(sum);
+    }
+    return loss;
+}
+
+/* ---- losses of single elements ---------------------------------------------------------------- */
+
+INLINE VEC FN(mse)(VEC prediction, VEC target, VEC weight, REAL parameter)
+{
+    (void)weight, (void)parameter;
+    return (prediction - target) * (prediction - target);
+}
+
+INLINE VEC FN(mse_slope)(VEC d_loss, VEC prediction, VEC target, VEC weight, REAL parameter, VEC *d_target)
+{
+    (void)weight, (void)parameter;
+    const VEC d_prediction = 2 * (prediction - target) * d_loss;
+    *d_target = -d_prediction;
+    return d_prediction;
+}
+
+INLINE VEC FN(huber)(VEC prediction, VEC target, VEC weight, REAL delta)
+{
+    (void)weight;
+    const VEC distance = FN(absolute)(prediction - target);
+    return SELECT(VEC, distance > delta, delta * (distance - (REAL)0.5 * delta),
+                  (REAL)0.5 * distance * distance);
+}
+
+INLINE VEC FN(huber_slope)(VEC d_loss, VEC prediction, VEC target, VEC weight, REAL delta, VEC *d_target)
+{
+    (void)weight;
+    const VEC d_prediction = FN(at_most)(FN(at_least)(prediction - target, -delta), delta) * d_loss;
+    *d_target = -d_prediction;
+    return d_prediction;
+}
+
+/* (1 - t) log(1 + exp(x)) + w t log(1 + exp(-x)): a sum of positive terms, so nothing cancels. */
+INLINE VEC FN(bce)(VEC x, VEC target, VEC weight, REAL parameter)
+{
+    (void)parameter;
+    const VEC soft = FN(log1p_unit)(FN(exp_negative)(-FN(absolute)(x)));
+    const VEC positive = weight * target * (soft + SELECT(VEC, x < 0, -x, (VEC){0}));
+    const VEC negative = (1 - target) * (soft + SELECT(VEC, x > 0, x, (VEC){0}));
+    /* An infinite logit of the right sign costs nothing: 0 times infinity is 0 here. */
+    return SELECT(VEC, weight * target == 0, (VEC){0}, positive) +
+           SELECT(VEC, target == 1, (VEC){0}, negative) + 0 * soft;
+}
+
+INLINE VEC FN(bce_slope)(VEC d_loss, VEC x, VEC target, VEC weight, REAL parameter, VEC *d_target)
+{
+    (void)parameter;
+    const VEC e = FN(exp_negative)(-FN(absolute)(x));
+    const VEC inverse = 1 / (1 + e);
+    const VEC up = SELECT(VEC, x < 0, e, FN(constant)(1)) * inverse;
+    const VEC down = SELECT(VEC, x < 0, FN(constant)(1), e) * inverse;
+    const VEC below = SELECT(VEC, x < 0, -x, (VEC){0}), above = SELECT(VEC, x < 0, (VEC){0}, x);
+    *d_target = d_loss * (weight * below - above + (weight - 1) * FN(log1p_unit)(e));
+    return d_loss * ((1 - target) * up - weight * target * down);
+}
+
+#define LOSS(number, name)                                                                         \
+    case number:                                                                                   \
+        for (ptrdiff_t i = 0; i < n; i += LANES(REAL)) {                                           \
+            const ptrdiff_t some = FN(filled)(n - i);                                              \
+            const VEC prediction = FN(load_some)(predictions + i, some, 0);                        \
+            const VEC target = FN(load_some)(targets + i, some, 0);                                \
+            const VEC weight = weights ? FN(load_some)(weights + i, some, 0) : FN(constant)(1);    \
+            FN(store_some)(out + i, FN(name)(prediction, target, weight, (REAL)parameter), some);  \
+        }                                                                                          \
+        break;
+
+static void FN(loss)(int number, ptrdiff_t n, const REAL *predictions, const REAL *targets,
+                     const REAL *weights, double parameter, REAL *out)
+{
+    switch (number) {
+        LOSS(TEXTCNN_MSE, mse)
+        LOSS(TEXTCNN_HUBER, huber)
+        LOSS(TEXTCNN_BCE, bce)
+    }
+}
+#undef LOSS
+
+#define LOSS_BACKWARD(number, name)                                                                \
+    case number:                                                                                   \
+        for (ptrdiff_t i = 0; i < n; i += LANES(REAL)) {                                           \
+            const ptrdiff_t some = FN(filled)(n - i);                                              \
+            const VEC d = d_loss ? FN(load_some)(d_loss + i, some, 0) : FN(constant)(scale);       \
+            const VEC prediction = FN(load_some)(predictions + i, some, 0);                        \
+            const VEC target = FN(load_some)(targets + i, some, 0);                                \
+            const VEC weight = weights ? FN(load_some)(weights + i, some, 0) : FN(constant)(1);    \
+            VEC d_target;                                                                          \
+            FN(store_some)(d_predictions + i,                                                      \
+                           FN(name)(d, prediction, target, weight, (REAL)parameter, &d_target), some); \
+            FN(store_some)(d_targets + i, d_target, some);                                         \
+        }                                                                                          \
+        break;
+
+static void FN(loss_backward)(int number, ptrdiff_t n, const REAL *d_loss, double scale,
+                              const REAL *predictions, const REAL *targets, const REAL *weights,
+                              double parameter, REAL *d_predictions, REAL *d_targets)
+{
+    switch (number) {
+        LOSS_BACKWARD(TEXTCNN_MSE, mse_slope)
+        LOSS_BACKWARD(TEXTCNN_HUBER, huber_slope)
+        LOSS_BACKWARD(TEXTCNN_BCE, bce_slope)
+    }
+}
+#undef LOSS_BACKWARD
+
+static int FN(all_within)(ptrdiff_t n, const REAL *x, double least, double most)
+{
+    const REAL low = (REAL)least, high = (REAL)most;
+    IVEC outside = {0};
+    for (ptrdiff_t i = 0; i < n; i += LANES(REAL)) {
+        const VEC v = FN(load_some)(x + i, FN(filled)(n - i), low);
+        outside |= ~((v >= low) & (v <= high)) & 1; /* NaN is outside */
+    }
+    INT lane[LANES(REAL)], any = 0;
+    memcpy(lane, &outside, sizeof outside);
+    for (ptrdiff_t l = 0; l < LANES(REAL); l++)
+        any |= lane[l];
+    return any == 0;
+}
