@@ -27,3 +27,26 @@ def col2im(
     out: NDArray[Any],
     n_threads: int = 1,
 ) -> None: ...
+def upsample(
+    rows: NDArray[Any],
+    offsets: NDArray[Any],
+    out_offsets: NDArray[Any],
+    factor: int,
+    mode: int,
+    out: NDArray[Any],
+    n_threads: int = 1,
+) -> None: ...
+def upsample_backward(
+    d_out: NDArray[Any],
+    out_offsets: NDArray[Any],
+    offsets: NDArray[Any],
+    factor: int,
+    mode: int,
+    d_rows: NDArray[Any],
+    n_threads: int = 1,
+) -> None: ...
+def column_sums(
+    rows: NDArray[Any],
+    out: NDArray[Any],
+    n_threads: int = 1,
+) -> None: ...

@@ -1,4 +1,4 @@
-"""Windows over the rows of packed texts, and the sums that lead back from them.
+"""Windows over the rows of packed texts and rows between them, and the sums that lead back.
 
 A text of L rows is read as if rows of padding stood before and after it. Window t of K taps holds the rows
 ``t * stride + k * dilation - left`` for k = 0 .. K - 1, and a row outside of the text stands for another of
@@ -343,3 +343,254 @@ cdef inline void add_position(
             for j in range(c):
                 out[j] += column[j]
         q -= windows.dilation
+
+
+# Upsampling
+
+cdef enum:
+    NEAREST = 0
+    LINEAR = 1
+    ZEROS = 2
+
+
+cdef int check_upsampling(
+    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t[::1] out_offsets,
+    Py_ssize_t n_rows,
+    Py_ssize_t n_out,
+    Py_ssize_t factor,
+    int mode,
+) except -1:
+    cdef Py_ssize_t i, length, expected
+    check_offsets(offsets, n_rows, "the rows")
+    check_offsets(out_offsets, n_out, "the upsampled rows")
+    if factor < 1 or not NEAREST <= mode <= ZEROS:
+        raise ValueError(f"factor is {factor} and mode is {mode}, but they must be positive and 0, 1 or 2")
+    if offsets.shape[0] != out_offsets.shape[0]:
+        raise ValueError(f"both must hold {offsets.shape[0] - 1} texts")
+    for i in range(offsets.shape[0] - 1):
+        length = offsets[i + 1] - offsets[i]
+        expected = length * factor
+        if mode == ZEROS and length:
+            expected -= factor - 1
+        if out_offsets[i + 1] - out_offsets[i] != expected:
+            raise ValueError(f"text {i} must have {expected} upsampled rows")
+    return 0
+
+
+cdef inline (Py_ssize_t, double) interpolation(
+    Py_ssize_t t, Py_ssize_t length, Py_ssize_t factor,
+) noexcept nogil:
+    """The row before position (t + 1/2) / factor - 1/2 of a text, and the weight of the row after it."""
+    cdef Py_ssize_t doubled = 2 * t + 1 - factor, row
+    if doubled <= 0:
+        return 0, 0.0
+    row = doubled // (2 * factor)
+    if row >= length - 1:
+        return length - 1, 0.0
+    return row, <double>(doubled - row * 2 * factor) / (2 * factor)
+
+
+def upsample(
+    const floating[:, ::1] rows,             # IN   (n_rows, c)
+    const Py_ssize_t[::1] offsets,           # IN   (n + 1,)
+    const Py_ssize_t[::1] out_offsets,       # IN   (n + 1,)
+    Py_ssize_t factor,
+    int mode,                                # NEAREST, LINEAR or ZEROS
+    floating[:, ::1] out,                    # OUT  (n_out, c)
+    int n_threads=1,
+):
+    """Row t of a text's result is row t // factor, a mean of the two next to it, or that row or zeros."""
+    cdef Py_ssize_t n = offsets.shape[0] - 1, c = rows.shape[1], n_out = out.shape[0], piece, step
+    check_upsampling(offsets, out_offsets, rows.shape[0], n_out, factor, mode)
+    if out.shape[1] != c:
+        raise ValueError(f"out must have {c} columns")
+    if n_out == 0 or c == 0:
+        return
+    step = max(<Py_ssize_t>1, PIECE // c)
+    for piece in prange(
+        (n_out + step - 1) // step, nogil=True, schedule="static",
+        num_threads=team_size(n_threads, <double>n_out * c * COPY_COST),
+    ):
+        upsample_piece(&rows[0, 0], &offsets[0], &out_offsets[0], n, factor, mode, c, piece * step,
+                       min(n_out, (piece + 1) * step), &out[0, 0])
+
+
+cdef void upsample_piece(
+    const floating *rows,
+    const Py_ssize_t *offsets,
+    const Py_ssize_t *out_offsets,
+    Py_ssize_t n,
+    Py_ssize_t factor,
+    int mode,
+    Py_ssize_t c,
+    Py_ssize_t first,
+    Py_ssize_t last,
+    floating *out,
+) noexcept nogil:
+    """The upsampled rows from `first` to `last` of all texts."""
+    cdef Py_ssize_t row, t, i = text_of(out_offsets, n, first)
+    cdef double weight
+    cdef const floating *text
+    for row in range(first, last):
+        while out_offsets[i + 1] <= row:
+            i += 1
+        text = rows + offsets[i] * c
+        t = row - out_offsets[i]
+        if mode == LINEAR:
+            t, weight = interpolation(t, offsets[i + 1] - offsets[i], factor)
+            interpolate(text + t * c, <floating>weight, c, out + row * c)
+        else:
+            copy_row(text, t // factor if mode == NEAREST or t % factor == 0 else -1, <floating>0, c,
+                     out + row * c)
+
+
+cdef inline void interpolate(
+    const floating *row, floating weight, Py_ssize_t c, floating *out,
+) noexcept nogil:
+    """(1 - weight) row + weight times the row after it."""
+    cdef Py_ssize_t j
+    cdef floating rest = 1 - weight
+    if weight == 0:
+        memcpy(out, row, c * sizeof(floating))
+    else:
+        for j in range(c):
+            out[j] = rest * row[j] + weight * row[c + j]
+
+
+def upsample_backward(
+    const floating[:, ::1] d_out,            # IN   (n_out, c)
+    const Py_ssize_t[::1] out_offsets,       # IN   (n + 1,)
+    const Py_ssize_t[::1] offsets,           # IN   (n + 1,)
+    Py_ssize_t factor,
+    int mode,
+    floating[:, ::1] d_rows,                 # OUT  (n_rows, c)
+    int n_threads=1,
+):
+    """d_rows[r] = sum over the upsampled rows t, in order, of the weight of r in t, times d_out[t]."""
+    cdef Py_ssize_t n = offsets.shape[0] - 1, c = d_rows.shape[1], n_rows = d_rows.shape[0], piece, step
+    check_upsampling(offsets, out_offsets, n_rows, d_out.shape[0], factor, mode)
+    if d_out.shape[1] != c:
+        raise ValueError(f"d_out must have {c} columns")
+    if n_rows == 0 or c == 0:
+        return
+    step = max(<Py_ssize_t>1, PIECE // (c * factor))
+    for piece in prange(
+        (n_rows + step - 1) // step, nogil=True, schedule="static",
+        num_threads=team_size(n_threads, <double>d_out.shape[0] * c * COPY_COST),
+    ):
+        upsample_backward_piece(&d_out[0, 0], &out_offsets[0], &offsets[0], n, factor, mode, c, piece * step,
+                                min(n_rows, (piece + 1) * step), &d_rows[0, 0])
+
+
+cdef void upsample_backward_piece(
+    const floating *d_out,
+    const Py_ssize_t *out_offsets,
+    const Py_ssize_t *offsets,
+    Py_ssize_t n,
+    Py_ssize_t factor,
+    int mode,
+    Py_ssize_t c,
+    Py_ssize_t first,
+    Py_ssize_t last,
+    floating *d_rows,
+) noexcept nogil:
+    """The rows from `first` to `last` of all texts."""
+    cdef Py_ssize_t row, t, i = text_of(offsets, n, first)
+    cdef const floating *d_text
+    for row in range(first, last):
+        while offsets[i + 1] <= row:
+            i += 1
+        d_text = d_out + out_offsets[i] * c
+        t = row - offsets[i]
+        if mode == ZEROS:
+            memcpy(d_rows + row * c, d_text + t * factor * c, c * sizeof(floating))
+        elif mode == NEAREST:
+            sum_adjacent(d_text + t * factor * c, factor, c, d_rows + row * c)
+        else:
+            sum_interpolated(d_text, t, offsets[i + 1] - offsets[i], factor, c, d_rows + row * c)
+
+
+cdef inline void sum_adjacent(
+    const floating *rows, Py_ssize_t n, Py_ssize_t c, floating *out,
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    memcpy(out, rows, c * sizeof(floating))
+    for i in range(1, n):
+        for j in range(c):
+            out[j] += rows[i * c + j]
+
+
+cdef inline void sum_interpolated(
+    const floating *d_text, Py_ssize_t row, Py_ssize_t length, Py_ssize_t factor, Py_ssize_t c, floating *out,
+) noexcept nogil:
+    """Sum over the results between the row before this one and the row after it."""
+    cdef Py_ssize_t t, j, before
+    cdef double weight
+    cdef floating share
+    for j in range(c):
+        out[j] = 0
+    for t in range(max(<Py_ssize_t>0, (row - 1) * factor), min(length, row + 2) * factor):
+        before, weight = interpolation(t, length, factor)
+        if before == row:
+            weight = 1 - weight
+        elif before != row - 1:
+            continue
+        share = <floating>weight
+        for j in range(c):
+            out[j] += share * d_text[t * c + j]
+
+
+# Sums of columns
+
+cdef enum:
+    # Columns that a thread sums at once, and rows after which their sums are added to a total in double.
+    SUM_COLUMNS = 32
+    SUM_ROWS = 128
+
+
+def column_sums(
+    const floating[:, ::1] rows,    # IN   (n, c)
+    floating[::1] out,              # OUT  (c,)
+    int n_threads=1,
+):
+    """out[j] = sum of rows[i, j] over i: of 128 rows at a time in order, and then in double."""
+    cdef Py_ssize_t n = rows.shape[0], c = rows.shape[1], piece
+    if out.shape[0] != c:
+        raise ValueError(f"out must have {c} values")
+    if n == 0:
+        out[:] = 0
+        return
+    for piece in prange(
+        (c + SUM_COLUMNS - 1) // SUM_COLUMNS, nogil=True, schedule="static",
+        num_threads=team_size(n_threads, <double>n * c * COPY_COST),
+    ):
+        sum_columns(&rows[0, piece * SUM_COLUMNS], n, c,
+                    min(<Py_ssize_t>SUM_COLUMNS, c - piece * SUM_COLUMNS), &out[piece * SUM_COLUMNS])
+
+
+cdef void sum_columns(
+    const floating *rows, Py_ssize_t n, Py_ssize_t c, Py_ssize_t width, floating *out,
+) noexcept nogil:
+    """Sums of the first `width` columns of rows that are c apart."""
+    cdef floating block[SUM_COLUMNS]
+    cdef double total[SUM_COLUMNS]
+    cdef Py_ssize_t i, j
+    cdef const floating *row
+    for j in range(SUM_COLUMNS):
+        block[j] = 0
+        total[j] = 0
+    for i in range(n):
+        row = rows + i * c
+        if width == SUM_COLUMNS:  # a constant number of columns, so that the sums stay in registers
+            for j in range(SUM_COLUMNS):
+                block[j] += row[j]
+        else:
+            for j in range(width):
+                block[j] += row[j]
+        if i % SUM_ROWS == SUM_ROWS - 1 or i == n - 1:
+            for j in range(SUM_COLUMNS):
+                total[j] += block[j]
+                block[j] = 0
+    for j in range(width):
+        out[j] = <floating>total[j]
