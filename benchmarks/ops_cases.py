@@ -126,7 +126,7 @@ def normal(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
-# ---- the cases -----------------------------------------------------------------------------------------------
+# ---- the cases -------------------------------------------------------------------------------------------
 
 
 def cases(shape: tuple[int, int, int], n_jobs: int) -> Iterator[Case]:
