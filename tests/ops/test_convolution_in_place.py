@@ -1,4 +1,6 @@
-"""Windows that are multiplied where they lie, and blocks of rows that must be gathered, give the same sums."""
+"""Windows multiplied where they lie and blocks of rows that must be gathered give the same sums."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
 def naive(x, weights, bias, stride, left):
     """One text at a time, one product for each row of the result."""
     kernel_size, results = len(weights), []
-    for begin, end in zip(OFFSETS, OFFSETS[1:], strict=False):
+    for begin, end in pairwise(OFFSETS):
         padded = np.pad(x[begin:end], ((left, left), (0, 0)))
         for t in range(0, len(padded) - kernel_size + 1, stride):
             results.append(bias + np.einsum("kc,kcf->f", padded[t : t + kernel_size], weights))
