@@ -31,11 +31,11 @@ def loss_sums(
 ) -> None: ...
 def loss_backward(
     number: int,
-    d_loss: NDArray[Any] | None,
-    scale: float,
     predictions: NDArray[Any],
     targets: NDArray[Any],
     weights: NDArray[Any] | None,
+    d_loss: NDArray[Any] | None,
+    scale: float,
     parameter: float,
     d_predictions: NDArray[Any],
     d_targets: NDArray[Any],
@@ -43,7 +43,9 @@ def loss_backward(
 ) -> None: ...
 def cross_entropy(
     logits: NDArray[Any],
-    coefficients: NDArray[Any] | None,
+    probabilities: NDArray[Any] | None,
+    scale: NDArray[Any] | None,
+    shift: NDArray[Any] | None,
     targets: NDArray[Any] | None,
     target_weights: NDArray[Any] | None,
     loss: NDArray[Any],
@@ -52,9 +54,12 @@ def cross_entropy(
 def cross_entropy_backward(
     d_loss: NDArray[Any],
     logits: NDArray[Any],
-    coefficients: NDArray[Any] | None,
+    probabilities: NDArray[Any] | None,
+    scale: NDArray[Any] | None,
+    shift: NDArray[Any] | None,
     targets: NDArray[Any] | None,
     target_weights: NDArray[Any] | None,
     d_logits: NDArray[Any],
+    d_probabilities: NDArray[Any] | None,
     n_threads: int = 1,
 ) -> None: ...

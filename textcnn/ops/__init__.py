@@ -10,9 +10,39 @@ every array that went in. float32 stays float32; everything else is computed in 
 the result has the same bits for any number of threads.
 """
 
-from textcnn.ops import arithmetic, convolution, padding
+from textcnn.ops import initializers, kernels
+from textcnn.ops.activations import *  # noqa: F403
+from textcnn.ops.activations import __all__ as _activations
 from textcnn.ops.arithmetic import *  # noqa: F403
+from textcnn.ops.arithmetic import __all__ as _arithmetic
+from textcnn.ops.columns import *  # noqa: F403
+from textcnn.ops.columns import __all__ as _columns
 from textcnn.ops.convolution import *  # noqa: F403
+from textcnn.ops.convolution import __all__ as _convolution
+from textcnn.ops.dense import *  # noqa: F403
+from textcnn.ops.dense import __all__ as _dense
+from textcnn.ops.losses import *  # noqa: F403
+from textcnn.ops.losses import __all__ as _losses
 from textcnn.ops.padding import *  # noqa: F403
+from textcnn.ops.padding import __all__ as _padding
+from textcnn.ops.pooling import *  # noqa: F403
+from textcnn.ops.pooling import __all__ as _pooling
+from textcnn.ops.resampling import *  # noqa: F403
+from textcnn.ops.resampling import __all__ as _resampling
+from textcnn.ops.spectral import *  # noqa: F403
+from textcnn.ops.spectral import __all__ as _spectral
 
-__all__ = [*arithmetic.__all__, *convolution.__all__, *padding.__all__]
+__all__ = [
+    "initializers",
+    "kernels",
+    *_activations,
+    *_arithmetic,
+    *_columns,
+    *_convolution,
+    *_dense,
+    *_losses,
+    *_padding,
+    *_pooling,
+    *_resampling,
+    *_spectral,
+]

@@ -324,9 +324,8 @@ def _as_batch_of_columns(
             f"columns has shape {array.shape}, but expected {form}, "
             f"with a multiple of {windows.kernel_size} as the number of columns"
         )
-    if length is None:
-        end = np.asarray(offsets)[-1:].sum()
-        result_offsets = as_offsets(offsets, int(end), "the result")
+    if offsets is not None:
+        result_offsets = as_offsets(offsets, int(np.asarray(offsets)[-1:].sum()), "the result")
         n_windows = int(np.sum(windows.count(np.diff(result_offsets))))
         shape: tuple[int, ...] = (n_windows, array.shape[1])
     else:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from textcnn._kernels import _blas, _windows
+from textcnn._kernels import _blas, _convolution
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_array, common_dtype
+from textcnn.ops._arrays import Array, as_array, common_dtype, regular_offsets
 from textcnn.ops.arithmetic import Padding, as_size, conv_output_length, resolve_padding
 
 if TYPE_CHECKING:
@@ -104,8 +104,10 @@ def dense_backward(
     n_threads = effective_n_threads(n_jobs)
     d_x, d_weights, d_bias = np.empty_like(rows), np.empty_like(matrix), np.empty(matrix.shape[1], dtype)
     _blas.matmul(d_rows, matrix.T, d_x, n_threads=n_threads)
-    _blas.matmul(rows.T, d_rows, d_weights, n_threads=n_threads)
-    _windows.column_sums(d_rows, d_bias, n_threads)
+    # As a convolution of width 1, which sums the bias's gradient beside that of the weights.
+    one_text = regular_offsets(1, len(rows))
+    windows = _convolution.Windows(one_text, one_text, 1, 1, 1, 0, 1, False, False)
+    _convolution.weight_gradient(windows, rows, d_rows, d_weights[None, None], d_bias[None], 1, n_threads)
     return d_x.reshape(*leading, matrix.shape[0]), d_weights, d_bias
 
 
@@ -121,8 +123,8 @@ def _as_rows(array: ArrayLike, name: str, n_columns: int, dtype: np.dtype) -> tu
 def dense_as_conv1d(weights: ArrayLike, length: int) -> Array:
     """Weights of the convolution that does what a dense layer does to a whole text.
 
-    A dense layer over the ``length * channels`` values of a text is a ``valid`` convolution whose kernel is as
-    long as the text, which gives one row. On longer texts that convolution applies the layer at every
+    A dense layer over the ``length * channels`` values of a text is a ``valid`` convolution whose kernel is
+    as long as the text, which gives one row. On longer texts that convolution applies the layer at every
     position. (A dense layer at each row is a convolution too, of width 1: ``weights[None]``.)
 
     Parameters
@@ -172,9 +174,9 @@ def conv1d_as_dense(
 ) -> csr_array:
     """Weights of the dense layer that does what a convolution does to a text: a sparse Toeplitz matrix.
 
-    Element ``(r C + c, t F + f)`` is ``weights[k, c, f]`` where ``r = t stride + k dilation - left`` (c counted
-    within the group of f), and 0 everywhere else: few connections, and the same weights in each block of
-    columns, ``stride`` rows lower. ``conv1d(x)`` of one text, flattened, is ``x.ravel() @ T``.
+    Element ``(r C + c, t F + f)`` is ``weights[k, c, f]`` where ``r = t stride + k dilation - left`` (c
+    counted within the group of f), and 0 everywhere else: few connections, and the same weights in each block
+    of columns, ``stride`` rows lower. ``conv1d(x)`` of one text, flattened, is ``x.ravel() @ T``.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ def gaussian(kernel_size: int, sigma: float | None = None) -> Array:
     array([0.2741, 0.4519, 0.2741])
     """
     half = (as_size(kernel_size, "kernel_size") - 1) / 2
-    deviation = 0.3 * (half - 1) + 0.8 if sigma is None else _finite(sigma, "sigma")
+    deviation = 0.3 * (half - 1) + 0.8 if sigma is None else as_finite(sigma, "sigma")
     if deviation <= 0:
         raise ValueError(f"sigma is {sigma}, but it must be positive")
     # Distances beyond some 40 deviations give 0; a huge one must not overflow when squared.
@@ -111,8 +111,8 @@ def gaussian(kernel_size: int, sigma: float | None = None) -> Array:
 def sharpening(kernel_size: int = 3, amount: float | None = None) -> Array:
     """Unsharp mask: the identity, and `amount` times what the moving average takes away.
 
-    ``identity + amount * (identity - mean)``. With 3 taps and the default amount of 3 this is [-1, 3, -1], the
-    identity minus the Laplacian.
+    ``identity + amount * (identity - mean)``. With 3 taps and the default amount of 3 this is [-1, 3, -1],
+    the identity minus the Laplacian.
 
     Parameters
     ----------
@@ -139,8 +139,7 @@ def sharpening(kernel_size: int = 3, amount: float | None = None) -> Array:
     """
     if as_size(kernel_size, "kernel_size") % 2 == 0:
         raise ValueError(f"kernel_size is {kernel_size}, but it must be odd, for the mask has a centre")
-    strength = float(kernel_size) if amount is None else _finite(amount, "amount")
-    # (amount / K) is exact where the default makes it 1.
+    strength = float(kernel_size) if amount is None else as_finite(amount, "amount")
     return (1 + strength) * identity(kernel_size) - strength / kernel_size
 
 
@@ -199,7 +198,7 @@ def sobel() -> Array:
     return prewitt()
 
 
-def _finite(value: object, name: str) -> float:
+def as_finite(value: object, name: str) -> float:
     """A finite real number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} is {value!r}, but it must be a real number")

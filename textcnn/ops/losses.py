@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike
 from textcnn._kernels import _losses
 from textcnn._threads import effective_n_threads
 from textcnn.ops._arrays import Array, as_array, as_choice, common_dtype
-from textcnn.ops.activations import log_softmax
 
 __all__ = [
     "binary_cross_entropy",
@@ -297,7 +296,7 @@ def _elementwise_backward(
         scale = _ratio(_as_scalar(d_loss), predictions.size if reduction == "mean" else 1)
     d_predictions, d_targets = np.empty_like(predictions), np.empty_like(predictions)
     _losses.loss_backward(
-        _NUMBERS[name], d_array, scale, *arrays, parameter, d_predictions, d_targets, n_threads
+        _NUMBERS[name], *arrays, d_array, scale, parameter, d_predictions, d_targets, n_threads
     )
     return d_predictions.reshape(shape), d_targets.reshape(shape)
 
@@ -446,16 +445,11 @@ def cross_entropy_backward(
     else:
         d_losses = np.full(n, _ratio(_as_scalar(d_loss), problem.divisor))
     d_logits = np.empty_like(problem.logits)
+    d_targets = None if problem.classes is not None else np.empty_like(problem.logits)
     _losses.cross_entropy_backward(
-        d_losses, problem.logits, *problem.distribution, d_logits, problem.n_threads
+        d_losses, problem.logits, *problem.distribution, d_logits, d_targets, problem.n_threads
     )
-    if problem.classes is not None:
-        return d_logits
-    d_targets = log_softmax(problem.logits, n_jobs=n_jobs)
-    d_targets *= (d_losses * (label_smoothing - 1)).astype(d_targets.dtype)[:, np.newaxis]
-    if problem.class_weight is not None:
-        d_targets *= problem.class_weight.astype(d_targets.dtype)
-    return d_logits, d_targets
+    return d_logits if d_targets is None else (d_logits, d_targets)
 
 
 class _CrossEntropy:
@@ -465,9 +459,8 @@ class _CrossEntropy:
     ----------
     logits : ndarray of shape (n, n_classes)
     classes : intp ndarray of shape (n,), or None if the targets are probabilities
-    class_weight : float64 ndarray of shape (n_classes,), or None
     distribution : tuple
-        Coefficients, classes and weights of the classes, as the kernels take them.
+        Probabilities, their scale and shift, classes and their weights, as the kernels take them.
     divisor : float
         What the sum of the losses is divided by.
     """
@@ -492,24 +485,22 @@ class _CrossEntropy:
         n, n_classes = self.logits.shape
         if n and not n_classes:
             raise ValueError(f"logits has shape {self.logits.shape}, but there must be at least one class")
-        self.class_weight = None if class_weight is None else _as_class_weight(class_weight, n_classes)
-        weights = np.ones(n_classes) if self.class_weight is None else self.class_weight
-        smooth = weights * (label_smoothing / max(n_classes, 1))
+        weights = np.ones(n_classes) if class_weight is None else _as_class_weight(class_weight, n_classes)
+        smoothed = (weights * (label_smoothing / max(n_classes, 1))).astype(dtype) if label_smoothing else None
         self.classes = None
         self.divisor = float(n) if reduction == "mean" else 1.0
         if probabilities:
             p = as_array(targets, "targets", (n, n_classes), dtype)
             _check_probabilities(p, self.n_threads)
-            if class_weight is not None or label_smoothing:
-                p = p * (weights * (1 - label_smoothing)).astype(dtype) + smooth.astype(dtype)
-            self.distribution: tuple[Array | None, ...] = p, None, None
+            plain = class_weight is None and not label_smoothing
+            scale = None if plain else (weights * (1 - label_smoothing)).astype(dtype)
+            self.distribution: tuple[Array | None, ...] = p, scale, smoothed, None, None
             return
         self.classes = _as_classes(targets, n, n_classes)
         target_weights = weights[self.classes]
         if reduction == "mean":
             self.divisor = float(target_weights.sum())
-        coefficients = smooth.astype(dtype)[np.newaxis] if label_smoothing else None
-        self.distribution = coefficients, self.classes, target_weights * (1 - label_smoothing)
+        self.distribution = None, None, smoothed, self.classes, target_weights * (1 - label_smoothing)
 
 
 def _as_class_weight(class_weight: ArrayLike, n_classes: int) -> Array:

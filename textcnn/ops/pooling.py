@@ -73,7 +73,7 @@ N_PARTS = 64
 # For the kernels: every weight is 1.
 NO_WEIGHTS = np.zeros(0)
 
-# Above this a window could not lie in an array, and its bounds could overflow.
+# Sizes above this fit no array, and sums of them could overflow.
 LARGEST_SIZE = 2**48
 
 
@@ -133,20 +133,18 @@ def _windows(batch: Batch, kernel_size: int, stride: int | None, padding: Paddin
 
 def _whole_texts(batch: Batch) -> Ranges:
     """One range a text: all of it."""
-    starts = np.ascontiguousarray(batch.offsets[:-1])
-    ends = np.ascontiguousarray(batch.offsets[1:])
+    starts, ends = batch.offsets[:-1], batch.offsets[1:]
     return Ranges(starts, ends, starts, starts, regular_offsets(batch.n_texts, 1), 1)
 
 
 def _bins(offsets: Array, levels: tuple[int, ...]) -> Ranges:
     """Bin i of m covers the rows floor(i L / m) to ceil((i + 1) L / m) of a text of length L."""
     n, length = len(offsets) - 1, sum(levels)
-    numbers = np.concatenate([np.arange(m) for m in levels])
-    divisors = np.repeat(levels, levels)
-    lengths = np.diff(offsets)[:, None]
+    numbers, divisors = np.concatenate([[np.arange(m), np.full(m, m)] for m in levels], axis=1)
+    first, lengths = offsets[:-1, None], np.diff(offsets)[:, None]
+    starts = (first + numbers * lengths // divisors).ravel()
+    ends = (first - -(numbers + 1) * lengths // divisors).ravel()
     origins = np.repeat(offsets[:-1], length)
-    starts = origins + (numbers * lengths // divisors).ravel()
-    ends = origins - (-(numbers + 1) * lengths // divisors).ravel()
     return Ranges(starts, ends, starts, origins, regular_offsets(n, length), length)
 
 
@@ -954,8 +952,8 @@ def lp_pool1d(
 ) -> Array | tuple[Array, Array]:
     """p-norm over windows: ``out[t, c] = (sum_k |x[t * stride + k - left, c]| ** p) ** (1 / p)``.
 
-    p = 1 is the sum of the absolute values, p = 2 the Euclidean norm; a large p comes near the maximum. Powers
-    are taken relative to the largest value, so that they neither overflow nor vanish. Padding counts as zeros.
+    p = 1 is the sum of the absolute values, p = 2 the Euclidean norm; a large p comes near the maximum.
+    Powers are taken relative to the largest value: they neither overflow nor vanish. Padding counts as zeros.
 
     Parameters
     ----------
@@ -1102,11 +1100,12 @@ def _norms_backward(gradient: Array, batch: Batch, ranges: Ranges, p: float, n_j
 def _as_exponent(p: Any) -> float:
     if isinstance(p, bool | np.bool_) or not isinstance(p, Real):
         raise TypeError(f"p is {p!r}, but it must be a number of at least 1")
-    if not 1 <= p < math.inf:
+    exponent = float(p)
+    if not 1 <= exponent < math.inf:
         raise ValueError(
             f"p is {p}, but it must be finite and at least 1; for infinity take max_pool1d of |x|"
         )
-    return float(p)
+    return exponent
 
 
 # ---- the k largest ----------------------------------------------------------------------------------
@@ -1124,8 +1123,8 @@ def k_max_pool1d(
 ) -> tuple[Array, ...]:
     """The k largest of each channel, in the order of their positions.
 
-    ``out[:, c] = x[p_1, c], ..., x[p_k, c]`` with ``p_1 < ... < p_k`` the positions of the k largest. Of equal
-    values the first count; NaN is above every number. Fewer than k rows are followed by zeros.
+    ``out[:, c] = x[p_1, c], ..., x[p_k, c]`` with ``p_1 < ... < p_k`` the positions of the k largest. Of
+    equal values the first count; NaN is above every number. Fewer than k rows are followed by zeros.
 
     Parameters
     ----------
@@ -1141,8 +1140,8 @@ def k_max_pool1d(
     Returns
     -------
     out : ndarray of shape (n, k, channels)
-        With windows (n, n_windows * k, channels). Packed, ``(n_out_rows, channels)``, if x is packed and there
-        are windows or one k a text.
+        With windows ``(n, n_windows * k, channels)``. If x is packed and there are windows, or one k a text,
+        the result is packed too: ``(n_out_rows, channels)``.
     argmax : intp ndarray of the shape of `out`
         Position of each value within its text; -1 for the zeros at the end.
     out_offsets : intp ndarray of shape (n + 1,)
@@ -1253,7 +1252,7 @@ def k_max_pool1d_backward(
 
 
 def dynamic_k(layer: int, n_layers: int, length: int | ArrayLike, k_top: int) -> Any:
-    """How many values k-max pooling keeps in a layer: ``max(k_top, ceil((n_layers - layer) / n_layers * length))``.
+    """How many values k-max pooling keeps: ``max(k_top, ceil((n_layers - layer) / n_layers * length))``.
 
     Parameters
     ----------
@@ -1364,7 +1363,7 @@ def spatial_pyramid_pool1d_backward(
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Array:
-    """Gradient of `spatial_pyramid_pool1d`: routed to the maxima, or spread equally over the rows of each bin.
+    """Gradient of `spatial_pyramid_pool1d`: routed to the maxima, or spread equally over each bin's rows.
 
     Parameters
     ----------

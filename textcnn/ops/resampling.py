@@ -12,13 +12,13 @@ from textcnn._threads import effective_n_threads
 from textcnn.ops._arrays import Array, as_batch, as_choice, as_gradient, common_dtype, offsets_of
 from textcnn.ops.arithmetic import as_size
 
-__all__ = ["upsample", "upsample1d", "upsample1d_backward", "upsample_backward"]
+__all__ = ["upsample", "upsample_backward"]
 
 _MODES = ("nearest", "linear", "zeros")
 """In the order of the kernels' numbers."""
 
 
-def upsample1d(
+def upsample(
     x: ArrayLike,
     factor: int,
     *,
@@ -81,7 +81,7 @@ def upsample1d(
     return batch.results(out, out_offsets, int(_lengths(np.intp(batch.length or 0), times, mode)))
 
 
-def upsample1d_backward(
+def upsample_backward(
     d_out: ArrayLike,
     x: ArrayLike,
     factor: int,
@@ -90,7 +90,7 @@ def upsample1d_backward(
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Array:
-    """Gradient of `upsample1d`: its transpose.
+    """Gradient of `upsample`: its transpose.
 
     The gradient of a row is the sum of the gradients of the rows made from it, with the same weights.
 
@@ -98,7 +98,7 @@ def upsample1d_backward(
     ----------
     d_out : array-like of the shape of the result (its rows, for a packed batch)
     x, factor, mode, offsets, n_jobs
-        As in `upsample1d`.
+        As in `upsample`.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def upsample1d_backward(
     Raises
     ------
     ValueError, TypeError
-        As in `upsample1d`, and if the shape of `d_out` is not that of the result.
+        As in `upsample`, and if the shape of `d_out` is not that of the result.
 
     Examples
     --------
@@ -131,7 +131,3 @@ def upsample1d_backward(
 def _lengths(lengths: Any, factor: int, mode: str) -> Any:
     """Rows of the upsampled texts."""
     return np.maximum(lengths * factor - (factor - 1), 0) if mode == "zeros" else lengths * factor
-
-
-upsample = upsample1d
-upsample_backward = upsample1d_backward

@@ -81,7 +81,7 @@ def softmax(
         if log:
             _simd.log_softmax_row(table, c, &x[i, 0], &out[i, 0])
         else:
-            _simd.softmax_row(table, c, &x[i, 0], 1, 0, <const floating *>NULL, &out[i, 0])
+            _simd.softmax_row(table, c, &x[i, 0], &out[i, 0])
 
 
 def softmax_backward(

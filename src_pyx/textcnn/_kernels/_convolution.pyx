@@ -115,9 +115,11 @@ cdef class Windows:
     cdef readonly Py_ssize_t n_out_rows
     cdef readonly Py_ssize_t n_phases
     cdef readonly bint adjoint
+    cdef Py_ssize_t n_kernels
+    cdef Py_ssize_t kernel_size
     cdef Py_ssize_t dilation
     cdef Py_ssize_t most_taps              # of a phase
-    cdef Py_ssize_t *phase_rows            # (n_phases + 1,)
+    cdef Py_ssize_t *phase_rows            # (n_phases + 1,), and one place more to count in
     cdef Py_ssize_t *phase_taps            # (n_phases + 1,)
     cdef Py_ssize_t *shifts                # (n_kernels * kernel_size,) of each tap, in rows of the input
     cdef Py_ssize_t *matrices              # (n_kernels * kernel_size,) of each tap
@@ -152,18 +154,23 @@ cdef class Windows:
             )
         if minimal and (kernel_size != 3 or stride != 1 or n_kernels != 1):
             raise ValueError("minimal filtering needs a kernel size of 3, a stride of 1 and one kernel")
+        if n_kernels * kernel_size > MAX_SIZE:
+            raise ValueError(f"{n_kernels} kernels of width {kernel_size} are too many")
         self.adjoint = adjoint
+        self.n_kernels = n_kernels
+        self.kernel_size = kernel_size
         self.dilation = dilation
-        self.n_phases = n_kernels * stride if adjoint else n_kernels
-        if n_kernels * kernel_size > MAX_SIZE or self.n_phases > MAX_SIZE:
-            raise ValueError(f"{n_kernels} kernels of width {kernel_size} and stride {stride} are too many")
-        self.phase_rows = <Py_ssize_t *>calloc(self.n_phases + 1, sizeof(Py_ssize_t))
+        # adjoint: a stride wider than the texts has phases without a row, which are left out
+        self.n_phases = n_kernels
+        if adjoint:
+            self.n_phases = max(<Py_ssize_t>1, min(n_kernels * stride, longest_text(offsets)))
+        self.phase_rows = <Py_ssize_t *>calloc(self.n_phases + 2, sizeof(Py_ssize_t))
         self.phase_taps = <Py_ssize_t *>calloc(self.n_phases + 1, sizeof(Py_ssize_t))
         self.shifts = <Py_ssize_t *>malloc(n_kernels * kernel_size * sizeof(Py_ssize_t))
         self.matrices = <Py_ssize_t *>malloc(n_kernels * kernel_size * sizeof(Py_ssize_t))
         if self.phase_rows == NULL or self.phase_taps == NULL or self.shifts == NULL or self.matrices == NULL:
             raise MemoryError(f"no memory for {n_kernels} kernels of width {kernel_size}")
-        self.list_taps(kernel_size, stride, dilation, n_kernels)
+        self.list_taps(stride, left)
         if adjoint:
             offsets, out_offsets = out_offsets, offsets
         self.n_in_rows = offsets[offsets.shape[0] - 1]
@@ -171,7 +178,7 @@ cdef class Windows:
         if minimal:
             self.list_tiles(offsets, out_offsets, left)
         else:
-            self.list_rows(offsets, out_offsets, stride, left, n_kernels)
+            self.list_rows(offsets, out_offsets, stride, left)
 
     def __dealloc__(self):
         free(self.phase_rows)
@@ -181,21 +188,22 @@ cdef class Windows:
         free(self.rows)
         free(self.tiles)
 
-    cdef void list_taps(self, Py_ssize_t kernel_size, Py_ssize_t stride, Py_ssize_t dilation,
-                        Py_ssize_t n_kernels) noexcept:
+    cdef void list_taps(self, Py_ssize_t stride, Py_ssize_t left) noexcept:
         """Taps of each phase. Adjoint: result row o = (i + left - k d) / s of the convolution read row i
-        with tap k; in phase p, where i + left = p (mod s m), it exists if s divides p - k d."""
-        cdef Py_ssize_t phase, i, k, count = 0
+        with tap k; where i + left = r (mod s m), it exists if s divides r - k d."""
+        cdef Py_ssize_t phase, i, k, start, count = 0
         for phase in range(self.n_phases):
-            for i in range(kernel_size):
+            for i in range(self.kernel_size):
                 # in order of the rows that they meet, so that without dilation a window is one run of values
-                k = kernel_size - 1 - i if self.adjoint else i
+                k = self.kernel_size - 1 - i if self.adjoint else i
+                # adjoint: from r, the rest that belongs to row `phase`
+                start = (phase + left) % (self.n_kernels * stride) - k * self.dilation
                 if not self.adjoint:
-                    self.shifts[count] = k * dilation
-                    self.matrices[count] = phase * kernel_size + k
-                elif (phase - k * dilation) % stride == 0:
-                    self.shifts[count] = (phase - k * dilation) // stride
-                    self.matrices[count] = floor_mod(self.shifts[count], n_kernels) * kernel_size + k
+                    self.shifts[count] = k * self.dilation
+                    self.matrices[count] = phase * self.kernel_size + k
+                elif start % stride == 0:
+                    self.shifts[count] = start // stride
+                    self.matrices[count] = floor_mod(start // stride, self.n_kernels) * self.kernel_size + k
                 else:
                     continue
                 count += 1
@@ -203,28 +211,34 @@ cdef class Windows:
             self.most_taps = max(self.most_taps, count - self.phase_taps[phase])
 
     cdef int list_rows(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
-                       Py_ssize_t stride, Py_ssize_t left, Py_ssize_t n_kernels) except -1:
-        """Rows of the result by phase, in order of text and position."""
-        cdef Py_ssize_t phase, i, t, count = 0, first
+                       Py_ssize_t stride, Py_ssize_t left) except -1:
+        """Rows of the result by phase, in order of text and position: every n_phases-th of a text."""
+        cdef Py_ssize_t phase, i, t, period = self.n_kernels * stride
+        cdef Row *row
         self.rows = <Row *>malloc(max(1, self.n_out_rows) * sizeof(Row))
         if self.rows == NULL:
             raise MemoryError(f"no memory for {self.n_out_rows} rows")
+        # counted one place further on, so that the sums say where each phase begins and, filled, ends
+        for i in range(offsets.shape[0] - 1):
+            phase = 0
+            for t in range(out_offsets[i + 1] - out_offsets[i]):
+                self.phase_rows[phase + 2] += 1
+                phase = phase + 1 if phase + 1 < self.n_phases else 0
         for phase in range(self.n_phases):
-            # adjoint: i + left = phase (mod s m), so that i starts at the first such row
-            first = floor_mod(phase - left, self.n_phases) if self.adjoint else phase
-            for i in range(offsets.shape[0] - 1):
-                t = first
-                while t < out_offsets[i + 1] - out_offsets[i]:
-                    self.rows[count].out = out_offsets[i] + t
-                    self.rows[count].begin = offsets[i]
-                    self.rows[count].end = offsets[i + 1]
-                    if self.adjoint:
-                        self.rows[count].base = offsets[i] + (t + left - phase) // stride
-                    else:
-                        self.rows[count].base = offsets[i] + t * stride - left
-                    count += 1
-                    t += self.n_phases
-            self.phase_rows[phase + 1] = count
+            self.phase_rows[phase + 2] += self.phase_rows[phase + 1]
+        for i in range(offsets.shape[0] - 1):
+            phase = 0
+            for t in range(out_offsets[i + 1] - out_offsets[i]):
+                row = self.rows + self.phase_rows[phase + 1]
+                row.out = out_offsets[i] + t
+                row.begin = offsets[i]
+                row.end = offsets[i + 1]
+                if self.adjoint:
+                    row.base = offsets[i] + (t + left) // period * self.n_kernels
+                else:
+                    row.base = offsets[i] + t * stride - left
+                self.phase_rows[phase + 1] += 1
+                phase = phase + 1 if phase + 1 < self.n_phases else 0
         return 0
 
     cdef int list_tiles(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
@@ -252,6 +266,13 @@ cdef class Windows:
                     self.n_tiles += 1
                     t += step
         return 0
+
+
+cdef Py_ssize_t longest_text(const Py_ssize_t[::1] offsets) noexcept:
+    cdef Py_ssize_t i, longest = 0
+    for i in range(offsets.shape[0] - 1):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    return longest
 
 
 cdef int check_offsets(const Py_ssize_t[::1] offsets, name) except -1:
@@ -345,10 +366,10 @@ cdef int check_kernels(Windows windows, Py_ssize_t n_kernels, Py_ssize_t kernel_
     """The windows were made for as many matrices as there are, and minimal filtering can do it."""
     if windows.tiles != NULL and (itemsize != 4 or groups != 1):
         raise ValueError("minimal filtering takes float32 and one group")
-    if windows.phase_taps[windows.n_phases] != n_kernels * kernel_size:
+    if n_kernels != windows.n_kernels or kernel_size != windows.kernel_size:
         raise ValueError(
-            f"the windows have {windows.phase_taps[windows.n_phases]} taps, but the weights have {n_kernels} "
-            f"kernels of width {kernel_size}"
+            f"the windows are of {windows.n_kernels} kernels of width {windows.kernel_size}, but the weights "
+            f"hold {n_kernels} of width {kernel_size}"
         )
     return 0
 

@@ -50,7 +50,7 @@ cdef double loss_sum_piece(
         size = min(BLOCK, n - start)
         _simd.loss(table, number, size, predictions + start, targets + start, at(weights, start), parameter,
                    losses)
-        total += _simd.row_dot(table, size, losses, <const floating *>NULL)
+        total += _simd.sum(table, size, losses)
         start += size
     return total
 
@@ -125,11 +125,11 @@ def loss_sums(
 
 def loss_backward(
     int number,                        # IN   place in LOSSES
-    const floating[::1] d_loss,        # IN   (n,), or None: all are `scale`
-    double scale,                      # IN
     const floating[::1] predictions,   # IN   (n,)
     const floating[::1] targets,       # IN   (n,)
     const floating[::1] weights,       # IN   (n,) weights of the positive class, or None
+    const floating[::1] d_loss,        # IN   (n,), or None: all are `scale`
+    double scale,                      # IN
     double parameter,                  # IN   delta of huber; the others do not read it
     floating[::1] d_predictions,       # OUT  (n,)
     floating[::1] d_targets,           # OUT  (n,)
@@ -159,15 +159,19 @@ def loss_backward(
 
 cdef int check_rows(
     const floating[:, ::1] logits,
-    const floating[:, ::1] coefficients,
+    const floating[:, ::1] probabilities,
+    const floating[::1] scale,
+    const floating[::1] shift,
     const Py_ssize_t[::1] targets,
     const double[::1] target_weights,
 ) except -1:
     cdef Py_ssize_t i, n = logits.shape[0], c = logits.shape[1]
-    if coefficients is not None and (
-        coefficients.shape[1] != c or (coefficients.shape[0] != n and coefficients.shape[0] != 1)
-    ):
-        raise ValueError(f"coefficients must be ({n}, {c}) or (1, {c})")
+    if c == 0 and n > 0:
+        raise ValueError("there must be at least one class")
+    if probabilities is not None and (probabilities.shape[0] != n or probabilities.shape[1] != c):
+        raise ValueError(f"probabilities must be ({n}, {c})")
+    if (scale is not None and scale.shape[0] != c) or (shift is not None and shift.shape[0] != c):
+        raise ValueError(f"scale and shift must have {c} elements")
     if targets is None:
         return 0
     if target_weights is None or targets.shape[0] != n or target_weights.shape[0] != n:
@@ -179,62 +183,84 @@ cdef int check_rows(
 
 
 def cross_entropy(
-    const floating[:, ::1] logits,         # IN   (n, c)
-    const floating[:, ::1] coefficients,   # IN   (n, c), (1, c) for every row, or None: zeros
-    const Py_ssize_t[::1] targets,         # IN   (n,) classes, or None
-    const double[::1] target_weights,      # IN   (n,), or None with targets
-    double[::1] loss,                      # OUT  (n,)
+    const floating[:, ::1] logits,          # IN   (n, c)
+    const floating[:, ::1] probabilities,   # IN   (n, c), or None: zeros
+    const floating[::1] scale,              # IN   (c,), or None: ones
+    const floating[::1] shift,              # IN   (c,), or None: zeros
+    const Py_ssize_t[::1] targets,          # IN   (n,) classes, or None
+    const double[::1] target_weights,       # IN   (n,), or None with targets
+    double[::1] loss,                       # OUT  (n,)
     int n_threads=1,
 ):
-    """loss[i] = -sum_k q[i, k] log softmax(logits[i])[k], q = coefficients, plus weight i at target i."""
-    cdef Py_ssize_t i, target, row, n = logits.shape[0], c = logits.shape[1]
+    """loss[i] = -sum_k q[i, k] log softmax(logits[i])[k].
+
+    q[i, k] = scale[k] probabilities[i, k] + shift[k], plus target_weights[i] at k = targets[i].
+    """
+    cdef Py_ssize_t i, n = logits.shape[0], c = logits.shape[1]
     cdef const simd_table *table = active_table()
-    cdef bint shared = coefficients is not None and coefficients.shape[0] == 1
-    cdef bint have_coefficients = coefficients is not None, have_targets = targets is not None
-    cdef double weight
-    check_rows(logits, coefficients, targets, target_weights)
+    cdef const floating *first_probability = NULL
+    cdef const floating *first_scale = NULL
+    cdef const floating *first_shift = NULL
+    cdef bint have_targets = targets is not None
+    check_rows(logits, probabilities, scale, shift, targets, target_weights)
     if loss.shape[0] != n:
         raise ValueError(f"loss must have {n} elements")
-    if c == 0:
-        if n > 0:
-            raise ValueError("there must be at least one class")
+    if n == 0:
         return
+    if probabilities is not None:
+        first_probability = &probabilities[0, 0]
+    if scale is not None:
+        first_scale = &scale[0]
+    if shift is not None:
+        first_shift = &shift[0]
     for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * c * ELEMENT_COST)):
-        target = targets[i] if have_targets else -1
-        weight = target_weights[i] if have_targets else 0
-        row = 0 if shared else i
         loss[i] = _simd.cross_entropy_row(
-            table, c, &logits[i, 0], &coefficients[row, 0] if have_coefficients else NULL, target, weight)
+            table, c, &logits[i, 0], at(first_probability, i * c), first_scale, first_shift,
+            targets[i] if have_targets else -1, target_weights[i] if have_targets else 0)
 
 
 def cross_entropy_backward(
-    const double[::1] d_loss,              # IN   (n,)
-    const floating[:, ::1] logits,         # IN   (n, c)
-    const floating[:, ::1] coefficients,   # IN   (n, c), (1, c) for every row, or None: zeros
-    const Py_ssize_t[::1] targets,         # IN   (n,) classes, or None
-    const double[::1] target_weights,      # IN   (n,), or None with targets
-    floating[:, ::1] d_logits,             # OUT  (n, c)
+    const double[::1] d_loss,               # IN   (n,)
+    const floating[:, ::1] logits,          # IN   (n, c)
+    const floating[:, ::1] probabilities,   # IN   (n, c), or None: zeros
+    const floating[::1] scale,              # IN   (c,), or None: ones
+    const floating[::1] shift,              # IN   (c,), or None: zeros
+    const Py_ssize_t[::1] targets,          # IN   (n,) classes, or None
+    const double[::1] target_weights,       # IN   (n,), or None with targets
+    floating[:, ::1] d_logits,              # OUT  (n, c)
+    floating[:, ::1] d_probabilities,       # OUT  (n, c), or None without probabilities
     int n_threads=1,
 ):
-    """d_logits[i, k] = d_loss[i] ((sum_l q[i, l]) softmax(logits[i])[k] - q[i, k])."""
+    """Gradients of sum_i d_loss[i] loss[i], with q as in the forward pass.
+
+    d_logits[i, k] = d_loss[i] (softmax(logits[i])[k] sum_l q[i, l] - q[i, k])
+    d_probabilities[i, k] = -d_loss[i] scale[k] log softmax(logits[i])[k]
+    """
     cdef Py_ssize_t i, n = logits.shape[0], c = logits.shape[1]
     cdef const simd_table *table = active_table()
-    cdef Py_ssize_t row
-    cdef bint shared = coefficients is not None and coefficients.shape[0] == 1
-    cdef bint have_coefficients = coefficients is not None, have_targets = targets is not None
-    cdef double total
-    cdef const floating *q
-    check_rows(logits, coefficients, targets, target_weights)
+    cdef const floating *first_probability = NULL
+    cdef const floating *first_scale = NULL
+    cdef const floating *first_shift = NULL
+    cdef floating *first_d_probability = NULL
+    cdef bint have_targets = targets is not None
+    check_rows(logits, probabilities, scale, shift, targets, target_weights)
     if d_loss.shape[0] != n or d_logits.shape[0] != n or d_logits.shape[1] != c:
         raise ValueError(f"d_loss must have {n} elements and d_logits be ({n}, {c})")
-    if c == 0:
+    if (probabilities is None) != (d_probabilities is None):
+        raise ValueError("d_probabilities must be given with probabilities, and only then")
+    if d_probabilities is not None and (d_probabilities.shape[0] != n or d_probabilities.shape[1] != c):
+        raise ValueError(f"d_probabilities must be ({n}, {c})")
+    if n == 0:
         return
+    if probabilities is not None:
+        first_probability = &probabilities[0, 0]
+        first_d_probability = &d_probabilities[0, 0]
+    if scale is not None:
+        first_scale = &scale[0]
+    if shift is not None:
+        first_shift = &shift[0]
     for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * c * ELEMENT_COST)):
-        row = 0 if shared else i
-        q = &coefficients[row, 0] if have_coefficients else NULL
-        total = _simd.row_dot(table, c, q, <const floating *>NULL) if have_coefficients else 0
-        if have_targets:
-            total = total + target_weights[i]
-        _simd.softmax_row(table, c, &logits[i, 0], d_loss[i] * total, d_loss[i], q, &d_logits[i, 0])
-        if have_targets:
-            d_logits[i, targets[i]] -= <floating>(d_loss[i] * target_weights[i])
+        _simd.cross_entropy_backward_row(
+            table, d_loss[i], c, &logits[i, 0], at(first_probability, i * c), first_scale, first_shift,
+            targets[i] if have_targets else -1, target_weights[i] if have_targets else 0, &d_logits[i, 0],
+            first_d_probability + i * c if first_d_probability != NULL else NULL)

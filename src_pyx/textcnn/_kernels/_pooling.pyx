@@ -1,11 +1,11 @@
 """Pooling over ranges of rows of a packed batch.
 
-A range w is the rows starts[w]:ends[w]. Sliding windows, whole texts and the bins of a pyramid are all such
-ranges, so that there is one kernel for each way to pool. Ranges may overlap and may be empty.
+A range w is the rows starts[w]:ends[w]. Sliding windows, whole texts and the bins of a pyramid are all
+such ranges, so that there is one kernel for each way to pool. Ranges may overlap and may be empty.
 
-Forward, a piece of work is some ranges, and some channels when there are few ranges. Backward, a piece owns the
-rows, or the channels of the texts, that it adds to, and goes through the ranges in their order: the split changes
-no result.
+Forward, a piece of work is some ranges, and some channels when there are few ranges. Backward, a piece owns
+the rows, or the channels of the texts, that it adds to, and goes through the ranges in their order: the split
+changes no result.
 """
 
 from cython cimport floating
@@ -15,17 +15,20 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
 from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._simd cimport active_table, weighted_sum
 
-# About what one element of pooling costs, in multiply-add operations of a matrix product: it waits for memory.
+# About what one element costs, in multiply-add operations of a matrix product: it waits for memory.
 cdef enum:
     ELEMENT_COST = 16
     POWER_COST = 400
 
-# Channels with running values in the first-level cache; numbers of a cache line; rows of a backward piece.
+# Channels with running values in the first-level cache; numbers of a cache line; rows of a
+# backward piece; rows that are added in float32.
 cdef enum:
     BLOCK = 256
     LINE = 16
     ROWS = 32
+    GROUP = 128
 
 # A second type beside `floating`.
 ctypedef fused result_t:
@@ -89,9 +92,9 @@ def max_forward(
     Py_ssize_t[:, ::1] argmax,           # OUT  (m, c)
     int n_threads=1,
 ):
-    """out[w, j] = max of x[starts[w]:ends[w], j], argmax its row less origins[w]; 0 and -1 for an empty range.
+    """out[w, j] = max of x[starts[w]:ends[w], j], and argmax its row less origins[w].
 
-    The first of equal maxima counts. NaN is above everything.
+    An empty range gives 0 and -1. The first of equal maxima counts. NaN is above everything.
     """
     cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1]
     cdef double n = check_ranges(starts, ends, x.shape[0])
@@ -101,7 +104,7 @@ def max_forward(
     check_shape("argmax", (argmax.shape[0], argmax.shape[1]), (m, c))
     if m == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="dynamic",
+    for piece in prange(s.n_pieces, nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (n + m) * c * ELEMENT_COST)):
         max_piece(x, starts, ends, origins, s, piece, out, argmax)
 
@@ -187,7 +190,7 @@ def max_backward(
     int n_threads=1,
 ):
     """d_x[offsets[i] + r, j] = sum of d_out[w, j] over the rows w of text i with argmax[w, j] == r."""
-    cdef Py_ssize_t piece, i, m = d_out.shape[0], c = d_out.shape[1], n = offsets.shape[0] - 1
+    cdef Py_ssize_t piece, m = d_out.shape[0], c = d_out.shape[1], n = offsets.shape[0] - 1
     cdef Py_ssize_t n_outside = 0
     cdef Split s = split(n, c)
     check_shape("argmax", (argmax.shape[0], argmax.shape[1]), (m, c))
@@ -199,7 +202,7 @@ def max_backward(
         raise ValueError(f"the offsets do not cover the {d_x.shape[0]} rows")
     if n == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="dynamic",
+    for piece in prange(s.n_pieces, nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (<double>m + d_x.shape[0]) * c * ELEMENT_COST)):
         n_outside += max_backward_piece(d_out, argmax, out_offsets, offsets, s, piece, d_x)
     if n_outside:
@@ -247,7 +250,7 @@ def sum_forward(
     const Py_ssize_t[::1] ends,              # IN   (m,)
     const double[::1] scales,                # IN   (m,)
     const double[::1] weights,               # IN   (k,), or (0,) for weights of 1
-    const Py_ssize_t[::1] shifts,            # IN   (m,) row r has weights[r - shifts[w]]; not read without weights
+    const Py_ssize_t[::1] shifts,            # IN   (m,) row r of range w has weights[r - shifts[w]]
     floating[:, ::1] out,                    # OUT  (m, c)
     int n_threads=1,
 ):
@@ -261,7 +264,7 @@ def sum_forward(
     check_shape("out", (out.shape[0], out.shape[1]), (m, c))
     if m == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="dynamic",
+    for piece in prange(s.n_pieces, nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (n + m) * c * ELEMENT_COST)):
         sum_piece(x, starts, ends, scales, weights, shifts, s, piece, out)
 
@@ -300,7 +303,8 @@ cdef void sum_piece(
             fill(&out[w, channel], width, <floating>0)
         else:
             taps = &weights[starts[w] - shifts[w]] if weights.shape[0] else NULL
-            sum_range(&x[starts[w], channel], c, ends[w] - starts[w], taps, scales[w], width, &out[w, channel])
+            sum_range(&x[starts[w], channel], c, ends[w] - starts[w], taps, scales[w], width,
+                      &out[w, channel])
 
 
 cdef void sum_range(
@@ -314,21 +318,50 @@ cdef void sum_range(
 ) noexcept nogil:
     cdef double total[BLOCK]
     cdef Py_ssize_t i, j
-    cdef double weight
-    cdef const floating *row
-    for j in range(width):
-        total[j] = 0
-    for i in range(n_rows):
-        row = x + i * row_stride
-        if weights == NULL:
+    fill(total, width, <double>0)
+    if weights == NULL:
+        add_rows(x, row_stride, n_rows, width, total)
+    else:
+        for i in range(n_rows):
             for j in range(width):
-                total[j] += row[j]
-        else:
-            weight = weights[i]
-            for j in range(width):
-                total[j] += weight * row[j]
+                total[j] += weights[i] * x[i * row_stride + j]
     for j in range(width):
         out[j] = <floating>(scale * total[j])
+
+
+cdef void add_rows(
+    const floating *x, Py_ssize_t row_stride, Py_ssize_t n_rows, Py_ssize_t width, double *total,
+) noexcept nogil:
+    """Many rows in groups that are summed in their own type, unless they overflow it; few in double."""
+    cdef Py_ssize_t i, j, n_grouped = n_rows if n_rows >= 8 else 0
+    cdef bint overflow = False
+    for i in range(ceil_div(n_grouped, GROUP)):
+        add_group(x + i * GROUP * row_stride, row_stride, min(n_grouped - i * GROUP, <Py_ssize_t>GROUP),
+                  width, total)
+    if n_grouped:
+        for j in range(width):
+            overflow |= not fabs(total[j]) < INFINITY
+    if overflow:
+        fill(total, width, <double>0)
+        n_grouped = 0
+    for i in range(n_grouped, n_rows):
+        for j in range(width):
+            total[j] += x[i * row_stride + j]
+
+
+cdef void add_group(
+    const floating *x, Py_ssize_t row_stride, Py_ssize_t n_rows, Py_ssize_t width, double *total,
+) noexcept nogil:
+    cdef const floating *rows[GROUP]
+    cdef floating ones[GROUP]
+    cdef floating part[BLOCK]
+    cdef Py_ssize_t i, j
+    for i in range(n_rows):
+        rows[i] = x + i * row_stride
+        ones[i] = 1
+    weighted_sum(active_table(), n_rows, rows, ones, False, width, part)
+    for j in range(width):
+        total[j] += part[j]
 
 
 def sum_backward(
@@ -352,7 +385,7 @@ def sum_backward(
     if d_x.shape[0] == 0 or c == 0:
         return
     bounds = ranges_of_pieces(starts, ends, d_x.shape[0])
-    for piece in prange(ceil_div(d_x.shape[0], ROWS), nogil=True, schedule="dynamic",
+    for piece in prange(ceil_div(d_x.shape[0], ROWS), nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (n + d_x.shape[0]) * c * ELEMENT_COST)):
         sum_backward_piece(d_out, starts, ends, scales, weights, shifts, bounds, piece, d_x)
     free(bounds)
@@ -479,7 +512,7 @@ def lp_forward(
     check_shape("out", (out.shape[0], out.shape[1]), (m, c))
     if m == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="dynamic",
+    for piece in prange(s.n_pieces, nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (n + m) * c * cost)):
         lp_piece(x, starts, ends, p, s, piece, out)
 
@@ -520,30 +553,45 @@ cdef void lp_range(
     cdef double unit[BLOCK]
     cdef double total[BLOCK]
     cdef Py_ssize_t i, j
-    cdef const floating *row
-    for j in range(width):
-        total[j] = 0
-        unit[j] = 1
-    # Powers of |x| / max |x| neither overflow nor vanish. Squares of single numbers fit in a double as they are.
-    if floating is double or (p != 1 and p != 2):
+    fill(total, width, <double>0)
+    if floating is float and (p == 1 or p == 2):  # squares of floats fit in a double as they are
+        fill(unit, width, <double>1)
+        for i in range(n_rows):
+            add_power(x + i * row_stride, p == 2, width, total)
+    else:  # powers of |x| / max |x| neither overflow nor vanish
         largest(x, row_stride, n_rows, width, unit)
-    for i in range(n_rows):
-        row = x + i * row_stride
-        if p == 1:
-            for j in range(width):
-                total[j] += fabs(row[j] / unit[j])
-        elif p == 2:
-            for j in range(width):
-                total[j] += (row[j] / unit[j]) * (row[j] / unit[j])
-        else:
-            for j in range(width):
-                total[j] += pow(fabs(row[j] / unit[j]), p)
+        for i in range(n_rows):
+            add_scaled_power(x + i * row_stride, unit, p, width, total)
     for j in range(width):
         if p == 2:
             total[j] = sqrt(total[j])
         elif p != 1:
             total[j] = pow(total[j], 1 / p)
         out[j] = <result_t>(total[j] * unit[j])
+
+
+cdef inline void add_power(const floating *x, bint square, Py_ssize_t width, double *total) noexcept nogil:
+    cdef Py_ssize_t j
+    if square:
+        for j in range(width):
+            total[j] += <double>x[j] * x[j]
+    else:
+        for j in range(width):
+            total[j] += fabs(x[j])
+
+
+cdef inline void add_scaled_power(
+    const floating *x, const double *unit, double p, Py_ssize_t width, double *total,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double value
+    if p == 1 or p == 2:
+        for j in range(width):
+            value = fabs(x[j] / unit[j])
+            total[j] += value if p == 1 else value * value
+    else:
+        for j in range(width):
+            total[j] += pow(fabs(x[j] / unit[j]), p)
 
 
 cdef void largest(
@@ -572,7 +620,7 @@ def lp_backward(
     floating[:, ::1] d_x,                    # OUT  (t, c)
     int n_threads=1,
 ):
-    """d_x[r, j] = sum over ranges w with row r of d_out * sign(x[r, j]) * (|x[r, j]| / norms[w, j]) ** (p - 1).
+    """d_x[r] = sum over ranges w with row r of d_out[w] * sign(x[r]) * (|x[r]| / norms[w]) ** (p - 1).
 
     A norm of 0 gives 0.
     """
@@ -587,7 +635,7 @@ def lp_backward(
     if x.shape[0] == 0 or c == 0:
         return
     bounds = ranges_of_pieces(starts, ends, x.shape[0])
-    for piece in prange(ceil_div(x.shape[0], ROWS), nogil=True, schedule="dynamic",
+    for piece in prange(ceil_div(x.shape[0], ROWS), nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (n + x.shape[0]) * c * cost)):
         lp_backward_piece(d_out, x, norms, starts, ends, p, bounds, piece, d_x)
     free(bounds)
@@ -650,7 +698,7 @@ def k_max_forward(
 
     Of equal ones the first count; NaN is above everything. Places left over get 0 and argmax -1.
     """
-    cdef Py_ssize_t piece, w, m = starts.shape[0], c = x.shape[1], n_failed = 0
+    cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1], n_failed = 0
     cdef double n = check_ranges(starts, ends, x.shape[0])
     cdef Split s = split(m, c)
     check_shape("origins", origins.shape[0], m)
@@ -660,7 +708,7 @@ def k_max_forward(
     check_shape("argmax", (argmax.shape[0], argmax.shape[1]), (places[m], c))
     if m == 0 or c == 0 or out.shape[0] == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="dynamic",
+    for piece in prange(s.n_pieces, nogil=True, schedule="static",
                         num_threads=team_size(n_threads, (n + out.shape[0]) * c * ELEMENT_COST)):
         n_failed += k_max_piece(x, starts, ends, origins, places, s, piece, out, argmax)
     if n_failed:

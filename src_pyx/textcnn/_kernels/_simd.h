@@ -70,19 +70,23 @@ enum { TEXTCNN_MSE, TEXTCNN_HUBER, TEXTCNN_BCE, TEXTCNN_N_LOSSES };
     void (*activation_##SUFFIX)(int number, ptrdiff_t n, const REAL *x, double parameter, REAL *out);\
     void (*activation_backward_##SUFFIX)(int number, ptrdiff_t n, const REAL *d_out, const REAL *x,\
                                          double parameter, REAL *d_x);                             \
-    /* out (c) = scale softmax(x) - factor subtracted; subtracted may be NULL. */                  \
-    void (*softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, double scale, double factor,          \
-                                 const REAL *subtracted, REAL *out);                               \
+    /* Rows of softmax and of its logarithm, and their gradients. */                               \
+    void (*softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, REAL *out);                           \
     void (*log_softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, REAL *out);                       \
     void (*softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *x, REAL *d_x);\
     void (*log_softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *x,       \
                                               REAL *d_x);                                          \
-    /* -(sum over k of coefficients[k] log p[k]) - weight log p[target], p = softmax(x); coefficients\
-       may be NULL and target -1. */                                                               \
-    double (*cross_entropy_row_##SUFFIX)(ptrdiff_t c, const REAL *x, const REAL *coefficients,     \
-                                         ptrdiff_t target, double weight);                         \
-    /* sum of a[k] b[k], or of a[k] if b is NULL. */                                               \
-    double (*row_dot_##SUFFIX)(ptrdiff_t c, const REAL *a, const REAL *b);                         \
+    /* -(sum over k of q[k] log p[k]) - weight log p[target], p = softmax(x), and its gradients times\
+       d_loss; q = scale probabilities + shift. Each of these may be NULL, d_probabilities too, and\
+       target -1. */                                                                               \
+    double (*cross_entropy_row_##SUFFIX)(ptrdiff_t c, const REAL *x, const REAL *probabilities,    \
+                                         const REAL *scale, const REAL *shift, ptrdiff_t target,   \
+                                         double weight);                                           \
+    void (*cross_entropy_backward_row_##SUFFIX)(double d_loss, ptrdiff_t c, const REAL *x,         \
+                                                const REAL *probabilities, const REAL *scale,      \
+                                                const REAL *shift, ptrdiff_t target,               \
+                                                double weight, REAL *d_x, REAL *d_probabilities);  \
+    double (*sum_##SUFFIX)(ptrdiff_t n, const REAL *x);                                            \
     /* out (n) = loss `number` of each element; weights may be NULL: 1. */                         \
     void (*loss_##SUFFIX)(int number, ptrdiff_t n, const REAL *predictions, const REAL *targets,   \
                           const REAL *weights, double parameter, REAL *out);                       \

@@ -62,10 +62,6 @@ cdef extern from "_simd.h" nogil:
                                         float *) noexcept nogil
         void (*activation_backward_f64)(int, Py_ssize_t, const double *, const double *, double,
                                         double *) noexcept nogil
-        void (*softmax_row_f32)(Py_ssize_t, const float *, double, double, const float *,
-                                float *) noexcept nogil
-        void (*softmax_row_f64)(Py_ssize_t, const double *, double, double, const double *,
-                                double *) noexcept nogil
         void (*log_softmax_row_f32)(Py_ssize_t, const float *, float *) noexcept nogil
         void (*log_softmax_row_f64)(Py_ssize_t, const double *, double *) noexcept nogil
         void (*softmax_backward_row_f32)(Py_ssize_t, const float *, const float *, float *) noexcept nogil
@@ -73,12 +69,6 @@ cdef extern from "_simd.h" nogil:
         void (*log_softmax_backward_row_f32)(Py_ssize_t, const float *, const float *, float *) noexcept nogil
         void (*log_softmax_backward_row_f64)(Py_ssize_t, const double *, const double *,
                                              double *) noexcept nogil
-        double (*cross_entropy_row_f32)(Py_ssize_t, const float *, const float *, Py_ssize_t,
-                                        double) noexcept nogil
-        double (*cross_entropy_row_f64)(Py_ssize_t, const double *, const double *, Py_ssize_t,
-                                        double) noexcept nogil
-        double (*row_dot_f32)(Py_ssize_t, const float *, const float *) noexcept nogil
-        double (*row_dot_f64)(Py_ssize_t, const double *, const double *) noexcept nogil
         void (*loss_f32)(int, Py_ssize_t, const float *, const float *, const float *, double,
                          float *) noexcept nogil
         void (*loss_f64)(int, Py_ssize_t, const double *, const double *, const double *, double,
@@ -87,6 +77,20 @@ cdef extern from "_simd.h" nogil:
                                   const float *, double, float *, float *) noexcept nogil
         void (*loss_backward_f64)(int, Py_ssize_t, const double *, double, const double *, const double *,
                                   const double *, double, double *, double *) noexcept nogil
+        void (*softmax_row_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        double (*cross_entropy_row_f32)(Py_ssize_t, const float *, const float *, const float *, const float *,
+                                        Py_ssize_t, double) noexcept nogil
+        void (*cross_entropy_backward_row_f32)(double, Py_ssize_t, const float *, const float *, const float *,
+                                               const float *, Py_ssize_t, double, float *,
+                                               float *) noexcept nogil
+        double (*sum_f32)(Py_ssize_t, const float *) noexcept nogil
+        void (*softmax_row_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        double (*cross_entropy_row_f64)(Py_ssize_t, const double *, const double *, const double *, const double *,
+                                        Py_ssize_t, double) noexcept nogil
+        void (*cross_entropy_backward_row_f64)(double, Py_ssize_t, const double *, const double *, const double *,
+                                               const double *, Py_ssize_t, double, double *,
+                                               double *) noexcept nogil
+        double (*sum_f64)(Py_ssize_t, const double *) noexcept nogil
         int (*all_within_f32)(Py_ssize_t, const float *, double, double) noexcept nogil
         int (*all_within_f64)(Py_ssize_t, const double *, double, double) noexcept nogil
 
@@ -238,16 +242,6 @@ cdef inline void activation_backward(
         table.activation_backward_f64(number, n, d_out, x, parameter, d_x)
 
 
-cdef inline void softmax_row(
-    const simd_table *table, Py_ssize_t c, const floating *x, double scale, double factor,
-    const floating *subtracted, floating *out,
-) noexcept nogil:
-    if floating is float:
-        table.softmax_row_f32(c, x, scale, factor, subtracted, out)
-    else:
-        table.softmax_row_f64(c, x, scale, factor, subtracted, out)
-
-
 cdef inline void log_softmax_row(
     const simd_table *table, Py_ssize_t c, const floating *x, floating *out,
 ) noexcept nogil:
@@ -273,25 +267,6 @@ cdef inline void log_softmax_backward_row(
         table.log_softmax_backward_row_f32(c, d_out, x, d_x)
     else:
         table.log_softmax_backward_row_f64(c, d_out, x, d_x)
-
-
-cdef inline double cross_entropy_row(
-    const simd_table *table, Py_ssize_t c, const floating *x, const floating *coefficients,
-    Py_ssize_t target, double weight,
-) noexcept nogil:
-    if floating is float:
-        return table.cross_entropy_row_f32(c, x, coefficients, target, weight)
-    else:
-        return table.cross_entropy_row_f64(c, x, coefficients, target, weight)
-
-
-cdef inline double row_dot(
-    const simd_table *table, Py_ssize_t c, const floating *a, const floating *b,
-) noexcept nogil:
-    if floating is float:
-        return table.row_dot_f32(c, a, b)
-    else:
-        return table.row_dot_f64(c, a, b)
 
 
 cdef inline void loss(
@@ -324,3 +299,42 @@ cdef inline int all_within(
         return table.all_within_f32(n, x, least, most)
     else:
         return table.all_within_f64(n, x, least, most)
+
+
+cdef inline void softmax_row(
+    const simd_table *table, Py_ssize_t c, const floating *x, floating *out,
+) noexcept nogil:
+    if floating is float:
+        table.softmax_row_f32(c, x, out)
+    else:
+        table.softmax_row_f64(c, x, out)
+
+
+cdef inline double cross_entropy_row(
+    const simd_table *table, Py_ssize_t c, const floating *x, const floating *probabilities,
+    const floating *scale, const floating *shift, Py_ssize_t target, double weight,
+) noexcept nogil:
+    if floating is float:
+        return table.cross_entropy_row_f32(c, x, probabilities, scale, shift, target, weight)
+    else:
+        return table.cross_entropy_row_f64(c, x, probabilities, scale, shift, target, weight)
+
+
+cdef inline void cross_entropy_backward_row(
+    const simd_table *table, double d_loss, Py_ssize_t c, const floating *x, const floating *probabilities,
+    const floating *scale, const floating *shift, Py_ssize_t target, double weight, floating *d_x,
+    floating *d_probabilities,
+) noexcept nogil:
+    if floating is float:
+        table.cross_entropy_backward_row_f32(d_loss, c, x, probabilities, scale, shift, target, weight, d_x,
+                                             d_probabilities)
+    else:
+        table.cross_entropy_backward_row_f64(d_loss, c, x, probabilities, scale, shift, target, weight, d_x,
+                                             d_probabilities)
+
+
+cdef inline double sum(const simd_table *table, Py_ssize_t n, const floating *x) noexcept nogil:
+    if floating is float:
+        return table.sum_f32(n, x)
+    else:
+        return table.sum_f64(n, x)
