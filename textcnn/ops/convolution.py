@@ -255,7 +255,9 @@ def conv1d(
     -----
     In float32 a kernel of width 3 with stride 1, one group and 32 or more channels in and out is computed by
     minimal filtering F(4, 3) (Lavin & Gray 2015, arXiv 1509.09308): half the multiplications, with an error
-    of about 1e-6 of the largest result, as of the direct sum. float64 is always the direct sum.
+    of about 1e-6 of the largest result, as of the direct sum. Four results, a dilation apart, are made
+    together, and what is not finite in a row that one of them reads may show in all four. float64 is always
+    the direct sum.
 
     Examples
     --------

@@ -213,7 +213,7 @@ cdef class Windows:
     cdef int list_rows(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
                        Py_ssize_t stride, Py_ssize_t left) except -1:
         """Rows of the result by phase, in order of text and position: every n_phases-th of a text."""
-        cdef Py_ssize_t phase, i, t, period = self.n_kernels * stride
+        cdef Py_ssize_t phase, i, t, _t, period = self.n_kernels * stride
         cdef Row *row
         self.rows = <Row *>malloc(max(1, self.n_out_rows) * sizeof(Row))
         if self.rows == NULL:
@@ -221,7 +221,7 @@ cdef class Windows:
         # counted one place further on, so that the sums say where each phase begins and, filled, ends
         for i in range(offsets.shape[0] - 1):
             phase = 0
-            for t in range(out_offsets[i + 1] - out_offsets[i]):
+            for _t in range(out_offsets[i + 1] - out_offsets[i]):
                 self.phase_rows[phase + 2] += 1
                 phase = phase + 1 if phase + 1 < self.n_phases else 0
         for phase in range(self.n_phases):
