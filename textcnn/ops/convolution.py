@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _convolution
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, Batch, as_array, as_batch, as_gradient, common_dtype, offsets_of
+from textcnn.ops._arrays import (
+    KERNEL,
+    Array,
+    Batch,
+    as_array,
+    as_batch,
+    as_gradient,
+    common_dtype,
+    offsets_of,
+)
 from textcnn.ops.arithmetic import (
     Padding,
     as_size,
@@ -277,7 +286,7 @@ def conv1d(
     (array([2., 2., 2., 3., 2.]), array([0, 2, 5]))
     """
     dtype = common_dtype(x, weights, bias)
-    kernel = as_array(weights, "weights", (None, None, None), dtype)
+    kernel = as_array(weights, "weights", KERNEL, dtype)
     geometry = Geometry.of(len(kernel), stride, dilation, groups, padding, padding_mode, padding_value)
     row = None if bias is None else as_array(bias, "bias", kernel.shape[2:], dtype)[np.newaxis]
     return _forward(x, kernel[np.newaxis], row, geometry, offsets, n_jobs)
@@ -333,7 +342,7 @@ def conv1d_backward(
     (array([10., 21.,  2.]), array([5., 8.]), array([3.]))
     """
     dtype = common_dtype(d_out, x, weights)
-    kernel = as_array(weights, "weights", (None, None, None), dtype)
+    kernel = as_array(weights, "weights", KERNEL, dtype)
     geometry = Geometry.of(len(kernel), stride, dilation, groups, padding, padding_mode, padding_value)
     d_x, d_weights, d_bias = _backward(d_out, x, kernel[np.newaxis], geometry, offsets, n_jobs)
     return d_x, d_weights[0], d_bias[0]
@@ -467,7 +476,7 @@ class _Transposed:
         output_padding: int,
         offsets: ArrayLike | None,
     ) -> _Transposed:
-        kernel = as_array(weights, "weights", (None, None, None), dtype)
+        kernel = as_array(weights, "weights", KERNEL, dtype)
         geometry = Geometry.of(len(kernel), stride, dilation, groups, padding)
         batch = as_batch(x, offsets, dtype)
         if batch.n_channels != kernel.shape[2]:
@@ -689,7 +698,7 @@ def tiled_conv1d(
 
 
 def _several_kernels(weights: ArrayLike, dtype: np.dtype) -> Array:
-    kernels = as_array(weights, "weights", (None, None, None, None), dtype)
+    kernels = as_array(weights, "weights", ("n_kernels", *KERNEL), dtype)
     if len(kernels) == 0:
         raise ValueError("the weights hold 0 kernels, but at least 1 is needed")
     return kernels
@@ -787,7 +796,7 @@ def locally_connected1d(
     array([ 3., 23.])
     """
     dtype = common_dtype(x, weights, bias)
-    kernels = as_array(weights, "weights", (None, None, None, None), dtype)
+    kernels = as_array(weights, "weights", ("n_kernels", *KERNEL), dtype)
     geometry = Geometry.of(kernels.shape[1], stride, dilation, groups, padding, padding_mode, padding_value)
     rows = None if bias is None else as_array(bias, "bias", (len(kernels), kernels.shape[3]), dtype)
     _check_positions(as_batch(x, offsets, dtype), kernels, geometry)
@@ -847,7 +856,7 @@ def locally_connected1d_backward(
     (array([ 1., 11.,  1.]), array([1., 2., 2., 3.]), array([1., 1.]))
     """
     dtype = common_dtype(d_out, x, weights)
-    kernels = as_array(weights, "weights", (None, None, None, None), dtype)
+    kernels = as_array(weights, "weights", ("n_kernels", *KERNEL), dtype)
     geometry = Geometry.of(kernels.shape[1], stride, dilation, groups, padding, padding_mode, padding_value)
     _check_positions(as_batch(x, offsets, dtype), kernels, geometry)
     some = kernels if len(kernels) else np.zeros((1, *kernels.shape[1:]), dtype)

@@ -485,7 +485,7 @@ class _CrossEntropy:
         targets = np.asarray(targets)
         probabilities = targets.ndim == 2
         dtype = common_dtype(logits, targets) if probabilities else common_dtype(logits)
-        self.logits: Array = as_array(logits, "logits", (None, None), dtype)
+        self.logits: Array = as_array(logits, "logits", ("n", "n_classes"), dtype)
         n, n_classes = self.logits.shape
         if n and not n_classes:
             raise ValueError(f"logits has shape {self.logits.shape}, but there must be at least one class")
