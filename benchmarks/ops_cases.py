@@ -213,7 +213,7 @@ def paddings_and_columns(shape: tuple[int, int, int], n_jobs: int) -> Iterator[C
         yield case("pad1d", name, padding, partial(F.pad, pad=(2, 2), mode=mode), 2)
     for mode in ("nearest", "linear"):
         theirs = partial(F.interpolate, scale_factor=2, mode=mode)
-        yield case("upsample1d", mode, resampling, theirs, 2)
+        yield case("upsample", mode, resampling, theirs, 2)
     yield case(
         "im2col",
         "width 3",
