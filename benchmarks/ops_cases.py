@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from textcnn.ops import activations, columns, convolution, dense, losses, padding, pooling, resampling
+from textcnn import ops
 
 Array = NDArray[Any]
 Call = Callable[[], Any]
@@ -155,8 +155,8 @@ def convolutions(shape: tuple[int, int, int], n_jobs: int) -> Iterator[Case]:
             variant,
             arrays,
             (text, reverse, same, text),
-            partial(convolution.conv1d, **options, n_jobs=n_jobs),
-            lambda d, out, x, w, b: convolution.conv1d_backward(d, x, w, **options, n_jobs=n_jobs),
+            partial(ops.conv1d, **options, n_jobs=n_jobs),
+            lambda d, out, x, w, b: ops.conv1d_backward(d, x, w, **options, n_jobs=n_jobs),
             lambda x, w, b: F.conv1d(F.pad(x, (pad, pad), mode) if pad else x, w, b, **theirs),
         )
 
@@ -184,8 +184,8 @@ def transposed_convolutions(shape: tuple[int, int, int], n_jobs: int) -> Iterato
             variant,
             arrays,
             (text, reverse, same, text),
-            partial(convolution.conv_transpose1d, **options, n_jobs=n_jobs),
-            lambda d, out, x, w, b: convolution.conv_transpose1d_backward(d, x, w, **options, n_jobs=n_jobs),
+            partial(ops.conv_transpose1d, **options, n_jobs=n_jobs),
+            lambda d, out, x, w, b: ops.conv_transpose1d_backward(d, x, w, **options, n_jobs=n_jobs),
             partial(F.conv_transpose1d, **options),
         )
 
@@ -196,8 +196,8 @@ def transposed_convolutions(shape: tuple[int, int, int], n_jobs: int) -> Iterato
 def paddings_and_columns(shape: tuple[int, int, int], n_jobs: int) -> Iterator[Case]:
     x, length, width = normal(*shape), shape[1], 3
 
-    def case(operation: str, variant: str, module: Any, theirs: Callable[..., Any], *args: Any) -> Case:
-        forward, backward = getattr(module, operation), getattr(module, f"{operation}_backward")
+    def case(operation: str, variant: str, theirs: Callable[..., Any], *args: Any) -> Case:
+        forward, backward = getattr(ops, operation), getattr(ops, f"{operation}_backward")
         options = {"mode": variant} if operation != "im2col" else {"padding": 1}
         return Case(
             operation,
@@ -210,14 +210,13 @@ def paddings_and_columns(shape: tuple[int, int, int], n_jobs: int) -> Iterator[C
         )
 
     for mode, name in (("constant", "zeros"), ("reflect",) * 2, ("replicate",) * 2, ("circular",) * 2):
-        yield case("pad1d", name, padding, partial(F.pad, pad=(2, 2), mode=mode), 2)
+        yield case("pad1d", name, partial(F.pad, pad=(2, 2), mode=mode), 2)
     for mode in ("nearest", "linear"):
         theirs = partial(F.interpolate, scale_factor=2, mode=mode)
-        yield case("upsample1d", mode, resampling, theirs, 2)
+        yield case("upsample", mode, theirs, 2)
     yield case(
         "im2col",
         "width 3",
-        columns,
         lambda x: F.unfold(x.unsqueeze(2), (1, width), padding=(0, 1)),
         width,
     )
@@ -226,8 +225,8 @@ def paddings_and_columns(shape: tuple[int, int, int], n_jobs: int) -> Iterator[C
         "width 3",
         (normal(shape[0], length, width * shape[2]),),
         (windows(width), text),
-        lambda x: columns.col2im(x, width, length=length, padding=1, n_jobs=n_jobs),
-        lambda d, out, x: columns.col2im_backward(d, x, width, length=length, padding=1, n_jobs=n_jobs),
+        lambda x: ops.col2im(x, width, length=length, padding=1, n_jobs=n_jobs),
+        lambda d, out, x: ops.col2im_backward(d, x, width, length=length, padding=1, n_jobs=n_jobs),
         lambda x: F.fold(x, (1, length), (1, width), padding=(0, 1)).squeeze(2),
     )
 
@@ -236,7 +235,7 @@ def poolings(shape: tuple[int, int, int], n_jobs: int) -> Iterator[Case]:
     x, length, many = normal(*shape), shape[1], max(1, shape[1] // 16)
 
     def maximal(operation: str, variant: str, theirs: Callable[..., Any], *args: Any, **options: Any) -> Case:
-        forward, backward = getattr(pooling, operation), getattr(pooling, f"{operation}_backward")
+        forward, backward = getattr(ops, operation), getattr(ops, f"{operation}_backward")
         return Case(
             operation,
             variant,
@@ -248,7 +247,7 @@ def poolings(shape: tuple[int, int, int], n_jobs: int) -> Iterator[Case]:
         )
 
     def linear(operation: str, variant: str, theirs: Callable[..., Any], *args: Any, **options: Any) -> Case:
-        forward, backward = getattr(pooling, operation), getattr(pooling, f"{operation}_backward")
+        forward, backward = getattr(ops, operation), getattr(ops, f"{operation}_backward")
         return Case(
             operation,
             variant,
@@ -295,15 +294,15 @@ def dense_layers(rows: tuple[int, int], n_jobs: int) -> Iterator[Case]:
             f"{rows[1]} to {filters}",
             (normal(*rows), normal(rows[1], filters, seed=1), normal(filters, seed=2)),
             (same, reverse, same, same),
-            partial(dense.dense, n_jobs=n_jobs),
-            lambda d, out, x, w, b: dense.dense_backward(d, x, w, n_jobs=n_jobs),
+            partial(ops.dense, n_jobs=n_jobs),
+            lambda d, out, x, w, b: ops.dense_backward(d, x, w, n_jobs=n_jobs),
             F.linear,
         )
 
 
 def elementwise(rows: tuple[int, int], n_jobs: int) -> Iterator[Case]:
     def case(operation: str, theirs: Callable[..., Any], **options: Any) -> Case:
-        forward, backward = getattr(activations, operation), getattr(activations, f"{operation}_backward")
+        forward, backward = getattr(ops, operation), getattr(ops, f"{operation}_backward")
         return Case(
             operation,
             str(options.get("approximate", "")),
@@ -328,7 +327,7 @@ def loss_functions(rows: tuple[int, int], n_jobs: int) -> Iterator[Case]:
     predictions, targets = normal(*rows), normal(*rows, seed=1)
 
     def pair(operation: str, targets: Array, theirs: Callable[..., Any]) -> Case:
-        forward, backward = getattr(losses, operation), getattr(losses, f"{operation}_backward")
+        forward, backward = getattr(ops, operation), getattr(ops, f"{operation}_backward")
         return Case(
             operation,
             "",
@@ -358,7 +357,7 @@ def loss_functions(rows: tuple[int, int], n_jobs: int) -> Iterator[Case]:
             variant,
             (predictions,),
             (same, same),
-            partial(losses.cross_entropy, targets=classes, **ours, n_jobs=n_jobs),
-            lambda d, out, x, o=ours: losses.cross_entropy_backward(d, x, classes, **o, n_jobs=n_jobs),
+            partial(ops.cross_entropy, targets=classes, **ours, n_jobs=n_jobs),
+            lambda d, out, x, o=ours: ops.cross_entropy_backward(d, x, classes, **o, n_jobs=n_jobs),
             partial(F.cross_entropy, target=index, **theirs),
         )
