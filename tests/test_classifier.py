@@ -19,6 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from textcnn import TextCNNClassifier
+from textcnn.io import load_arrays, save_arrays
+from textcnn.nn.layers import ACTIVATIONS
 from textcnn.nn.training import Trainer
 
 X, Y = reviews()
@@ -162,11 +164,63 @@ def test_prediction_bits_do_not_depend_on_company_call_or_cache(fitted, cache_si
         {"batch_size": 1, "max_iter": 5},
         {"batch_size": 1000, "max_iter": 200},
         {"shuffle": False},
+        *[{"activation": activation} for activation in ACTIVATIONS],
+        {"learning_rate": "cosine"},
+        {"warmup_steps": 40},
+        {"warmup_steps": 10**6, "max_iter": 60, "learning_rate_init": 500.0},
+        {"label_smoothing": 0.3},
+        {"max_grad_norm": 0.1},
     ],
     ids=str,
 )
-def test_every_option_learns(params):
-    assert small(**params).fit(X, Y).score(X, Y) >= 0.95
+@pytest.mark.parametrize("linear", [0.0, 0.5])
+def test_every_option_learns(params, linear):
+    assert small(**({"linear": linear} | params)).fit(X, Y).score(X, Y) >= 0.95
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_predicts_explains_and_is_saved(activation, tmp_path):
+    model = small(activation=activation, padding="valid", kernel_sizes=(2, 4), n_members=2, max_iter=3)
+    model.fit(X, Y)
+    texts = ["", "play", "zebra", *X_NEW]  # some are shorter than the filters
+    for text, explanation in zip(texts, model.explain(texts), strict=True):
+        total = explanation.bias + sum(ngram.contributions for ngram in explanation.ngrams)
+        np.testing.assert_allclose(total, explanation.logits, rtol=1e-5, atol=1e-5)
+        assert explanation.label == model.predict([text])[0]
+    alone = np.concatenate([model.predict_proba([text]) for text in texts])
+    assert alone.tobytes() == model.predict_proba(texts).tobytes()
+    model.save(tmp_path / "m.textcnn")
+    again = TextCNNClassifier.load(tmp_path / "m.textcnn")
+    assert again.predict_proba(texts).tobytes() == model.predict_proba(texts).tobytes()
+    assert (model.transform([""]) == 0).all()
+
+
+def test_label_smoothing_keeps_probabilities_from_the_ends():
+    plain = small(linear=0, max_iter=60, dropout=0.0).fit(X, Y).predict_proba(X).max(axis=1)
+    smooth = small(linear=0, max_iter=60, dropout=0.0, label_smoothing=0.4).fit(X, Y)
+    assert plain.mean() > 0.95
+    assert 0.7 < smooth.predict_proba(X).max(axis=1).mean() < 0.85
+    assert smooth.loss_ > 0.4
+
+
+def test_partial_fit_with_schedules_that_need_the_number_of_steps():
+    for schedule in ("linear", "cosine"):
+        model = small(learning_rate=schedule)
+        for _ in range(15):
+            model.partial_fit(X, Y, classes=["bad", "good"])
+        assert model.score(X, Y) > 0.9
+
+
+def test_files_from_before_there_were_these_options(fitted, tmp_path):
+    path = tmp_path / "m.textcnn"
+    fitted.save(path)
+    arrays, config = load_arrays(path)
+    for name in ("activation", "warmup_steps", "label_smoothing", "threshold"):
+        del config["params"][name]
+    save_arrays(path, arrays, config)
+    again = TextCNNClassifier.load(path)
+    assert again.get_params() == fitted.get_params()
+    assert again.predict_proba(X_NEW).tobytes() == fitted.predict_proba(X_NEW).tobytes()
 
 
 def vectors(seed=0, n_dims=6):
@@ -457,6 +511,9 @@ def test_wrong_weights(weights, message):
             ({name: "no such thing"}, f"'{name}' parameter")
             for name in ("analyzer", "embedding_mode", "padding", "solver", "learning_rate", "early_stopping")
         ],
+        ({"activation": "gelu"}, "'activation' parameter"),
+        ({"label_smoothing": 1.0}, "'label_smoothing' parameter"),
+        ({"warmup_steps": 1.5}, "'warmup_steps' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"n_filters": 0}, "'n_filters' parameter"),
         ({"min_df": 1.5}, "'min_df' parameter"),
@@ -570,7 +627,7 @@ def test_logits_are_the_weighted_mean_of_network_and_linear_part(share):
 
 
 def test_without_a_share_no_linear_part_is_trained(monkeypatch):
-    monkeypatch.setattr("textcnn.classifier.NGramLinear.fit", None)
+    monkeypatch.setattr("textcnn._sentence_estimator.NGramLinear.fit", None)
     model = small(linear=0, max_iter=1).fit(X, Y)
     assert linear_of(model) is None
     with pytest.raises(TypeError):

@@ -157,6 +157,19 @@ def test_marginals_and_span_probabilities_are_probabilities(head):
     assert all(0 <= probability <= 1 for probability in probabilities)
 
 
+def test_transform_gives_features_of_each_token(tmp_path):
+    tagger = fitted_on(Y, join="last", n_channels=6)
+    sentences = [*X, [], ["zebra"], *NEW]
+    features = tagger.transform(sentences)
+    assert [rows.shape for rows in features] == [(len(sentence), 6) for sentence in sentences]
+    assert {rows.dtype for rows in features} == {np.dtype(np.float32)}
+    alone = [tagger.transform([sentence])[0] for sentence in sentences]
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(features, alone, strict=True))
+    tagger.save(tmp_path / "m.textcnn")
+    loaded = textcnn.load(tmp_path / "m.textcnn").transform(sentences)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(features, loaded, strict=True))
+
+
 def test_plain_tags_make_every_token_a_span():
     y = [["NAME" if tag != "O" else "OTHER" for tag in tags] for tags in Y]
     predictor = fitted_on(y).predictor_

@@ -179,7 +179,7 @@ OPTIONS = {
     "rare_word_dropout": [0.0],
     "max_grad_norm": [None, 0.01],
     "solver": ["adadelta", "sgd"],
-    "learning_rate": ["constant", "invscaling", "adaptive"],
+    "learning_rate": ["constant", "cosine", "invscaling", "adaptive"],
     "learning_rate_init": [0.03],
     "alpha": [0.5],
     "batch_size": [1, 3, 1000],
@@ -258,7 +258,7 @@ WRONG = {
     "rare_word_dropout": [-1],
     "max_grad_norm": [0, -1],
     "solver": ["lbfgs"],
-    "learning_rate": ["cosine"],
+    "learning_rate": ["sine"],
     "learning_rate_init": [0, -1],
     "alpha": [-1],
     "batch_size": [0, "all", 1.5],
@@ -627,7 +627,7 @@ def test_partial_fit_learns():
     assert model.score(X, Y) == 1
 
 
-@pytest.mark.parametrize("learning_rate", ["linear", "constant", "invscaling"])
+@pytest.mark.parametrize("learning_rate", ["linear", "cosine", "constant", "invscaling"])
 def test_partial_fit_makes_one_pass(learning_rate):
     model = tagger(learning_rate=learning_rate, max_iter=7).partial_fit(X, Y, classes=["O", "B-PER", "B-LOC"])
     assert model.n_iter_ == len(model.loss_curve_) == 1

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from textcnn._show_versions import show_versions
     from textcnn.classifier import TextCNNClassifier
     from textcnn.io import ModelFileError
-    from textcnn.predictor import Explanation, NGram, Predictor, load
+    from textcnn.predictor import (
+        Explanation,
+        MultilabelPredictor,
+        NGram,
+        Predictor,
+        RegressionPredictor,
+        load,
+    )
+    from textcnn.regressor import TextCNNRegressor
     from textcnn.tag_predictor import TaggedSpan, TaggedText, TagPredictor, TokenSpan
     from textcnn.tagger import TextCNNTagger
     from textcnn.text.vectors import WordVectors, load_vectors
@@ -24,12 +32,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "Explanation": "textcnn.predictor",
     "ModelFileError": "textcnn.io",
+    "MultilabelPredictor": "textcnn.predictor",
     "NGram": "textcnn.predictor",
     "Predictor": "textcnn.predictor",
+    "RegressionPredictor": "textcnn.predictor",
     "TagPredictor": "textcnn.tag_predictor",
     "TaggedSpan": "textcnn.tag_predictor",
     "TaggedText": "textcnn.tag_predictor",
     "TextCNNClassifier": "textcnn.classifier",
+    "TextCNNRegressor": "textcnn.regressor",
     "TextCNNTagger": "textcnn.tagger",
     "TokenSpan": "textcnn.tag_predictor",
     "Vocabulary": "textcnn.text.vocabulary",
@@ -42,12 +53,15 @@ _HOMES = {
 __all__ = [
     "Explanation",
     "ModelFileError",
+    "MultilabelPredictor",
     "NGram",
     "Predictor",
+    "RegressionPredictor",
     "TagPredictor",
     "TaggedSpan",
     "TaggedText",
     "TextCNNClassifier",
+    "TextCNNRegressor",
     "TextCNNTagger",
     "TokenSpan",
     "Vocabulary",

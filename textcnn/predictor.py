@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from textcnn._kernels._conv import NO_WINDOW
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, decode_classes, encode_classes, load_arrays, save_arrays
 from textcnn.nn.inference import Inference
-from textcnn.nn.layers import PADDINGS, ConvLayout
+from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
+from textcnn.nn.losses import log_sigmoid, sigmoid
 from textcnn.nn.ngram_linear import NGramLinear
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
@@ -32,7 +34,9 @@ NO_WORDS = UnknownWords(np.empty(0, np.uint8), np.zeros(1, np.int64))
 
 @dataclass(frozen=True)
 class NGram:
-    """An n-gram that a filter chose or the linear part knows, and what it adds to each class's logit.
+    """An n-gram that a filter chose or the linear part knows, and what it adds to each output.
+
+    The outputs are the logits of the classes or of the labels; or the targets, in their own units.
 
     Attributes
     ----------
@@ -42,10 +46,10 @@ class NGram:
         The tokens ``start`` to ``end - 1`` of the text.
     span : (int, int) or None
         First character and the one after the last; None if the text was given as tokens.
-    contributions : float64 ndarray of shape (n_classes,)
+    contributions : float64 ndarray of shape (n_outputs,)
         Sum over its filters of activation x weight, and the coefficients of the linear part, each with
-        its share in the logits.
-    linear : float64 ndarray of shape (n_classes,)
+        its share in the outputs.
+    linear : float64 ndarray of shape (n_outputs,)
         How much of `contributions` comes from the linear part.
     """
 
@@ -59,16 +63,19 @@ class NGram:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a text got its logits: ``bias + sum of all contributions == logits``, up to rounding.
+    """Why a text got its outputs: ``bias + sum of all contributions == logits``, up to rounding.
 
     Attributes
     ----------
     label : object
-        The predicted class.
-    logits : float64 ndarray of shape (n_classes,)
-    bias : float64 ndarray of shape (n_classes,)
+        The predicted class; with several labels the list of those predicted; in regression the predicted
+        number, or the list of them with several targets.
+    logits : float64 ndarray of shape (n_outputs,)
+        In regression the predicted numbers.
+    bias : float64 ndarray of shape (n_outputs,)
     ngrams : list of NGram
-        Those with the largest contribution in favour of the predicted class first.
+        Those with the largest contribution in favour of the predicted class or labels first (without any of
+        these, of the likeliest label); in regression those with the largest contribution in either direction.
     tokens : list of str
     """
 
@@ -79,43 +86,34 @@ class Explanation:
     tokens: list[str]
 
 
-class Predictor:
-    """The runtime of a fitted classifier.
+class SentencePredictor(ABC):
+    """The runtime of a fitted sentence network, whatever its outputs stand for.
 
-    It imports neither scikit-learn nor SciPy. `textcnn.load` makes one from a model file;
-    `TextCNNClassifier` holds one and delegates to it. Any number of threads may share it.
+    It imports neither scikit-learn nor SciPy. Any number of threads may share it.
 
     Parameters
     ----------
     vocabulary : Vocabulary
     network : SentenceCNN
-    classes : ndarray of shape (n_classes,)
-        Labels in the order of the network's outputs.
     n_jobs : int, default=None
         Threads; None for what OpenMP may use here.
     cache_size : float, default=200
         Megabytes for projected tokens, which make repeated words fast. Never saved or pickled.
     linear : NGramLinear, default=None
-        The linear part, if there is one: ``logits = (1 - share) * network + share * linear``.
-
-    Examples
-    --------
-    >>> import os, tempfile, textcnn
-    >>> texts = ["good film", "bad film", "good plot", "bad plot"]
-    >>> clf = textcnn.TextCNNClassifier(random_state=0).fit(texts, ["pos", "neg", "pos", "neg"])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "film.textcnn")
-    ...     clf.save(path)
-    ...     predictor = textcnn.load(path)
-    >>> predictor.predict(["a good story"]).tolist()
-    ['pos']
+        The linear part, if there is one: ``outputs = (1 - share) * network + share * linear``.
     """
+
+    TASK: ClassVar[str]
+    """The name of what it does in model files."""
+
+    # Outputs of the network as users see them: shift + scale * output.
+    _shift: Any = 0.0
+    _scale: Any = 1.0
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         network: SentenceCNN,
-        classes: np.ndarray,
         n_jobs: int | None = None,
         cache_size: float = 200,
         linear: NGramLinear | None = None,
@@ -123,35 +121,30 @@ class Predictor:
         self.vocabulary = vocabulary
         self.network = network
         self.linear = linear
-        self.classes_ = classes
         self.n_jobs = n_jobs
         self.cache_size = cache_size
         self._inference = Inference(network, int(cache_size * 1e6))
 
+    @classmethod
+    @abstractmethod
+    def head_from(cls, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """The arguments that tell what the outputs stand for, from a model file, and how many there are."""
+
+    @abstractmethod
+    def _head(self) -> dict[str, Any]:
+        """The same for a model file, as JSON values."""
+
+    @abstractmethod
+    def _outputs_in_words(self) -> str:
+        """What the outputs are, and how many."""
+
+    @abstractmethod
+    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
+        """What the outputs of a text predict, and how much contributions to them count in favour of it."""
+
+    @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted label of each text, ndarray of shape (n_texts,)."""
-        return self.classes_[self._logits(X).argmax(axis=1)]
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class, float32 ndarray of shape (n_texts, n_classes)."""
-        logits = self._logits(X)
-        _softmax.softmax(logits, logits)
-        return logits
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithm of the probabilities, float32 ndarray of shape (n_texts, n_classes)."""
-        logits = self._logits(X)
-        _softmax.log_softmax(logits, logits)
-        return logits
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Logits, float32 ndarray of shape (n_texts, n_classes).
-
-        With two classes the difference of the logits, of shape (n_texts,), positive for
-        ``classes_[1]``, as in scikit-learn.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        """What is predicted for each text."""
 
     def transform(self, X: Any) -> np.ndarray:
         """Pooled features, float32 ndarray of shape (n_texts, n_features)."""
@@ -164,11 +157,11 @@ class Predictor:
         return np.array(names, dtype=object)
 
     def explain(self, X: Any) -> list[Explanation]:
-        """The n-grams that decided, with their exact share in each class's logit.
+        """The n-grams that decided, with their exact share in each output.
 
-        A filter that is switched on contributes activation x weight, on account of the n-gram at
-        which it was largest. The linear part contributes a coefficient for each n-gram of words and for
-        each word, its n-grams of characters included. What falls on the same tokens is added up.
+        A filter contributes activation x weight, on account of the n-gram at which it was largest. The
+        linear part contributes a coefficient for each n-gram of words and for each word, its n-grams of
+        characters included. What falls on the same tokens is added up.
 
         Parameters
         ----------
@@ -183,7 +176,7 @@ class Predictor:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file; it appears under `path` when it is complete, or not at all."""
-        self.save_as(path, "Predictor", {"n_jobs": self.n_jobs, "cache_size": self.cache_size})
+        self.save_as(path, type(self).__name__, {"n_jobs": self.n_jobs, "cache_size": self.cache_size})
 
     def save_as(self, path: str | os.PathLike[str], kind: str, params: dict[str, Any]) -> None:
         """`save` with the name and the parameters of the estimator that holds the predictor."""
@@ -200,7 +193,7 @@ class Predictor:
         config = {
             "kind": kind,
             "params": params,
-            "classes": encode_classes(self.classes_),
+            **self._head(),
             "analyzer": vocabulary.analyzer,
             "lowercase": vocabulary.lowercase,
             "kernel_sizes": list(network.layout.kernel_sizes),
@@ -209,6 +202,8 @@ class Predictor:
             "n_frozen": network.n_frozen,
             "linear": None if self.linear is None else self.linear.config(),
         }
+        if network.layout.activation != "relu":
+            config["activation"] = network.layout.activation
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -223,7 +218,7 @@ class Predictor:
     def __repr__(self) -> str:
         layout = self.network.layout
         return (
-            f"<{type(self).__name__} of {len(self.classes_)} classes, {len(self.vocabulary)} tokens, "
+            f"<{type(self).__name__} of {self._outputs_in_words()}, {len(self.vocabulary)} tokens, "
             f"{layout.n_outputs} filters>"
         )
 
@@ -260,7 +255,7 @@ class Predictor:
         pooled, argmax = self._inference.pooled(ids, encoded.offsets, 1)
         logits = self._inference.logits(pooled, 1)[0].astype(np.float64)
         bias = self.network.bias.astype(np.float64)
-        shares = pooled[0].astype(np.float64) * self.network.weights  # (n_classes, n_features)
+        shares = pooled[0].astype(np.float64) * self.network.weights  # (n_outputs, n_features)
         widths = np.repeat(self.network.layout.kernel_sizes, self.network.layout.n_filters)
         share = 0.0 if self.linear is None else self.linear.share
         # What falls on the tokens start to end - 1: from the network, and from the linear part.
@@ -274,7 +269,7 @@ class Predictor:
                 windows[term.start, term.end][1] += share * term.scores
             logits = (1 - share) * logits + share * self.linear.scores(encoded, 1)[0]
             bias = (1 - share) * bias + share * self.linear.bias()
-        best = int(logits.argmax())
+        logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
         tokens = self.vocabulary.tokens(analyzed[0])
         spans = self.vocabulary.spans(text, tokens) if isinstance(text, str) else None
         ngrams = [
@@ -283,14 +278,293 @@ class Predictor:
                 start,
                 end,
                 _characters(spans, start, end) if spans is not None else None,
-                parts.sum(axis=0),
-                parts[1],
+                self._scale * parts.sum(axis=0),
+                self._scale * parts[1],
             )
             for (start, end), parts in windows.items()
         ]
-        ngrams.sort(key=lambda ngram: -ngram.contributions[best] + ngram.contributions.mean())
-        label = self.classes_[best : best + 1].tolist()[0]  # a plain Python value
+        label, favour = self._decided(logits)
+        ngrams.sort(key=lambda ngram: -favour(ngram.contributions))
         return Explanation(label, logits, bias, ngrams, tokens)
+
+
+class Predictor(SentencePredictor):
+    """The runtime of a fitted classifier.
+
+    `textcnn.load` makes one from a model file; `TextCNNClassifier` holds one and delegates to it. Any number
+    of threads may share it.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    network : SentenceCNN
+    classes : ndarray of shape (n_classes,)
+        Labels in the order of the network's outputs.
+    n_jobs : int, default=None
+        Threads; None for what OpenMP may use here.
+    cache_size : float, default=200
+        Megabytes for projected tokens, which make repeated words fast. Never saved or pickled.
+    linear : NGramLinear, default=None
+        The linear part, if there is one: ``logits = (1 - share) * network + share * linear``.
+
+    Examples
+    --------
+    >>> import os, tempfile, textcnn
+    >>> texts = ["good film", "bad film", "good plot", "bad plot"]
+    >>> clf = textcnn.TextCNNClassifier(random_state=0).fit(texts, ["pos", "neg", "pos", "neg"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "film.textcnn")
+    ...     clf.save(path)
+    ...     predictor = textcnn.load(path)
+    >>> predictor.predict(["a good story"]).tolist()
+    ['pos']
+    """
+
+    TASK = "classification"
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        network: SentenceCNN,
+        classes: np.ndarray,
+        n_jobs: int | None = None,
+        cache_size: float = 200,
+        linear: NGramLinear | None = None,
+    ) -> None:
+        super().__init__(vocabulary, network, n_jobs, cache_size, linear)
+        self.classes_ = classes
+
+    @classmethod
+    def head_from(cls, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        classes = decode_classes(config["classes"])
+        return {"classes": classes}, len(classes)
+
+    def _head(self) -> dict[str, Any]:
+        return {"classes": encode_classes(self.classes_)}
+
+    def _outputs_in_words(self) -> str:
+        return f"{len(self.classes_)} classes"
+
+    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
+        best = int(outputs.argmax())
+        label = self.classes_[best : best + 1].tolist()[0]  # a plain Python value
+        return label, lambda contributions: contributions[best] - contributions.mean()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted label of each text, ndarray of shape (n_texts,)."""
+        return self.classes_[self._logits(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class, float32 ndarray of shape (n_texts, n_classes)."""
+        logits = self._logits(X)
+        _softmax.softmax(logits, logits)
+        return logits
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of the probabilities, float32 ndarray of shape (n_texts, n_classes)."""
+        logits = self._logits(X)
+        _softmax.log_softmax(logits, logits)
+        return logits
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Logits, float32 ndarray of shape (n_texts, n_classes).
+
+        With two classes the difference of the logits, of shape (n_texts,), positive for
+        ``classes_[1]``, as in scikit-learn.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+
+class MultilabelPredictor(SentencePredictor):
+    """The runtime of a classifier of several labels, of which a text can have any number.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    network : SentenceCNN
+    classes : ndarray of shape (n_labels,)
+        Names of the labels in the order of the network's outputs.
+    threshold : float or array-like of shape (n_labels,), default=0.5
+        A text has the labels whose probability is above it.
+    n_jobs, cache_size, linear : as in `Predictor`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from textcnn import TextCNNClassifier
+    >>> texts = ["good film", "bad film", "good book", "bad book"]
+    >>> is_good_is_film = np.array([[1, 1], [0, 1], [1, 0], [0, 0]])
+    >>> clf = TextCNNClassifier(max_iter=30, batch_size=2, random_state=0).fit(texts, is_good_is_film)
+    >>> clf.predictor_.predict(["a good film"]).tolist()
+    [[1, 1]]
+    """
+
+    TASK = "multilabel"
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        network: SentenceCNN,
+        classes: np.ndarray,
+        threshold: Any = 0.5,
+        n_jobs: int | None = None,
+        cache_size: float = 200,
+        linear: NGramLinear | None = None,
+    ) -> None:
+        super().__init__(vocabulary, network, n_jobs, cache_size, linear)
+        self.classes_ = classes
+        self.threshold = threshold
+
+    @property
+    def threshold(self) -> np.ndarray:
+        """Thresholds of the labels, float64 ndarray of shape (n_labels,); may be set to one number."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, threshold: Any) -> None:
+        self._threshold = checked_threshold(threshold, len(self.classes_))
+
+    @classmethod
+    def head_from(cls, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        labels = decode_classes(config["labels"])
+        return {"classes": labels, "threshold": checked_threshold(config["threshold"], len(labels))}, len(
+            labels
+        )
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "task": self.TASK,
+            "labels": encode_classes(self.classes_),
+            "threshold": self.threshold.tolist(),
+        }
+
+    def _outputs_in_words(self) -> str:
+        return f"{len(self.classes_)} labels"
+
+    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
+        found = sigmoid(outputs) > self.threshold
+        direction = found if found.any() else np.arange(len(outputs)) == outputs.argmax()
+        return self.classes_[found].tolist(), lambda contributions: contributions[direction].sum()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The labels of each text, int64 ndarray of 0 and 1 of shape (n_texts, n_labels)."""
+        return (self.predict_proba(X) > self.threshold).astype(np.int64)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each label, float32 ndarray of shape (n_texts, n_labels)."""
+        return sigmoid(self._logits(X).astype(np.float64)).astype(np.float32)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of the probabilities, float32 ndarray of shape (n_texts, n_labels)."""
+        return log_sigmoid(self._logits(X).astype(np.float64)).astype(np.float32)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Logits, positive for likely labels, float32 ndarray of shape (n_texts, n_labels)."""
+        return self._logits(X)
+
+
+class RegressionPredictor(SentencePredictor):
+    """The runtime of a regressor.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    network : SentenceCNN
+        Its outputs are targets less their means, in units of their standard deviations.
+    target_mean, target_scale : float64 ndarrays of shape (n_targets,)
+        Means and standard deviations of the targets.
+    one_dimensional : bool
+        Whether predictions have the shape (n_texts,), as the targets of `fit` had.
+    n_jobs, cache_size, linear : as in `Predictor`
+
+    Examples
+    --------
+    >>> from textcnn import TextCNNRegressor
+    >>> texts = ["good film", "bad film", "good plot", "bad plot"]
+    >>> regressor = TextCNNRegressor(random_state=0).fit(texts, [5.0, 1.0, 4.5, 1.5])
+    >>> bool(regressor.predictor_.predict(["good story"])[0] > 3)
+    True
+    """
+
+    TASK = "regression"
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        network: SentenceCNN,
+        target_mean: np.ndarray,
+        target_scale: np.ndarray,
+        one_dimensional: bool,
+        n_jobs: int | None = None,
+        cache_size: float = 200,
+        linear: NGramLinear | None = None,
+    ) -> None:
+        super().__init__(vocabulary, network, n_jobs, cache_size, linear)
+        self._shift, self._scale = target_mean, target_scale
+        self.one_dimensional = one_dimensional
+
+    @property
+    def target_mean(self) -> np.ndarray:
+        """Means of the targets in `fit`, float64 ndarray of shape (n_targets,)."""
+        return self._shift
+
+    @property
+    def target_scale(self) -> np.ndarray:
+        """Standard deviations of the targets in `fit`, or 1 where they are 0; of shape (n_targets,)."""
+        return self._scale
+
+    @classmethod
+    def head_from(cls, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        mean, scale = (np.array(config[name], np.float64) for name in ("target_mean", "target_scale"))
+        one = bool(config["one_dimensional"])
+        if mean.ndim != 1 or mean.shape != scale.shape or (one and len(mean) != 1):
+            raise ValueError(f"means of shape {mean.shape} and scales of shape {scale.shape} of the targets")
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("means or scales of the targets that are not finite, or scales of 0")
+        return {"target_mean": mean, "target_scale": scale, "one_dimensional": one}, len(mean)
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "task": self.TASK,
+            "target_mean": self.target_mean.tolist(),
+            "target_scale": self.target_scale.tolist(),
+            "one_dimensional": self.one_dimensional,
+        }
+
+    def _outputs_in_words(self) -> str:
+        return f"{len(self.target_mean)} target" + ("" if len(self.target_mean) == 1 else "s")
+
+    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
+        values = outputs.tolist()
+        return (
+            values[0] if self.one_dimensional else values,
+            lambda contributions: np.abs(contributions / self.target_scale).sum(),
+        )
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted numbers, float64 ndarray of shape (n_texts,) or (n_texts, n_targets)."""
+        values = self.target_mean + self.target_scale * self._logits(X)
+        return values[:, 0] if self.one_dimensional else values
+
+
+PREDICTORS: dict[str, type[SentencePredictor]] = {
+    kind.TASK: kind for kind in (Predictor, MultilabelPredictor, RegressionPredictor)
+}
+
+
+def checked_threshold(threshold: Any, n_labels: int) -> np.ndarray:
+    """Thresholds of the labels, float64 of shape (n_labels,), from one number or one for each label."""
+    try:
+        values = np.asarray(threshold, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(2, np.nan)
+    if values.shape not in ((), (n_labels,)) or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"threshold is {threshold!r}, but it must be a number from 0 to 1, or one for each of {n_labels} "
+            "labels"
+        )
+    return np.full(n_labels, values)
 
 
 def _cut(texts: EncodedTexts) -> Iterator[EncodedTexts]:
@@ -315,12 +589,24 @@ def _characters(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int
 class ModelFile:
     """What a model file holds, checked."""
 
+    predictor_type: type[SentencePredictor]
     vocabulary: Vocabulary
     network: SentenceCNN
     linear: NGramLinear | None
-    classes: np.ndarray
+    head: dict[str, Any]
     kind: str
     params: dict[str, Any]
+
+    def predictor(self, n_jobs: int | None, cache_size: float) -> SentencePredictor:
+        """The runtime that the file describes."""
+        return self.predictor_type(
+            self.vocabulary,
+            self.network,
+            **self.head,
+            n_jobs=n_jobs,
+            cache_size=cache_size,
+            linear=self.linear,
+        )
 
 
 def read_model(path: str | os.PathLike[str], mmap: bool = False) -> ModelFile:
@@ -333,7 +619,7 @@ def _checked_model(
 ) -> ModelFile:
     if config.get("family") == TAGGER_FAMILY:
         raise ModelFileError(
-            f"{os.fspath(path)} holds a {config.get('kind')}, not a classifier; textcnn.load reads it for "
+            f"{os.fspath(path)} holds a {config.get('kind')}, which tags tokens; textcnn.load reads it for "
             "prediction."
         )
     try:
@@ -347,11 +633,15 @@ def _checked_model(
 def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelFile:
     if config["analyzer"] not in ("word", "char") or config["padding"] not in PADDINGS:
         raise ValueError(f"analyzer {config['analyzer']!r}, padding {config['padding']!r}")
+    task, activation = config.get("task", Predictor.TASK), config.get("activation", "relu")
+    if task not in PREDICTORS or activation not in ACTIVATIONS:
+        raise ValueError(f"task {task!r}, activation {activation!r}")
     sizes, n_filters = config["kernel_sizes"], config["n_filters"]
     if not all(type(size) is int and 0 < size < 2**31 for size in [*sizes, n_filters]):
         raise ValueError(f"kernel sizes {sizes}, {n_filters} filters")
-    layout = ConvLayout(tuple(sizes), n_filters, config["padding"])
-    classes = decode_classes(config["classes"])
+    layout = ConvLayout(tuple(sizes), n_filters, config["padding"], activation)
+    predictor_type = PREDICTORS[task]
+    head, n_outputs = predictor_type.head_from(config)
     vocabulary = Vocabulary.from_arrays(
         arrays["vocabulary.bytes"],
         arrays["vocabulary.offsets"],
@@ -363,16 +653,16 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
         "embedding": (len(vocabulary), n_dims),
         "filters": (layout.n_rows, n_dims),
         "filter_bias": (layout.n_outputs,),
-        "weights": (len(classes), layout.n_outputs),
-        "bias": (len(classes),),
+        "weights": (n_outputs, layout.n_outputs),
+        "bias": (n_outputs,),
     }
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
             raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {shape}")
     n_frozen = config["n_frozen"]
-    if type(n_frozen) is not int or not 0 <= n_frozen <= n_dims or not len(classes):
-        raise ValueError(f"{n_frozen} frozen columns of {n_dims}, {len(classes)} classes")
+    if type(n_frozen) is not int or not 0 <= n_frozen <= n_dims or not n_outputs:
+        raise ValueError(f"{n_frozen} frozen columns of {n_dims}, {n_outputs} outputs")
     network = SentenceCNN(**{name: arrays[name] for name in shapes}, layout=layout, n_frozen=n_frozen)
     linear = None
     if config.get("linear") is not None:
@@ -380,14 +670,17 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
             {name: arrays[f"linear.{name}"] for name in NGramLinear.ARRAYS},
             config["linear"],
             len(vocabulary),
-            len(classes),
+            n_outputs,
+            of_classes=predictor_type is Predictor,
         )
-    return ModelFile(vocabulary, network, linear, classes, str(config["kind"]), dict(config["params"]))
+    return ModelFile(
+        predictor_type, vocabulary, network, linear, head, str(config["kind"]), dict(config["params"])
+    )
 
 
 def load(
     path: str | os.PathLike[str], *, n_jobs: int | None = None, mmap: bool = False
-) -> Predictor | TagPredictor:
+) -> SentencePredictor | TagPredictor:
     """Read a model file for prediction, without scikit-learn.
 
     Parameters
@@ -402,8 +695,8 @@ def load(
 
     Returns
     -------
-    Predictor or TagPredictor
-        As the file holds a classifier or a tagger.
+    Predictor, MultilabelPredictor, RegressionPredictor or TagPredictor
+        As the file holds a classifier, one of several labels, a regressor or a tagger.
 
     Raises
     ------
@@ -420,8 +713,16 @@ def load(
     if config.get("family") == TAGGER_FAMILY:
         return tagger_from_parts(path, arrays, config).predictor(n_jobs)
     model = _checked_model(path, arrays, config)
-    cache_size = model.params.get("cache_size", 200)
-    return Predictor(model.vocabulary, model.network, model.classes, n_jobs, cache_size, model.linear)
+    return model.predictor(n_jobs, model.params.get("cache_size", 200))
 
 
-__all__ = ["Analyzer", "Explanation", "NGram", "Predictor", "load"]
+__all__ = [
+    "Analyzer",
+    "Explanation",
+    "MultilabelPredictor",
+    "NGram",
+    "Predictor",
+    "RegressionPredictor",
+    "SentencePredictor",
+    "load",
+]

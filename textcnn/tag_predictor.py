@@ -240,6 +240,26 @@ class TagPredictor:
             found += [marginals[first:last] for first, last in pairwise(encoded.offsets.tolist())]
         return found
 
+    def transform(self, X: Any) -> list[np.ndarray]:
+        """Features of each token in its sentence: what the output layer of the network sees.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        list of float32 ndarray of shape (n_tokens, n_features)
+            The outputs of the last layer; with ``join="concat"`` those of every iteration, side by side. The
+            linear part has no share in them.
+        """
+        found: list[np.ndarray] = []
+        for encoded, n_threads in self._encoded(self._sentences(X)):
+            types, offsets = encoded.types, encoded.offsets
+            rows = self._inference.outputs(types, offsets, encoded.features, n_threads)
+            found += [rows[first:last] for first, last in pairwise(offsets.tolist())]
+        return found
+
     def spans(self, X: Any) -> list[list[TokenSpan]]:
         """Spans of each sentence with their exact probabilities.
 
@@ -400,6 +420,12 @@ class TagPredictor:
 
     def _scored(self, sentences: list[list[str]]) -> Iterator[tuple[EncodedTokens, np.ndarray, int]]:
         """Sentences in chunks: encoded, with their emissions."""
+        for encoded, n_threads in self._encoded(sentences):
+            emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
+            yield encoded, emissions, n_threads
+
+    def _encoded(self, sentences: list[list[str]]) -> Iterator[tuple[EncodedTokens, int]]:
+        """Sentences in chunks: encoded, with the number of threads."""
         n_threads = effective_n_threads(self.n_jobs)
         for chunk in _chunks(sentences):
             try:
@@ -407,8 +433,7 @@ class TagPredictor:
             except TypeError:
                 refuse_other_tokens(sentences)  # counts sentences from the first one, not in the chunk
                 raise
-            emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
-            yield encoded, emissions, n_threads
+            yield encoded, n_threads
 
     # ---- model files --------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from textcnn.nn.crf import HEADS
 from textcnn.nn.optimizers import SOLVERS as COMMON_SOLVERS
 from textcnn.nn.optimizers import Adam, LazyAdam, Optimizer
 from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN
-from textcnn.nn.training import SCHEDULES, History, Trainer, TrainingOptions
+from textcnn.nn.training import PLANNED_SCHEDULES, SCHEDULES, History, Trainer, TrainingOptions
 from textcnn.nn.window_linear import WindowLinear
 from textcnn.tag_predictor import (
     TaggedText,
@@ -151,7 +151,7 @@ class TextCNNTagger(TextEstimator):
         Limit on the l2 norm of the gradient of a batch; None for none.
     solver : {"adam", "adadelta", "sgd"}, default="adam"
         Of the network; the linear part has Adam.
-    learning_rate : {"linear", "constant", "invscaling", "adaptive"}, default="linear"
+    learning_rate : {"linear", "cosine", "constant", "invscaling", "adaptive"}, default="linear"
         Schedule, as in `TextCNNClassifier`.
     learning_rate_init : float, default=None
         First learning rate; None for 0.002 (Adam), 1.0 (Adadelta), 0.1 (SGD).
@@ -686,7 +686,7 @@ class TextCNNTagger(TextEstimator):
 
     def _options(self, n: int, early_stopping: bool, one_pass: bool = False) -> TrainingOptions:
         """For `n` sentences; one pass alone has a constant rate instead of one that falls to zero."""
-        constant = one_pass and self.learning_rate == "linear"
+        constant = one_pass and self.learning_rate in PLANNED_SCHEDULES
         return self._training_options(
             early_stopping,
             max_iter=1 if one_pass else int(self.max_iter),
@@ -768,6 +768,29 @@ class TextCNNTagger(TextEstimator):
             where `y` has IOB1, whose tags depend on the tag before.
         """
         return self._fitted().predict_marginals(X)
+
+    def transform(self, X: Any) -> list[np.ndarray]:
+        """Features of each token in its sentence: what the output layer of the network sees.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        features : list of float32 ndarray of shape (n_tokens, n_features)
+            The outputs of the last layer; with ``join="concat"`` those of every iteration, side by side. The
+            linear part has no share in them.
+
+        Examples
+        --------
+        >>> from textcnn import TextCNNTagger
+        >>> X, y = [["Ms.", "Haag", "smiled"], ["Elianti", "too"]], [["O", "B-PER", "O"], ["B-PER", "O"]]
+        >>> tagger = TextCNNTagger(n_channels=8, join="last", random_state=0).fit(X, y)
+        >>> [features.shape for features in tagger.transform(X)]
+        [(3, 8), (2, 8)]
+        """
+        return self._fitted().transform(X)
 
     def spans(self, X: Any) -> list[list[TokenSpan]]:
         """Spans of each sentence with their exact probabilities.

@@ -169,7 +169,7 @@ def test_kernel_sizes_without_brackets(command, table, tmp_path):
     ("arguments", "message"),
     [
         (["--set", "n_filtres=3"], 'no parameter "n_filtres"; perhaps "n_filters" was meant; the parameters'),
-        (["--set", "xyz=3"], 'no parameter "xyz"; the parameters are alpha,'),
+        (["--set", "xyz=3"], 'no parameter "xyz"; the parameters are activation, alpha,'),
         (["--set", "n_filters=many"], "--set n_filters: The 'n_filters' parameter of TextCNNClassifier must"),
         (["--set", "n_filters=1.5"], "must be an int in the range [1, inf). Got 1.5"),
         (["--set", "shuffle=perhaps"], "--set shuffle: "),

@@ -705,24 +705,27 @@ def cached_case(seed=0, n_cached=6):
     return problem, problem.projected[:n_cached].copy(), problem.projected[n_cached:].copy()
 
 
-def forward_cached(problem, cached, extra, n_threads=1):
+def forward_cached(problem, cached, extra, n_threads=1, relu=True):
     out, argmax = (
         garbage((problem.n_texts, problem.n_out), np.float32),
         garbage((problem.n_texts, problem.n_out), np.int32),
     )
     _conv.conv_max_cached(
-        cached, extra, problem.slots, problem.bias, *problem.layout[1:], out, argmax, n_threads
+        cached, extra, problem.slots, problem.bias, *problem.layout[1:], out, argmax, n_threads, relu
     )
     return out, argmax
 
 
+@pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("n_cached", [0, 1, 6, 11])
-def test_rows_from_the_cache_give_the_bits_of_the_forward_pass(n_cached):
+def test_rows_from_the_cache_give_the_bits_of_the_forward_pass(n_cached, relu):
     problem, cached, extra = cached_case(n_cached=n_cached)
-    expected = forward(problem)
+    expected = forward(replace(problem, relu=relu))
     for n_threads in THREADS:
         for actual, wanted in zip(
-            forward_cached(problem, read_only(cached), read_only(extra), n_threads), expected, strict=True
+            forward_cached(problem, read_only(cached), read_only(extra), n_threads, relu),
+            expected,
+            strict=True,
         ):
             assert_same_bits(actual, wanted)
 

@@ -490,6 +490,80 @@ VALID = {
 }
 
 
+def column_fit(features, goals, cost, scales, logistic, n_threads=1, tolerance=1e-9):
+    """(coef, intercept, passes) of `fit_columns`."""
+    coef, intercept = garbage(scales.shape, np.float32), garbage(goals.shape[1], np.float64)
+    passes = features.kernel.fit_columns(
+        goals, cost, logistic, scales, tolerance, 200_000, 1, coef, intercept, n_threads
+    )
+    return coef, intercept, passes
+
+
+@given(features=feature_sets(), n_classes=st.integers(2, 4), rng=generators())
+def test_columns_of_classes_have_the_bits_of_one_against_the_rest(features, n_classes, rng):
+    problem = training(features, n_classes, rng)
+    goals = np.where(problem.targets[:, np.newaxis] == problem.positive, 1, -1).astype(np.float32)
+    for cost in (problem.cost[np.newaxis], np.tile(problem.cost, (goals.shape[1], 1))):
+        found = column_fit(features, goals, cost, problem.scales, True)
+        for actual, expected in zip(found, problem.fit(), strict=True):
+            assert_array_equal(actual, expected)
+
+
+@given(features=feature_sets(), rng=generators())
+def test_columns_of_numbers_are_ridge_regressions(features, rng):
+    goals = rng.normal(size=(features.n_texts, 2)).astype(np.float32)
+    cost = rng.choice([0.0, 0.3, 1.0, 5.0], (2, features.n_texts))
+    scales = rng.normal(size=(features.n_features, 2)).astype(np.float32)
+    coef, intercept, _ = column_fit(features, goals, cost, scales, False)
+    for k in range(2):
+        expected = reference.fit_ridge(features.x, goals[:, k], cost[k], scales[:, k])
+        assert_allclose(np.append(coef[:, k], intercept[k]), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("logistic", [True, False])
+def test_columns_have_the_same_bits_for_any_number_of_threads(logistic):
+    rng = np.random.default_rng(3)
+    features = features_of([5] * 60, 30, 40, rng)
+    goals = rng.choice([-1, 1], (60, 5)).astype(np.float32)
+    cost, scales = np.ones((1, 60)), rng.normal(size=(40, 5)).astype(np.float32)
+    alone = column_fit(features, goals, cost, scales, logistic, tolerance=0.1)
+    for n_threads in THREADS:
+        together = column_fit(features, goals, cost, scales, logistic, n_threads, 0.1)
+        assert all((one == other).all() for one, other in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"goals": np.ones((2, 2), np.float32)}, "3 texts need as many targets and weights, not 2 and 3"),
+        ({"goals": np.full((3, 2), np.nan, np.float32)}, "targets must be finite"),
+        ({"goals": np.zeros((3, 2), np.float32), "logistic": True}, "-1 or 1 for the logistic loss"),
+        ({"cost": np.ones((3, 3))}, "2 problems need one row of weights or as many, not 3"),
+        ({"cost": np.full((1, 3), -1.0)}, "the weight of text 0 is -1"),
+        ({"scales": np.ones((4, 1), np.float32)}, "scales is 4 x 1, not 4 x 2"),
+    ],
+)
+def test_arguments_of_columns_that_do_not_fit_are_refused(change, message):
+    features = features_of([2, 0, 1], 3, 4, np.random.default_rng(0))
+    arguments = {
+        "goals": np.ones((3, 2), np.float32),
+        "cost": np.ones((1, 3)),
+        "logistic": False,
+        "scales": np.ones((4, 2), np.float32),
+    } | change
+    coef, intercept = np.empty((4, 2), np.float32), np.empty(2)
+    with pytest.raises(ValueError, match=message):
+        features.kernel.fit_columns(*arguments.values(), 0.1, 9, 1, coef, intercept, 1)
+
+
+def test_columns_without_texts_are_zero():
+    features = features_of([], 3, 4, np.random.default_rng(0))
+    empty = np.empty((0, 2), np.float32), np.empty((1, 0)), np.ones((4, 2), np.float32)
+    coef, intercept, _ = column_fit(features, *empty, False)
+    assert not coef.any()
+    assert not intercept.any()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

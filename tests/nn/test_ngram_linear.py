@@ -469,3 +469,74 @@ def test_flags_of_words_that_do_not_fit_are_refused(change):
     arrays["frequent"] = change(arrays["frequent"])
     with pytest.raises(ValueError, match=r"linear\.frequent is .*, not bool"):
         NGramLinear.from_arrays(arrays, linear.config(), len(vocabulary), 2)
+
+
+# Several labels and numbers
+
+
+def fitted_columns(targets, options, weight=None, n_threads=1):
+    """(linear part, vocabulary) for targets with a column for each output."""
+    vocabulary, ids, offsets = Vocabulary.build(TEXTS)
+    weight = np.ones(len(TEXTS)) if weight is None else weight
+    linear = NGramLinear.fit(
+        vocabulary,
+        ids,
+        offsets,
+        vocabulary.shapes(TEXTS),
+        targets,
+        weight,
+        targets.shape[1],
+        options,
+        n_threads,
+    )
+    return linear, vocabulary
+
+
+def test_each_label_is_fitted_as_the_second_of_two_classes():
+    weight = np.random.RandomState(0).uniform(0, 2, (len(TEXTS), 2))
+    columns = np.stack([TARGETS == 1, np.arange(len(TEXTS)) % 3 == 0], axis=1)
+    for given in (weight, weight[:, 0]):
+        linear, vocabulary = fitted_columns(columns, options(), given)
+        for k in range(2):
+            alone, _ = fitted(
+                options(), targets=columns[:, k], weight=given if given.ndim == 1 else given[:, k]
+            )
+            expected = scores(alone, vocabulary)[:, 1]
+            np.testing.assert_allclose(scores(linear, vocabulary)[:, k], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_numbers_are_fitted_by_ridge_regression_on_scaled_counts(monkeypatch):
+    monkeypatch.setattr(ngram_linear, "RIDGE_TOLERANCE", 1e-9)
+    monkeypatch.setattr(ngram_linear, "RIDGE_PASSES", 100_000)
+    rng = np.random.RandomState(0)
+    y = rng.normal(size=(len(TEXTS), 2)).astype(np.float32)
+    weight = rng.uniform(0, 2, len(TEXTS))
+    words = options((1, 1), None, shape_ngrams=False)
+    linear, vocabulary = fitted_columns(y, words, weight)
+    ids, offsets = vocabulary.encode(TEXTS)
+    x = np.zeros((len(TEXTS), len(vocabulary)))
+    np.add.at(x, (np.repeat(np.arange(len(TEXTS)), np.diff(offsets)), ids), 1)
+    for k in range(2):
+        counts = (weight[:, np.newaxis] * x).sum(axis=0)
+        means = (weight * y[:, k]) @ x / (counts + ngram_linear.SMOOTHING)
+        expected = reference.fit_ridge(x, y[:, k], weight, means)
+        actual = np.append(linear.word_scores[:, k], linear.intercept[k])
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 3])
+def test_columns_keep_their_number_in_files_pickles_and_explanations(n_columns):
+    rng = np.random.RandomState(0)
+    for targets in (rng.rand(len(TEXTS), n_columns) < 0.5, rng.normal(size=(len(TEXTS), n_columns))):
+        linear, vocabulary = fitted_columns(targets, options())
+        expected = scores(linear, vocabulary)
+        assert expected.shape == (len(NEW), n_columns)
+        again = NGramLinear.from_arrays(
+            linear.to_arrays(), linear.config(), len(vocabulary), n_columns, of_classes=False
+        )
+        for twin in (again, pickle.loads(pickle.dumps(linear))):
+            assert_same_bits(scores(twin, vocabulary), expected)
+        encoded = vocabulary.encode_fully([NEW[0]])
+        total = linear.bias() + sum(term.scores for term in linear.terms(encoded))
+        np.testing.assert_allclose(total, expected[0], rtol=1e-10)
+        assert_same_bits(scores(fitted_columns(targets, options(), n_threads=3)[0], vocabulary), expected)

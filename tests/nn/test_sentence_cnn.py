@@ -1,9 +1,13 @@
 """The network as a whole, and what trains it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from textcnn.nn.layers import ConvLayout
+from textcnn.nn.inference import Inference
+from textcnn.nn.layers import ACTIVATIONS, ConvLayout
+from textcnn.nn.losses import squared_error
 from textcnn.nn.optimizers import SGD, Adadelta, Adam, Gradient, clip_scale
 from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
 from textcnn.nn.training import Examples, History, Trainer, TrainingOptions, mean_history
@@ -14,10 +18,10 @@ TARGETS = np.array([0, 2, 1, 0], np.intp)
 WEIGHT = np.array([0.1, 0.2, 0.3, 0.4])
 
 
-def network(padding="full", n_frozen=0, dtype=np.float64, kernel_sizes=(1, 3), seed=0):
+def network(padding="full", n_frozen=0, dtype=np.float64, kernel_sizes=(1, 3), seed=0, activation="relu"):
     """A small network with weights so large that hardly anything is near a tie or a corner."""
     rng = np.random.RandomState(seed)
-    layout = ConvLayout(kernel_sizes, 5, padding)
+    layout = ConvLayout(kernel_sizes, 5, padding, activation)
     arrays = {
         "embedding": rng.normal(size=(8, 6)),
         "filters": rng.normal(size=(layout.n_rows, 6)),
@@ -33,14 +37,10 @@ def loss_and_gradients(model, dropout=0.0):
     return model.loss_and_gradients(IDS, OFFSETS, TARGETS, WEIGHT, dropout, 7, 3, 1)
 
 
-@pytest.mark.parametrize("padding", ["full", "same", "valid"])
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("n_frozen", [0, 3, 6])
-def test_every_gradient_is_a_central_difference(padding, dropout, n_frozen):
-    model = network(padding, n_frozen)
-    _, gradients = loss_and_gradients(model, dropout)
+def assert_gradients(model, loss_and_gradients):
+    """The gradients of a network are central differences of its loss."""
+    _, gradients = loss_and_gradients(model)
     gradients = {name: (grad.value.copy(), grad.rows) for name, grad in gradients.items()}
-    assert ("embedding" in gradients) == (n_frozen < 6)
     step = 1e-4
     for name, param in model.parameters().items():
         value, rows = gradients[name]
@@ -50,10 +50,59 @@ def test_every_gradient_is_a_central_difference(padding, dropout, n_frozen):
             kept, losses = param[index], {}
             for k in (-2, -1, 1, 2):
                 param[index] = kept + k * step
-                losses[k] = loss_and_gradients(model, dropout)[0]
+                losses[k] = loss_and_gradients(model)[0]
             param[index] = kept
             numeric = (8 * (losses[1] - losses[-1]) - (losses[2] - losses[-2])) / (12 * step)
             assert dense[index] == pytest.approx(numeric, rel=1e-6, abs=1e-9), (name, index)
+
+
+@pytest.mark.parametrize("padding", ["full", "same", "valid"])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("n_frozen", [0, 3, 6])
+def test_every_gradient_is_a_central_difference(padding, dropout, n_frozen):
+    model = network(padding, n_frozen)
+    assert ("embedding" in loss_and_gradients(model, dropout)[1]) == (n_frozen < 6)
+    assert_gradients(model, lambda model: loss_and_gradients(model, dropout))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_has_its_gradient(activation):
+    assert_gradients(network(activation=activation), loss_and_gradients)
+
+
+def test_the_gradient_of_another_loss():
+    values = np.random.RandomState(1).normal(size=(4, 3))
+    assert_gradients(
+        network(activation="tanh"),
+        lambda model: model.loss_and_gradients(IDS, OFFSETS, values, WEIGHT, 0.4, 7, 3, 1, squared_error),
+    )
+
+
+FORMULAS = {
+    "relu": lambda z: np.maximum(z, 0),
+    "identity": lambda z: z,
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "elu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
+    "softplus": lambda z: np.log(1 + np.exp(z)),
+    "tanh": np.tanh,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_of_filters_before_the_maximum(activation):
+    model = network("valid", kernel_sizes=(1,), activation=activation, dtype=np.float32)
+    features, _ = Inference(model, 10**6).pooled(IDS, OFFSETS, 1)
+    outputs = model.embedding[IDS] @ model.filters.T + model.filter_bias
+    texts = pairwise(OFFSETS)
+    expected = [
+        FORMULAS[activation](outputs[first:last]).max(axis=0) if last > first else np.zeros(5)
+        for first, last in texts
+    ]
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-6)
+    assert features.dtype == np.float32
+    logits = model.logits(IDS, OFFSETS, 1)
+    np.testing.assert_allclose(logits, features @ model.weights.T + model.bias, rtol=1e-4, atol=1e-5)
 
 
 def test_texts_that_are_not_in_the_batch_have_no_gradient():
@@ -149,6 +198,22 @@ def test_schedules(monkeypatch):
         rates_of(trainer(**options), monkeypatch),
         [0.1, 0.1, 0.1, 0.1, 0.02, 0.02],  # the first epoch is progress
     )
+
+
+def test_the_cosine_schedule_and_warm_up(monkeypatch):
+    cosine = rates_of(trainer(max_iter=2, learning_rate="cosine"), monkeypatch)
+    np.testing.assert_allclose(cosine, 0.05 * (1 + np.cos(np.pi * np.arange(4) / 4)))
+    warm = {"max_iter": 3, "warmup_steps": 2}
+    for schedule, rest in {
+        "constant": [0.1] * 4,
+        "linear": [0.1, 0.075, 0.05, 0.025],
+        "cosine": cosine,
+        "invscaling": 0.1 / np.sqrt([1, 2, 3, 4]),
+    }.items():
+        rates = rates_of(trainer(**warm, learning_rate=schedule), monkeypatch)
+        np.testing.assert_allclose(rates, [0.1 / 3, 0.2 / 3, *rest])
+    rates = rates_of(trainer(max_iter=1, warmup_steps=9, learning_rate="linear"), monkeypatch)
+    np.testing.assert_allclose(rates, [0.01, 0.02])
 
 
 def test_training_stops_without_progress():

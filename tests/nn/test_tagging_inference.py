@@ -62,6 +62,20 @@ def test_emissions_equal_the_plain_network(changed):
     assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("changed", [{}, {"join": "last"}, {"join": "every"}, {"dilations": ()}], ids=str)
+def test_outputs_are_what_the_output_layer_scores(monkeypatch, changed):
+    monkeypatch.setattr(tagging_inference, "LONGEST_PART", 16)
+    layout = replace(LAYOUT, **changed)
+    network, batch = random_network(layout, np.float32), random_batch(layout, (9, 1, 0, 70))
+    inference = TaggingInference(network, linear_of(batch), 0.4)
+    features = inference.outputs(batch.types, batch.offsets, batch.features, 1)
+    assert features.shape == (80, layout.n_joined)
+    logits = features @ network.arrays["weights"].T + network.arrays["bias"]
+    plain = emissions_of(TaggingInference(network, None, 0.0), batch)
+    assert_allclose(logits, plain, rtol=1e-4, atol=1e-4)
+    assert_same_bits(inference.outputs(batch.types, batch.offsets, batch.features, 3), features)
+
+
 def test_the_linear_part_has_its_share():
     batch = random_batch(LAYOUT, (9, 1, 0, 30))
     network, linear = random_network(LAYOUT, np.float32), linear_of(batch)

@@ -40,6 +40,7 @@ def conv_max_cached(
     out: NDArray[Any],
     argmax: NDArray[Any],
     n_threads: int = 1,
+    relu: bool = True,
 ) -> None: ...
 def conv_max_backward(
     d_out: NDArray[Any],

@@ -48,6 +48,19 @@ class NGramFeatures:
         intercept: NDArray[np.float64],
         n_threads: int,
     ) -> NDArray[np.int32]: ...
+    def fit_columns(
+        self,
+        goals: NDArray[np.float32],
+        cost: NDArray[np.float64],
+        logistic: bool,
+        scales: NDArray[np.float32],
+        tolerance: float,
+        max_iter: int,
+        seed: int,
+        coef: NDArray[np.float32],
+        intercept: NDArray[np.float64],
+        n_threads: int,
+    ) -> NDArray[np.int32]: ...
 
 def subword_scores(
     token_bytes: NDArray[np.uint8],

@@ -767,6 +767,27 @@ def fit_logistic(
     return coef, intercept
 
 
+def fit_ridge(x: FloatArray, y: FloatArray, cost: FloatArray, scales: FloatArray) -> FloatArray:
+    """Ridge regression in closed form: coefficients of x and the intercept, which is penalised too.
+
+    ``u`` minimises ``|u|^2 / 2 + sum_i cost_i / 2 (y_i - (r x_i, 1)'u)^2``; those of x are ``r u``.
+
+    Parameters
+    ----------
+    x : array of shape (n, n_features)
+    y, cost : arrays of shape (n,)
+    scales : array of shape (n_features,)
+
+    Returns
+    -------
+    array of shape (n_features + 1,)
+    """
+    r = np.append(scales.astype(float), 1.0)
+    rows = np.hstack([x, np.ones((len(x), 1))]) * r
+    u = np.linalg.solve(np.eye(len(r)) + rows.T @ (cost[:, np.newaxis] * rows), rows.T @ (cost * y))
+    return r * u
+
+
 def subword_scores(
     token_bytes: IntArray,
     offsets: IntArray,

@@ -2,7 +2,9 @@
 
 For a classifier: the accuracy, precision, recall and F1 of each label, and the confusion matrix: a row for
 each label of the file, a column for each prediction. For a tagger of spans: the table of conlleval. For a
-tagger of plain tags, such as parts of speech: as for a classifier, by tokens.
+tagger of plain tags, such as parts of speech: as for a classifier, by tokens. For a classifier of several
+labels: precision, recall and F1 of each label, and their micro and macro averages. For a regressor: R2 and
+the mean absolute and root mean squared errors.
 """
 
 from __future__ import annotations
@@ -77,12 +79,18 @@ def run(args: argparse.Namespace) -> None:
 
         evaluate(model, args)
         return
-    source = labelled_texts(args)
+    task = tables.TASKS[model.TASK]
+    source = labelled_texts(args, task)
+    if task != "classify":
+        from textcnn.cli import evaluate_values
+
+        evaluate_values.evaluate(model, source, args)
+        return
     report(scores_of(compare(model, source, source.batches(), args.allow_unknown_labels), "text"), args)
 
 
-def labelled_texts(args: argparse.Namespace) -> tables.Table:
-    """The table that a command line names for a classifier; a column file raises."""
+def labelled_texts(args: argparse.Namespace, task: str = "classify") -> tables.Table:
+    """The table that a command line names for a model of texts; a column file raises."""
     options.check_unused(
         args, ["column", "token_column"], f"for taggers, but {args.model} holds a classifier"
     )
@@ -94,7 +102,7 @@ def labelled_texts(args: argparse.Namespace) -> tables.Table:
             raise InputError(
                 f"{args.model} holds a classifier, but {args.file} is a column file; give a tagger's model"
             )
-    return tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
+    return tables.table(args, args.file, fallback="tsv" if args.file == "-" else "", task=task)
 
 
 def report(scores: Scores, args: argparse.Namespace) -> None:
@@ -149,7 +157,7 @@ def compare(
             if label in place_of_text:
                 continue
             if not allow_unknown:
-                raise source.error(line, _unknown_label(label, names[:known]))
+                raise source.error(line, unknown_label(label, names[:known]))
             place_of_text[label] = len(names)
             names.append(label)
         true.append(np.array([place_of_text[label] for label in batch.labels or []], np.int32))
@@ -161,7 +169,7 @@ def compare(
     return comparison
 
 
-def _unknown_label(label: str, names: list[str]) -> str:
+def unknown_label(label: str, names: list[str]) -> str:
     shown = ", ".join(f'"{name}"' for name in names[:10]) + (", ..." if len(names) > 10 else "")
     return (
         f'the label "{label}" is unknown to the model, which has {shown}; mend it, or count such texts '

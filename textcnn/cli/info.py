@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from textcnn.cli import options
 from textcnn.cli.models import is_tagger, load_any
 from textcnn.cli.output import aligned, counted, ljust, printable, shortened
-from textcnn.cli.tables import label_text
+from textcnn.cli.tables import TASKS, label_text
+from textcnn.cli.train import SCORES
 
 EPILOG = """\
 examples:
@@ -75,7 +76,9 @@ def run(args: argparse.Namespace) -> None:
         facts["filters"] = [found._asdict() for found in filters]
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
-        print("\n".join([*_lines(facts, "label", "accuracy"), *_filter_lines(filters, n_filters)]))
+        score = SCORES[TASKS[model.TASK]]
+        what = "target" if model.TASK == "regression" else "label"
+        print("\n".join([*_lines(facts, what, score), *_filter_lines(filters, n_filters)]))
 
 
 def _run_tagger(
@@ -110,7 +113,21 @@ def _shape(tagger: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _labels(predictor: Any) -> list[str]:
-    return [label_text(label) for label in predictor.classes_.tolist()]
+    """Names of the outputs: labels, or what is known of targets."""
+    if predictor.TASK != "regression":
+        return [label_text(label) for label in predictor.classes_.tolist()]
+    pairs = zip(predictor.target_mean.tolist(), predictor.target_scale.tolist(), strict=True)
+    return [f"mean {mean:.6g}, standard deviation {scale:.6g}" for mean, scale in pairs]
+
+
+def _favoured(predictor: Any, weights: Any) -> str:
+    """What a filter with these output weights speaks for."""
+    if predictor.TASK != "regression":
+        best = int(weights.argmax())
+        return label_text(predictor.classes_[best : best + 1].tolist()[0])
+    place = int(abs(weights).argmax())
+    direction = "more" if weights[place] > 0 else "less"
+    return direction if len(weights) == 1 else f"{direction} of target {place + 1}"
 
 
 def _facts(path: str, arrays: dict[str, Any], config: dict[str, Any], labels: list[str]) -> dict[str, Any]:
@@ -193,14 +210,13 @@ def favourites(predictor: Any, n_filters: int | None) -> list[Filter]:
     network = predictor.network
     chosen = heaviest(network, n_filters)
     sizes = np.linalg.norm(network.weights, axis=0)
-    labels = [label_text(label) for label in predictor.classes_.tolist()]
     if len(predictor.vocabulary) < 2:  # no known word
         return []
     return [
         Filter(
             found.name,
             found.width,
-            labels[int(network.weights[:, feature].argmax())],
+            _favoured(predictor, network.weights[:, feature]),
             float(sizes[feature]),
             found.activation,
             list(found.tokens),

@@ -17,8 +17,8 @@ def load_tagger(path: str, n_jobs: int | None = None) -> Any:
     return model
 
 
-def load_classifier(path: str, n_jobs: int | None = None) -> Any:
-    """The Predictor of a model file; a tagger raises."""
+def load_sentence_model(path: str, n_jobs: int | None = None) -> Any:
+    """The predictor of a classifier or regressor; a tagger raises."""
     model = load_any(path, n_jobs)
     if is_tagger(model):
         raise InputError(
@@ -27,8 +27,20 @@ def load_classifier(path: str, n_jobs: int | None = None) -> Any:
     return model
 
 
+def load_classifier(path: str, n_jobs: int | None = None) -> Any:
+    """The Predictor of a classifier of one label a text; any other model raises."""
+    model = load_sentence_model(path, n_jobs)
+    if model.TASK != "classification":
+        what = "a classifier of several labels" if model.TASK == "multilabel" else "a regressor"
+        raise InputError(
+            f"{path} holds {what}, but a classifier of one label a text was expected; explain its "
+            'predictions in Python, with textcnn.load("MODEL").explain(texts)'
+        )
+    return model
+
+
 def load_any(path: str, n_jobs: int | None = None) -> Any:
-    """The Predictor or TagPredictor of a model file."""
+    """What textcnn.load makes of a model file."""
     import textcnn
 
     return textcnn.load(path, n_jobs=n_jobs)

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_assignment,
-        help="set a parameter of TextCNNClassifier or TextCNNTagger, such as n_filters=200 or "
-        "kernel_sizes=2,3,4; repeatable",
+        help="set a parameter of TextCNNClassifier, TextCNNRegressor or TextCNNTagger, such as n_filters=200 "
+        "or kernel_sizes=2,3,4; repeatable",
     )
     group.add_argument(
         "--config", metavar="FILE.toml", help="a TOML file of such parameters; --set overrides it"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--list-parameters",
         action=_ListParameters,
-        help="print every parameter of a classifier, or with --task tag of a tagger, and stop",
+        help="print every parameter of a classifier, or with --task of another model, and stop",
     )
 
 
@@ -82,9 +82,10 @@ def check_unused(args: argparse.Namespace, names: Sequence[str], reason: str) ->
             raise InputError(f"--{name.replace('_', '-')} is {reason}; leave it out")
 
 
-def classifier(args: argparse.Namespace) -> Any:
-    """An unfitted TextCNNClassifier with the parameters of the command line, checked."""
-    from textcnn.classifier import TextCNNClassifier, _check_kernel_sizes, checked_range
+def sentence_estimator(args: argparse.Namespace, task: str) -> Any:
+    """An unfitted classifier, or with the task "regress" a regressor, with the parameters given, checked."""
+    from textcnn._sentence_estimator import check_kernel_sizes
+    from textcnn.nn.ngram_linear import checked_range
 
     def checks(estimator: Any) -> dict[str, Callable[[], Any]]:
         def ngram_lengths(name: str) -> None:
@@ -92,14 +93,14 @@ def classifier(args: argparse.Namespace) -> Any:
                 checked_range(getattr(estimator, name), name)
 
         return {
-            "kernel_sizes": lambda: _check_kernel_sizes(estimator.kernel_sizes),
+            "kernel_sizes": lambda: check_kernel_sizes(estimator.kernel_sizes),
             "ngram_range": lambda: ngram_lengths("ngram_range"),
             "char_ngram_range": lambda: ngram_lengths("char_ngram_range"),
             "min_df": lambda: _check_min_df(estimator.min_df),
             "embedding_mode": estimator._resolved_mode,
         }
 
-    return _estimator(TextCNNClassifier, args, checks)
+    return _estimator(_estimator_class(task), args, checks)
 
 
 def tagger(args: argparse.Namespace) -> Any:
@@ -256,9 +257,13 @@ def list_parameters(task: str) -> None:
     """Print the estimator's own description of its parameters."""
     import inspect
 
-    import textcnn
-
-    estimator = textcnn.TextCNNTagger if task == "tag" else textcnn.TextCNNClassifier
-    text = inspect.getdoc(estimator) or ""
+    text = inspect.getdoc(_estimator_class(task)) or ""
     begin = text.index("Parameters\n")
     print(text[begin : text.index("Attributes\n")].rstrip())
+
+
+def _estimator_class(task: str) -> Any:
+    import textcnn
+
+    others = {"tag": textcnn.TextCNNTagger, "regress": textcnn.TextCNNRegressor}
+    return others.get(task, textcnn.TextCNNClassifier)

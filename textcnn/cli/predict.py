@@ -9,10 +9,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from textcnn.cli import options, tables
-from textcnn.cli.models import load_classifier
+from textcnn.cli.models import load_sentence_model
 from textcnn.cli.output import check_distinct, check_writable, note_terminal, write_file
 
 EPILOG = f"""\
@@ -29,6 +29,8 @@ examples:
 output, in UTF-8:
   label                               by default; tab, newline and backslash in a label become \\t, \\n, \\\\
   label<TAB>probability<TAB>...       with --proba, one of each label in the order of `textcnn info`
+  label|label, or nothing             by a model of several labels; with --jsonl {{"labels": [...]}}
+  number                              by a regressor, several targets between tabs; {{"value": ...}}
   {{"label": ...}}                      with --jsonl, and "probabilities" by label with --proba
 """
 
@@ -64,7 +66,9 @@ def run(args: argparse.Namespace) -> None:
         check_writable(args.output, or_device=True)
         check_distinct(args.output, [args.file, args.model])
 
-    predictor = load_classifier(args.model, args.threads)
+    predictor = load_sentence_model(args.model, args.threads)
+    if predictor.TASK == "regression":
+        options.check_unused(args, ["proba"], f"for classifiers, but {args.model} holds a regressor")
     note_terminal([args.file])
     lines = _output(predictor, source, args)
     if to_file:
@@ -77,17 +81,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _output(predictor: Any, source: tables.Table, args: argparse.Namespace) -> Iterator[bytes]:
-    names = predictor.classes_.tolist()
+    form = _FORMS[predictor.TASK](predictor)
     if args.header:
-        columns = ["label", *(map(tsv_text, names) if args.proba else ())]
+        columns = [*form.columns, *(map(tsv_text, form.names) if args.proba else ())]
         yield ("\t".join(columns) + "\n").encode("utf-8", "backslashreplace")
-    formatted = (_json_lines if args.jsonl else _tsv_lines)(names)
+    formatted = _json_lines if args.jsonl else _tsv_lines
     for batch in source.batches():
         if not batch.texts:
             continue
-        labels = predictor.predict(batch.texts).tolist()
+        found = form.items(predictor.predict(batch.texts))
         probabilities = predictor.predict_proba(batch.texts).tolist() if args.proba else None
-        yield "".join(formatted(labels, probabilities)).encode("utf-8", "backslashreplace")
+        yield "".join(formatted(form, found, probabilities)).encode("utf-8", "backslashreplace")
 
 
 def tsv_text(label: Any) -> str:
@@ -95,32 +99,67 @@ def tsv_text(label: Any) -> str:
     return tables.label_text(label).translate(_ESCAPES)
 
 
-_Formatter = Callable[[list[Any], list[list[float]] | None], Iterator[str]]
+class _Form(NamedTuple):
+    """How predictions are written."""
+
+    columns: list[str]
+    """Heads of the columns of predictions."""
+    key: str
+    """The key of predictions in JSON."""
+    names: list[Any]
+    """Labels, in the order of probabilities."""
+    items: Callable[[Any], list[Any]]
+    """What `predict` gives, as JSON values."""
+    shown: Callable[[Any], str]
+    """Such a value between tabs."""
 
 
-def _tsv_lines(names: list[Any]) -> _Formatter:
+def _class_form(predictor: Any) -> _Form:
+    names = predictor.classes_.tolist()
     shown = {name: tsv_text(name) for name in names}
-
-    def lines(labels: list[Any], probabilities: list[list[float]] | None) -> Iterator[str]:
-        if probabilities is None:
-            return (f"{shown[label]}\n" for label in labels)
-        return (
-            "\t".join([shown[label], *(f"{value:.6g}" for value in row)]) + "\n"
-            for label, row in zip(labels, probabilities, strict=True)
-        )
-
-    return lines
+    return _Form(["label"], "label", names, lambda labels: labels.tolist(), shown.__getitem__)
 
 
-def _json_lines(names: list[Any]) -> _Formatter:
-    keys = [tables.label_text(name) for name in names]
+def _labels_form(predictor: Any) -> _Form:
+    names = predictor.classes_.tolist()
 
-    def lines(labels: list[Any], probabilities: list[list[float]] | None) -> Iterator[str]:
-        for place, label in enumerate(labels):
-            item: dict[str, Any] = {"label": label}
-            if probabilities is not None:
-                row = [float(f"{value:.6g}") for value in probabilities[place]]
-                item["probabilities"] = dict(zip(keys, row, strict=True))
-            yield json.dumps(item, ensure_ascii=False) + "\n"
+    def items(matrix: Any) -> list[Any]:
+        return [[name for name, has in zip(names, row, strict=True) if has] for row in matrix.tolist()]
 
-    return lines
+    return _Form(["labels"], "labels", names, items, lambda labels: tables.BAR.join(map(tsv_text, labels)))
+
+
+def _numbers_form(predictor: Any) -> _Form:
+    n_targets = len(predictor.target_mean)
+
+    def items(values: Any) -> list[Any]:
+        rows = [[float(f"{value:.9g}") for value in row] for row in values.reshape(-1, n_targets).tolist()]
+        return [row[0] for row in rows] if n_targets == 1 else rows
+
+    def shown(values: Any) -> str:
+        return "\t".join(f"{value:.9g}" for value in ([values] if n_targets == 1 else values))
+
+    columns = ["value"] if n_targets == 1 else [f"value_{k + 1}" for k in range(n_targets)]
+    return _Form(columns, "value" if n_targets == 1 else "values", [], items, shown)
+
+
+_FORMS = {"classification": _class_form, "multilabel": _labels_form, "regression": _numbers_form}
+
+
+def _tsv_lines(form: _Form, found: list[Any], probabilities: list[list[float]] | None) -> Iterator[str]:
+    if probabilities is None:
+        return (f"{form.shown(item)}\n" for item in found)
+    return (
+        "\t".join([form.shown(item), *(f"{value:.6g}" for value in row)]) + "\n"
+        for item, row in zip(found, probabilities, strict=True)
+    )
+
+
+def _json_lines(form: _Form, found: list[Any], probabilities: list[list[float]] | None) -> Iterator[str]:
+    keys = [tables.label_text(name) for name in form.names]
+    for place, item in enumerate(found):
+        line: dict[str, Any] = {form.key: item}
+        if probabilities is not None:
+            row = [float(f"{value:.6g}") for value in probabilities[place]]
+            line["probabilities"] = dict(zip(keys, row, strict=True))
+        yield json.dumps(line, ensure_ascii=False) + "\n"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from textcnn.cli.lines import Chunk, InputError, checked_encoding, read_chunks, shown_name
+from textcnn.cli.output import printable, shortened
 
 FORMATS = ("tsv", "csv", "jsonl", "txt")
 
@@ -32,7 +34,14 @@ matched in any case:
            quoted fields may hold commas and newlines
   .jsonl   one JSON object a line with the keys "text" and "label", or those of the two options
   - is standard input. Text is UTF-8 unless --encoding says otherwise.
+  Several labels of one text stand between bars, as in news|sport, or in a list in .jsonl; there may be none.
 """
+
+# Between several labels of one text.
+BAR = "|"
+
+# The tasks of models of texts, as --task names them, by the name that a predictor has for them.
+TASKS = {"classification": "classify", "multilabel": "multilabel", "regression": "regress"}
 
 
 class Batch(NamedTuple):
@@ -56,6 +65,8 @@ class Table(NamedTuple):
         Names of the columns; None for those of the format.
     with_labels : bool
         Whether every text must have a label.
+    task : {"classify", "multilabel", "regress"}
+        What a label is: the name of a class, names of labels, or a number.
     """
 
     path: str
@@ -64,6 +75,7 @@ class Table(NamedTuple):
     text_column: str | None = None
     label_column: str | None = None
     with_labels: bool = True
+    task: str = "classify"
 
     @property
     def name(self) -> str:
@@ -91,7 +103,13 @@ def add_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...], tit
     )
 
 
-def table(args: argparse.Namespace, path: str, with_labels: bool = True, fallback: str = "") -> Table:
+def table(
+    args: argparse.Namespace,
+    path: str,
+    with_labels: bool = True,
+    fallback: str = "",
+    task: str = "classify",
+) -> Table:
     """The table at `path` with the options of the command line.
 
     `fallback` is the format of standard input and of unknown extensions; without one they are errors.
@@ -114,7 +132,7 @@ def table(args: argparse.Namespace, path: str, with_labels: bool = True, fallbac
             f'texts and labels are both to be read from "{both}"; give --text-column and --label-column '
             "different names"
         )
-    return Table(path, found, args.encoding, args.text_column, args.label_column, with_labels)
+    return Table(path, found, args.encoding, args.text_column, args.label_column, with_labels, task)
 
 
 def format_of(path: str) -> str | None:
@@ -234,9 +252,21 @@ def _json_label(source: Table, number: int, item: dict[str, Any], key: str) -> s
             f'the label is missing: no "{key}" among {_listed(item)}; name its key with --label-column',
         )
     label = item[found]
+    if source.task == "multilabel" and isinstance(label, list):
+        return _joined(source, number, found, label)
     if label is None or isinstance(label, (list, dict)):
         raise source.error(number, f'"{found}" is {_kind(label)}, but one label was expected')
     return _checked_label(source, number, label_text(label))
+
+
+def _joined(source: Table, number: int, key: str, labels: list[Any]) -> str:
+    """A list of labels as it stands in other formats."""
+    for label in labels:
+        if label is None or isinstance(label, (list, dict)) or BAR in label_text(label):
+            raise source.error(
+                number, f'"{key}" holds {_kind(label)} {label!a}, but labels without {BAR} were expected'
+            )
+    return _checked_label(source, number, BAR.join(map(label_text, labels)))
 
 
 def _kind(value: Any) -> str:
@@ -374,8 +404,49 @@ def _batch(source: Table, columns: _Columns, records: list[tuple[int, list[str]]
 def _checked_label(source: Table, number: int, label: str) -> str:
     """A label without blanks around it; what can be no label is refused."""
     label = label.strip()
+    if source.task == "multilabel":
+        names = [_checked_name(source, number, name.strip()) for name in label.split(BAR)] if label else []
+        return BAR.join(names)
     if not label:
         raise source.error(number, "the label is missing; give one, or take the line out")
+    if source.task == "regress":
+        return _checked_number(source, number, label)
+    return _checked_name(source, number, label)
+
+
+def names_of(label: str) -> list[str]:
+    """The names in a checked label of a table with several labels for a text."""
+    return label.split(BAR) if label else []
+
+
+def targets(labels: list[str], task: str, names: list[str]) -> Any:
+    """Checked labels as `fit` takes them: as they are, a matrix with a column for each name, or numbers."""
+    if task == "classify":
+        return labels
+    import numpy as np
+
+    if task == "regress":
+        return np.array([float(label) for label in labels])
+    place = {name: k for k, name in enumerate(names)}
+    matrix = np.zeros((len(labels), len(names)), np.int64)
+    for row, label in zip(matrix, labels, strict=True):
+        row[[place[name] for name in names_of(label)]] = 1
+    return matrix
+
+
+def _checked_number(source: Table, number: int, label: str) -> str:
+    try:
+        value = float(label)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise source.error(number, f'"{shortened(printable(label), 40)}" is no finite number; give one')
+    return label
+
+
+def _checked_name(source: Table, number: int, label: str) -> str:
+    if not label:
+        raise source.error(number, f"an empty label stands beside {BAR}; give its name, or take {BAR} out")
     if len(label) > LONGEST_LABEL:  # NumPy gives every label the room of the longest
         raise source.error(number, f"the label has {len(label):,} characters; is it the text?")
     if not label.isascii() and any("\ud800" <= char <= "\udfff" for char in label):

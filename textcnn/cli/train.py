@@ -1,6 +1,7 @@
 """Train a TextCNNClassifier on labelled texts, or a TextCNNTagger on tagged tokens, and write a model file.
 
 The file shows which of the two: tagged tokens come one a line in columns, with blank lines between sentences.
+--task multilabel trains a classifier of several labels a text, --task regress a TextCNNRegressor of numbers.
 Nothing is written unless training ends well: an older model under the same name stays until then.
 """
 
@@ -28,6 +29,8 @@ examples:
   textcnn train reviews.tsv -o reviews.textcnn --set embeddings=vectors.txt.gz --plot curve.png
   zcat all.jsonl.gz | textcnn train - --format jsonl -o reviews.textcnn --stream
   textcnn train train.conll --dev dev.conll -o ner.textcnn
+  textcnn train news.tsv -o news.textcnn --task multilabel      lines of world|sport<TAB>text
+  textcnn train stars.tsv -o stars.textcnn --task regress       lines of 3.5<TAB>text
   textcnn train en-train.conllu --column xpos -o tags.textcnn --set dilations=1,2,4
 
 column files: CoNLL-2000, CoNLL-2003, CoNLL-U and others with columns between tabs or spaces. Tags of IOB1,
@@ -37,6 +40,9 @@ With --dev the weights of the epoch with the best score on that file are kept. A
 such as `max_iter = 20` or `kernel_sizes = [3, 4, 5]`. Labels are read as strings.
 """
 
+
+# What `score` gives, and so the validation score.
+SCORES = {"classify": "accuracy", "multilabel": "subset accuracy", "regress": "R2"}
 
 KEPT_OF_MEMBERS = "each network keeping the weights of its best epoch"
 
@@ -55,7 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the model file to write",
     )
     parser.add_argument("--dev", metavar="FILE", help="a file like it for validation, read into memory")
-    parser.add_argument("--task", choices=("classify", "tag"), help="train a classifier or a tagger")
+    parser.add_argument(
+        "--task",
+        choices=("classify", "multilabel", "regress", "tag"),
+        help="train a classifier, one of several labels, a regressor or a tagger",
+    )
     parser.add_argument(
         "--stream",
         action="store_true",
@@ -84,13 +94,15 @@ def run(args: argparse.Namespace) -> None:
     if args.list_parameters:
         is_there = args.file and os.path.isfile(args.file)
         options.list_parameters(args.task or (_task(args) if is_there else "classify"))
-    elif _task(args) == "tag":
+        return
+    task = _task(args)
+    if task == "tag":
         from textcnn.cli.train_tagger import train
 
         train(args)
     else:
         with _naming_the_choice(args):
-            _train_classifier(args)
+            _train_on_texts(args, task)
 
 
 @contextmanager
@@ -153,10 +165,12 @@ def _task_of_name(path: str) -> str | None:
     return _TASKS.get(os.path.splitext(path.lower().removesuffix(".gz"))[1])
 
 
-def _train_classifier(args: argparse.Namespace) -> None:
+def _train_on_texts(args: argparse.Namespace, task: str) -> None:
     """Check everything that can be checked, then read, train and write."""
     options.check_unused(args, ["column", "token_column"], "for taggers")
-    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "")
+    if task != "classify":
+        options.check_unused(args, ["stream"], "for --task classify")
+    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "", task=task)
     check_outputs(args)
     if args.temporary_folder and not args.stream:
         raise InputError("--temporary-folder is for --stream; give both or none")
@@ -164,17 +178,19 @@ def _train_classifier(args: argparse.Namespace) -> None:
         raise InputError(
             f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first"
         )
-    classifier = options.classifier(args)
-    dev = _read_dev(args)
-    show_progress(classifier, args)
+    estimator = options.sentence_estimator(args, task)
+    dev = _read_dev(args, task)
+    show_progress(estimator, args)
     reader = _TrainingReader(source, dev)
     with plain_interrupt():
-        _fit(classifier, reader, dev, args)
-    if not classifier.vocabulary_:
-        raise InputError(_no_tokens(classifier, source.name))
-    kept = "whose weights are kept" if classifier.n_members_ == 1 else KEPT_OF_MEMBERS
-    read = f"{counted(reader.n_texts, 'text')} with {counted(len(reader.labels), 'label')}"
-    finish(classifier, args, Summary(read, "accuracy", kept))
+        _fit(estimator, reader, dev, args)
+    if not estimator.vocabulary_:
+        raise InputError(_no_tokens(estimator, source.name))
+    kept = "whose weights are kept" if estimator.n_members_ == 1 else KEPT_OF_MEMBERS
+    read = counted(reader.n_texts, "text")
+    if task != "regress":
+        read += f" with {counted(len(reader.labels), 'label')}"
+    finish(estimator, args, Summary(read, SCORES[task], kept))
 
 
 def check_outputs(args: argparse.Namespace) -> None:
@@ -238,15 +254,20 @@ class _TrainingReader:
         for batch in self.source.batches():
             labels = batch.labels or []
             self.n_texts += len(labels)
-            self.labels.update(labels)
+            for label in labels:
+                self.labels.update(_names(self.source, label))
             yield batch.texts, labels
         self._check()
 
     def _check(self) -> None:
-        name = self.source.name
+        name, task = self.source.name, self.source.task
         if not self.n_texts:
-            raise InputError(f"{name} has no texts, but training needs texts of two or more labels")
-        if len(self.labels) == 1:
+            needs = "some" if task == "regress" else "texts of two or more labels"
+            raise InputError(f"{name} has no texts, but training needs {needs}")
+        if task == "multilabel" and len(self.labels) < 2:
+            found = ", ".join(f'"{label}"' for label in self.labels) or "none"
+            raise InputError(f"{name} has the labels {found}, but --task multilabel needs two or more")
+        if task == "classify" and len(self.labels) == 1:
             only = next(iter(self.labels))
             raise InputError(
                 f'{name}: every text has the label "{only}", but training needs texts of two or more labels'
@@ -258,12 +279,20 @@ class _TrainingReader:
                 raise self.dev.source.error(line, f'the label "{label}" does not occur in {name}; mend it')
 
 
-def _read_dev(args: argparse.Namespace) -> _Dev | None:
+def _names(source: tables.Table, label: str) -> list[str]:
+    """The labels that a text has; none where they are numbers."""
+    if source.task == "regress":
+        return []
+    return tables.names_of(label) if source.task == "multilabel" else [label]
+
+
+def _read_dev(args: argparse.Namespace, task: str) -> _Dev | None:
     if args.dev is None:
         return None
     check_two_inputs(args)
     own = argparse.Namespace(**{**vars(args), "format": None})  # its name tells more than --format
-    source = tables.table(own, args.dev, fallback=args.format or ("tsv" if args.dev == "-" else ""))
+    fallback = args.format or ("tsv" if args.dev == "-" else "")
+    source = tables.table(own, args.dev, fallback=fallback, task=task)
     texts: list[str] = []
     labels: list[str] = []
     first_lines: dict[str, int] = {}
@@ -271,7 +300,8 @@ def _read_dev(args: argparse.Namespace) -> _Dev | None:
         texts += batch.texts
         for label, line in zip(batch.labels or [], batch.lines, strict=True):
             labels.append(label)
-            first_lines.setdefault(label, line)
+            for name in _names(source, label):
+                first_lines.setdefault(name, line)
     if not texts:
         raise InputError(f"{source.name} has no texts, but validation needs some; leave --dev out")
     return _Dev(source, texts, labels, first_lines)
@@ -285,8 +315,7 @@ def check_two_inputs(args: argparse.Namespace) -> None:
         )
 
 
-def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argparse.Namespace) -> None:
-    validation = {"X_val": dev.texts, "y_val": dev.labels} if dev else {}
+def _fit(estimator: Any, reader: _TrainingReader, dev: _Dev | None, args: argparse.Namespace) -> None:
     if args.stream:
         import tempfile
 
@@ -295,14 +324,21 @@ def _fit(classifier: Any, reader: _TrainingReader, dev: _Dev | None, args: argpa
         folder = args.temporary_folder or tempfile.gettempdir()
         advice = "--temporary-folder chooses another disk"
         with _temporary_folder(folder), naming(f"the temporary file of --stream in {folder}", advice):
-            classifier.fit(Corpus(reader), None, **validation)
+            estimator.fit(Corpus(reader), None, **({"X_val": dev.texts, "y_val": dev.labels} if dev else {}))
         return
     texts: list[str] = []
     labels: list[str] = []
     for more_texts, more_labels in reader:
         texts += more_texts
         labels += more_labels
-    classifier.fit(texts, labels, **validation)
+    names = sorted(reader.labels)
+    y = tables.targets(labels, reader.source.task, names)
+    y_val = tables.targets(dev.labels, reader.source.task, names) if dev else None
+    estimator.fit(texts, y, X_val=dev.texts if dev else None, y_val=y_val)
+    if reader.source.task == "multilabel":
+        import numpy as np
+
+        estimator.predictor_.classes_ = np.array(names)  # in place of the numbers of columns
 
 
 @contextmanager

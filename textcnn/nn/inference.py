@@ -10,6 +10,7 @@ import numpy as np
 
 from textcnn._kernels import _conv
 from textcnn._kernels._blas import PackedMatrix
+from textcnn.nn.layers import activate
 from textcnn.nn.sentence_cnn import SentenceCNN
 
 
@@ -57,12 +58,13 @@ class Inference:
         pooled, argmax = np.empty(shape, np.float32), np.empty(shape, np.int32)
         _conv.conv_max_cached(
             self._cached, extra, slots, self.network.filter_bias, offsets, self._sizes, self._pads,
-            layout.n_filters, pooled, argmax, n_threads,
+            layout.n_filters, pooled, argmax, n_threads, layout.activation == "relu",
         )  # fmt: skip
+        activate(pooled, argmax, layout.activation)
         return pooled, argmax
 
     def logits(self, pooled: np.ndarray, n_threads: int) -> np.ndarray:
-        """Scores (n_texts, n_classes) of pooled features, before softmax."""
+        """Outputs (n_texts, n_outputs) of pooled features, the scores before a softmax."""
         out = np.empty((len(pooled), len(self.network.bias)), np.float32)
         self._weights.left_multiply(pooled, out, self.network.bias, False, n_threads)
         return out

@@ -6,9 +6,10 @@ All arrays are float32 (or all float64) and C-contiguous; a batch is packed: ``i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,33 @@ from textcnn._kernels import _blas, _conv, _packing, _random
 from textcnn.nn.workspace import Workspace
 
 PADDINGS = ("valid", "same", "full")
+
+LEAK = 0.01
+
+
+class Activation(NamedTuple):
+    """A function that never falls, and its slope as a function of its value.
+
+    The maximum over time of such a function is the function of the maximum, so it is applied once, to what
+    was pooled.
+    """
+
+    value: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray]
+
+
+# Those beside ReLU, which the kernels have inside.
+_PLAIN_ACTIVATIONS = {
+    "identity": Activation(lambda z: z, np.ones_like),
+    "leaky_relu": Activation(lambda z: np.where(z > 0, z, LEAK * z), lambda a: np.where(a > 0, 1, LEAK)),
+    "elu": Activation(
+        lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))), lambda a: np.where(a > 0, 1, a + 1)
+    ),
+    "softplus": Activation(lambda z: np.logaddexp(z.dtype.type(0), z), lambda a: -np.expm1(-a)),
+    "tanh": Activation(np.tanh, lambda a: 1 - a * a),
+    "logistic": Activation(lambda z: (1 + np.tanh(z / 2)) / 2, lambda a: a * (1 - a)),
+}
+ACTIVATIONS = ("relu", *_PLAIN_ACTIVATIONS)
 
 
 @dataclass(frozen=True)
@@ -32,6 +60,8 @@ class ConvLayout:
         Positions of zeros around a text: none (a shorter text is padded on the right to the width),
         as many as keep the length (the extra one of an even width on the right), or width - 1 on
         both sides, so that every token meets every tap (Kim 2014).
+    activation : {"relu", "identity", "leaky_relu", "elu", "softplus", "tanh", "logistic"}
+        Applied to the output of the filters.
 
     Examples
     --------
@@ -44,6 +74,7 @@ class ConvLayout:
     kernel_sizes: tuple[int, ...]
     n_filters: int
     padding: str
+    activation: str = "relu"
 
     @property
     def n_outputs(self) -> int:
@@ -83,6 +114,14 @@ class ConvCache:
     slots: np.ndarray
     offsets: np.ndarray
     argmax: np.ndarray
+    pooled: np.ndarray
+
+
+def activate(pooled: np.ndarray, argmax: np.ndarray, activation: str) -> None:
+    """Apply an activation, in place, to what was pooled; a text without tokens has zeros."""
+    if activation != "relu":
+        pooled[...] = _PLAIN_ACTIVATIONS[activation].value(pooled)
+        pooled[argmax == _conv.NO_WINDOW] = 0
 
 
 def distinct_tokens(ids: np.ndarray, marks: np.ndarray, work: Workspace) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +142,7 @@ def conv_max(
     work: Workspace,
     n_threads: int,
 ) -> tuple[np.ndarray, ConvCache]:
-    """Embedding, convolution, ReLU and max over time (Kim 2014, equations 2 and 3).
+    """Embedding, convolution, activation and max over time (Kim 2014, equations 2 and 3).
 
     Returns the pooled features (n_texts, layout.n_outputs) and the cache of `conv_max_backward`.
     """
@@ -117,10 +156,11 @@ def conv_max(
     pooled = work.array("pooled", (n, layout.n_outputs), dtype)
     argmax = work.array("argmax", (n, layout.n_outputs), np.int32)
     _conv.conv_max_forward(
-        projected, bias, slots, offsets, layout.sizes, layout.pads, layout.n_filters, True, pooled, argmax,
-        n_threads,
+        projected, bias, slots, offsets, layout.sizes, layout.pads, layout.n_filters,
+        layout.activation == "relu", pooled, argmax, n_threads,
     )  # fmt: skip
-    return pooled, ConvCache(distinct, rows, slots, offsets, argmax)
+    activate(pooled, argmax, layout.activation)
+    return pooled, ConvCache(distinct, rows, slots, offsets, argmax, pooled)
 
 
 def conv_max_backward(
@@ -137,6 +177,9 @@ def conv_max_backward(
     The first `n_frozen` columns of the embedding are not trained and get no gradient.
     """
     dtype = d_pooled.dtype
+    if layout.activation != "relu":
+        slope = _PLAIN_ACTIVATIONS[layout.activation].slope(cache.pooled)
+        d_pooled = (d_pooled * slope).astype(dtype, copy=False)
     d_weights = work.array("d_weights", weights.shape, dtype)
     d_bias = work.array("d_bias", (layout.n_outputs,), dtype)
     n_trained = weights.shape[1] - n_frozen

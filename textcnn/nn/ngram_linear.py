@@ -1,8 +1,10 @@
-"""A linear classifier over n-grams of words and characters, to stand beside the network.
+"""A linear model over n-grams of words and characters, to stand beside the network.
 
-Logistic regression, each class against the rest, on features scaled by their naive-Bayes log-count ratio
-(Wang & Manning 2012, "Baselines and bigrams", section 2.3, with the logistic loss in place of the SVM's),
-trained by dual coordinate descent (Yu, Huang & Lin 2011).
+For classes and labels it is logistic regression, each against the rest, on features scaled by their
+naive-Bayes log-count ratio (Wang & Manning 2012, "Baselines and bigrams", section 2.3, with the logistic loss
+in place of the SVM's), trained by dual coordinate descent (Yu, Huang & Lin 2011). For numbers it is ridge
+regression on features scaled by the mean target of the texts that have them, trained in the same way (Ho &
+Lin 2012).
 """
 
 from __future__ import annotations
@@ -40,9 +42,13 @@ NGRAMS_PER_PIECE = 1 << 21
 # Words with fewer uses in training are shapes in the n-grams with shapes.
 FREQUENT_USES = 30
 
-# Added to the counts of which the naive-Bayes ratios are made.
+# Added to the counts of which the naive-Bayes ratios are made, and to those of mean targets.
 SMOOTHING = 0.2
 
+
+# Ridge regression is done when the slopes of its dual, in standard deviations of a target, are below this.
+RIDGE_TOLERANCE = 0.01
+RIDGE_PASSES = 30
 
 Collect: TypeAlias = Callable[[Iterable[np.ndarray], int], np.ndarray]
 
@@ -62,7 +68,7 @@ class LinearOptions:
 
 @dataclass
 class Term:
-    """What the tokens ``start`` to ``end - 1`` of a text add to the score of each class."""
+    """What the tokens ``start`` to ``end - 1`` of a text add to the score of each class, label or target."""
 
     start: int
     end: int
@@ -71,10 +77,10 @@ class Term:
 
 @dataclass
 class NGramLinear:
-    """A fitted linear classifier over n-grams.
+    """A fitted linear model over n-grams.
 
-    With two classes there is one column of coefficients, for the second class; the first has the
-    same with the sign turned.
+    There is a column of coefficients for each class, label or target. With two classes there is one column,
+    for the second class; the first has the same with the sign turned.
 
     Parameters
     ----------
@@ -95,6 +101,8 @@ class NGramLinear:
         Weight of the scores in the logits; the network has the rest of 1.
     n_known : int
         Words of this id and above came after training: n-grams of words take them for unknown.
+    two_classes : bool
+        Whether the one column is that of the second of two classes.
     """
 
     word_scores: np.ndarray
@@ -106,6 +114,7 @@ class NGramLinear:
     char_ngram_range: tuple[int, int] | None
     share: float
     n_known: int
+    two_classes: bool
     _index: NGramIndex = field(init=False, repr=False)
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("word_scores", "frequent", "keys", "coef", "intercept")
@@ -122,15 +131,15 @@ class NGramLinear:
         shapes: np.ndarray,
         targets: np.ndarray,
         sample_weight: np.ndarray,
-        n_classes: int,
+        n_outputs: int,
         options: LinearOptions,
         n_threads: int,
         collect: Collect | None = None,
     ) -> NGramLinear:
         """Fit to encoded texts; the result does not depend on `n_threads`.
 
-        Time and memory grow with the number of classes, each of which is set against the rest. Ctrl-C ends
-        it with KeyboardInterrupt.
+        Time and memory grow with the number of classes, labels or targets, each of which is fitted apart.
+        Ctrl-C ends it with KeyboardInterrupt.
 
         Parameters
         ----------
@@ -139,9 +148,11 @@ class NGramLinear:
         offsets : intp ndarray of shape (n_texts + 1,)
         shapes : int32 ndarray of shape (n_tokens,)
             Not looked at without n-grams with shapes.
-        targets : intp ndarray of shape (n_texts,)
-        sample_weight : ndarray of shape (n_texts,)
-        n_classes : int
+        targets : intp ndarray of shape (n_texts,), or ndarray of shape (n_texts, n_outputs)
+            Classes; or labels, bool; or numbers, float.
+        sample_weight : ndarray of shape (n_texts,), or of shape (n_texts, n_outputs)
+        n_outputs : int
+            Classes, labels or targets.
         options : LinearOptions
         n_threads : int
         collect : callable, default=None
@@ -155,8 +166,8 @@ class NGramLinear:
         weight = np.ascontiguousarray(sample_weight, np.float64)
         n_ids = len(vocabulary)
         frequent = _frequent_words(ids, offsets, weight, n_ids) if options.shape_ngrams else np.empty(0, bool)
-        positive = np.arange(n_classes, dtype=np.intp) if n_classes > 2 else np.array([1], np.intp)
-        n_most = min(MAX_NGRAMS, MAX_COEFFICIENTS // len(positive))
+        two_classes = targets.ndim == 1 and n_outputs == 2
+        n_most = min(MAX_NGRAMS, MAX_COEFFICIENTS // (1 if two_classes else n_outputs))
         texts = _Texts(ids, offsets, shapes, frequent, orders)
         grams = _frequent_grams(texts, n_most)
         subwords, word_subwords, subword_offsets = _subwords(vocabulary, options.char_ngram_range, n_most)
@@ -167,18 +178,9 @@ class NGramLinear:
             *_gram_features(texts, grams, n_ids, n_threads, collect or _in_memory),
             n_ids + len(grams) + len(subwords),
         )
-        counts = np.zeros((features.n_features, n_classes))
-        features.count_by_class(targets, weight, counts)
-        coef = _log_ratios(counts, positive)
-        del counts
-        if options.ngram_range[0] > 1:
-            coef[:n_ids] = 0
-        intercept = np.empty(len(positive))
-        # The ratios become the coefficients, in one array.
-        features.fit_logistic(
-            targets, options.C * weight, positive, coef, options.tol, options.max_iter, 1, coef, intercept,
-            n_threads,
-        )  # fmt: skip
+        fit = _fit_classes if targets.ndim == 1 else _fit_labels if targets.dtype == bool else _fit_numbers
+        n_left_out = n_ids if options.ngram_range[0] > 1 else 0
+        coef, intercept = fit(features, targets, weight, n_outputs, n_left_out, options, n_threads)
         linear = cls(
             word_scores=coef[:n_ids].copy(),
             frequent=frequent,
@@ -189,12 +191,13 @@ class NGramLinear:
             char_ngram_range=options.char_ngram_range,
             share=options.share,
             n_known=n_ids,
+            two_classes=two_classes,
         )
         linear.word_scores[1:] += linear._subword_scores(_words(vocabulary), n_threads)
         return linear
 
     def extended(self, vocabulary: Vocabulary) -> NGramLinear:
-        """The same classifier for a vocabulary with more words, which score as they did when unknown."""
+        """The same model for a vocabulary with more words, which score as they did when unknown."""
         n_known = len(self.word_scores)
         if len(vocabulary) == n_known:
             return self
@@ -220,7 +223,7 @@ class NGramLinear:
         return max(2, self.ngram_range[0]), self.ngram_range[1]
 
     def scores(self, texts: EncodedTexts, n_threads: int) -> np.ndarray:
-        """Scores of each class, float64 ndarray of shape (n_texts, n_classes).
+        """Scores of each class, label or target, float64 ndarray of shape (n_texts, n_outputs).
 
         Parameters
         ----------
@@ -235,11 +238,11 @@ class NGramLinear:
             n_threads, _symbols(ids, texts.shapes, self.frequent),
         )  # fmt: skip
         out += self.intercept
-        return self._by_class(out)
+        return self._by_output(out)
 
     def bias(self) -> np.ndarray:
-        """Score of each class of a text without features, float64 ndarray of shape (n_classes,)."""
-        return self._by_class(self.intercept[np.newaxis])[0]
+        """Scores of a text without features, float64 ndarray of shape (n_outputs,)."""
+        return self._by_output(self.intercept[np.newaxis])[0]
 
     def terms(self, text: EncodedTexts) -> list[Term]:
         """The words and n-grams of one text, with their scores.
@@ -258,7 +261,7 @@ class NGramLinear:
         scores = self.word_scores[ids].astype(np.float64)
         scores[ids == 0] += unknown_scores
         n = len(ids)
-        terms = [Term(place, place + 1, row) for place, row in enumerate(self._by_class(scores))]
+        terms = [Term(place, place + 1, row) for place, row in enumerate(self._by_output(scores))]
         symbols = _symbols(ids, text.shapes, self.frequent)
         keys, _ = gram_keys(ids, text.offsets, *self.orders, symbols)
         rows = self._index.rows(keys, 1)
@@ -268,8 +271,8 @@ class NGramLinear:
             for start in range(n + 3 - order)
         ] * (1 if symbols is None else 2)
         known = np.flatnonzero(rows >= 0)
-        by_class = self._by_class(self.coef[rows[known]].astype(np.float64))
-        return terms + [Term(*places[i], row) for i, row in zip(known, by_class, strict=True)]
+        by_output = self._by_output(self.coef[rows[known]].astype(np.float64))
+        return terms + [Term(*places[i], row) for i, row in zip(known, by_output, strict=True)]
 
     def _as_in_training(self, ids: np.ndarray, unknown_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same with the words that came after training among the unknown ones."""
@@ -291,8 +294,8 @@ class NGramLinear:
             )
         return out
 
-    def _by_class(self, columns: np.ndarray) -> np.ndarray:
-        return np.concatenate([-columns, columns], axis=1) if columns.shape[1] == 1 else columns
+    def _by_output(self, columns: np.ndarray) -> np.ndarray:
+        return np.concatenate([-columns, columns], axis=1) if self.two_classes else columns
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_index"}
@@ -302,7 +305,7 @@ class NGramLinear:
         self.__post_init__()
 
     def mix_into(self, logits: np.ndarray, scores: np.ndarray) -> None:
-        """Make the logits of the network, in place, those of network and linear part together."""
+        """Make the outputs of the network, in place, those of network and linear part together."""
         logits *= 1 - self.share
         logits += self.share * scores
 
@@ -324,12 +327,29 @@ class NGramLinear:
 
     @classmethod
     def from_arrays(
-        cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_classes: int
+        cls,
+        arrays: dict[str, np.ndarray],
+        config: dict[str, Any],
+        n_ids: int,
+        n_outputs: int,
+        of_classes: bool = True,
     ) -> NGramLinear:
-        """The classifier of `to_arrays` and `config`; raises ValueError if they do not fit together."""
-        if n_classes < 2:
-            raise ValueError(f"a linear part needs two or more classes, not {n_classes}")
-        n_columns = 1 if n_classes == 2 else n_classes
+        """The model of `to_arrays` and `config`; raises ValueError if they do not fit together.
+
+        Parameters
+        ----------
+        arrays, config : as they were saved
+        n_ids : int
+            Rows of the vocabulary.
+        n_outputs : int
+            Classes, labels or targets.
+        of_classes : bool
+            Whether the outputs are classes.
+        """
+        if of_classes and n_outputs < 2:
+            raise ValueError(f"a linear part needs two or more classes, not {n_outputs}")
+        two_classes = of_classes and n_outputs == 2
+        n_columns = 1 if two_classes else n_outputs
         n_ngrams = len(arrays["keys"])
         expected = {
             "word_scores": (np.float32, (n_ids, n_columns)),
@@ -356,6 +376,7 @@ class NGramLinear:
             char_ngram_range=None if lengths is None else checked_range(lengths, "char_ngram_range"),
             share=config["share"],
             n_known=n_known,
+            two_classes=two_classes,
         )
 
     def is_finite(self) -> bool:
@@ -386,9 +407,10 @@ def _words(vocabulary: Vocabulary) -> UnknownWords:
 def _frequent_words(ids: np.ndarray, offsets: np.ndarray, weight: np.ndarray, n_ids: int) -> np.ndarray:
     """Which words have FREQUENT_USES or more in texts whose weight is not zero; never the unknown one."""
     counts, done = np.zeros(n_ids, np.int64), 0
+    has_weight = np.atleast_2d(weight.T).max(axis=0) > 0
     for piece_ids, piece_offsets in pieces(ids, offsets, NGRAMS_PER_PIECE):
         n_texts = len(piece_offsets) - 1
-        counted = np.repeat(weight[done : done + n_texts] > 0, np.diff(piece_offsets))
+        counted = np.repeat(has_weight[done : done + n_texts], np.diff(piece_offsets))
         counts += np.bincount(piece_ids[counted], minlength=n_ids)
         done += n_texts
     counts[0] = 0
@@ -510,6 +532,89 @@ def _in_memory(chunks: Iterable[np.ndarray], size: int) -> np.ndarray:
         out[done : done + len(chunk)] = chunk
         done += len(chunk)
     return out
+
+
+def _fit_classes(
+    features: NGramFeatures,
+    targets: np.ndarray,
+    weight: np.ndarray,
+    n_classes: int,
+    n_left_out: int,
+    options: LinearOptions,
+    n_threads: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and intercepts of each class against the rest; the first features may be left out."""
+    positive = np.arange(n_classes, dtype=np.intp) if n_classes > 2 else np.array([1], np.intp)
+    counts = np.zeros((features.n_features, n_classes))
+    features.count_by_class(targets, weight, counts)
+    coef = _log_ratios(counts, positive)
+    del counts
+    coef[:n_left_out] = 0
+    intercept = np.empty(len(positive))
+    # The ratios become the coefficients, in one array.
+    features.fit_logistic(
+        targets, options.C * weight, positive, coef, options.tol, options.max_iter, 1, coef, intercept,
+        n_threads,
+    )  # fmt: skip
+    return coef, intercept
+
+
+def _fit_labels(
+    features: NGramFeatures,
+    targets: np.ndarray,
+    weight: np.ndarray,
+    n_labels: int,
+    n_left_out: int,
+    options: LinearOptions,
+    n_threads: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for labels, each against its absence."""
+    cost = np.ascontiguousarray(np.atleast_2d(weight.T))
+    coef = np.empty((features.n_features, n_labels), np.float32)
+    second = np.array([1], np.intp)
+    for k in range(n_labels):
+        counts = np.zeros((features.n_features, 2))
+        features.count_by_class(targets[:, k].astype(np.intp), cost[k if len(cost) > 1 else 0], counts)
+        coef[:, k] = _log_ratios(counts, second)[:, 0]
+    coef[:n_left_out] = 0
+    intercept = np.empty(n_labels)
+    goals = np.ascontiguousarray(np.where(targets, np.float32(1), np.float32(-1)))
+    features.fit_columns(
+        goals, options.C * cost, True, coef, options.tol, options.max_iter, 1, coef, intercept, n_threads
+    )
+    return coef, intercept
+
+
+def _fit_numbers(
+    features: NGramFeatures,
+    targets: np.ndarray,
+    weight: np.ndarray,
+    n_targets: int,
+    n_left_out: int,
+    options: LinearOptions,
+    n_threads: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for numbers, standardised, by ridge regression."""
+    coef = np.stack([_mean_targets(features, targets[:, k], weight) for k in range(n_targets)], axis=1)
+    coef[:n_left_out] = 0
+    intercept = np.empty(n_targets)
+    features.fit_columns(
+        np.ascontiguousarray(targets, np.float32), options.C * weight[np.newaxis], False, coef,
+        RIDGE_TOLERANCE, RIDGE_PASSES, 1, coef, intercept, n_threads,
+    )  # fmt: skip
+    return coef, intercept
+
+
+def _mean_targets(features: NGramFeatures, targets: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean target of the occurrences of each feature, drawn towards 0 where they are few, float32.
+
+    What the log-count ratio is to a class: a feature that tells nothing has 0.
+    """
+    sums = np.zeros((features.n_features, 2))
+    features.count_by_class((targets > 0).astype(np.intp), weight * np.abs(targets).astype(np.float64), sums)
+    counts = np.zeros((features.n_features, 1))
+    features.count_by_class(np.zeros(len(targets), np.intp), weight, counts)
+    return ((sums[:, 1] - sums[:, 0]) / (counts[:, 0] + SMOOTHING)).astype(np.float32)
 
 
 def _log_ratios(counts: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from textcnn._kernels import _optim, _softmax
+from textcnn._kernels import _optim
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
 from textcnn.nn.layers import ConvLayout
+from textcnn.nn.losses import Loss, softmax_cross_entropy
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
@@ -18,7 +19,7 @@ from textcnn.nn.workspace import Workspace
 
 @dataclass
 class SentenceCNN:
-    """embedding -> filters of several widths -> ReLU -> max over time -> dropout -> dense.
+    """embedding -> filters of several widths -> activation -> max over time -> dropout -> dense.
 
     Parameters
     ----------
@@ -27,8 +28,9 @@ class SentenceCNN:
     filters : float32 ndarray of shape (layout.n_rows, n_dims)
         One row for each tap of each filter, in the order of `textcnn._kernels._conv`.
     filter_bias : float32 ndarray of shape (layout.n_outputs,)
-    weights : float32 ndarray of shape (n_classes, layout.n_outputs)
-    bias : float32 ndarray of shape (n_classes,)
+    weights : float32 ndarray of shape (n_outputs, layout.n_outputs)
+        An output for each class, label or target.
+    bias : float32 ndarray of shape (n_outputs,)
     layout : ConvLayout
     n_frozen : int
         The first columns of the embedding that training leaves alone: none, all of them (static), or
@@ -58,7 +60,7 @@ class SentenceCNN:
         rng: np.random.RandomState,
         embedding: np.ndarray,
         layout: ConvLayout,
-        n_classes: int,
+        n_outputs: int,
         n_frozen: int = 0,
     ) -> SentenceCNN:
         """A network around `embedding` with Glorot-uniform weights and biases of zero."""
@@ -71,8 +73,8 @@ class SentenceCNN:
             embedding=embedding,
             filters=np.concatenate(blocks),
             filter_bias=np.zeros(layout.n_outputs, np.float32),
-            weights=layers.glorot_uniform(rng, (n_classes, layout.n_outputs), layout.n_outputs, n_classes),
-            bias=np.zeros(n_classes, np.float32),
+            weights=layers.glorot_uniform(rng, (n_outputs, layout.n_outputs), layout.n_outputs, n_outputs),
+            bias=np.zeros(n_outputs, np.float32),
             layout=layout,
             n_frozen=n_frozen,
         )
@@ -107,6 +109,7 @@ class SentenceCNN:
             seed,
             step,
             options.n_threads,
+            options.loss,
         )
 
     def _drop_words(self, ids: np.ndarray, rate: float, seed: int, step: int) -> np.ndarray:
@@ -118,7 +121,7 @@ class SentenceCNN:
         return np.where(mask[0] > 0, ids, 0).astype(np.int32)
 
     def limit_norms(self, options: TrainingOptions) -> None:
-        """Limit the norm of each class's output weights to `max_norm` (Kim 2014, 2.1)."""
+        """Limit the norm of each output's weights to `max_norm` (Kim 2014, 2.1)."""
         if options.max_norm is not None:
             _optim.limit_row_norms(self.weights, options.max_norm, options.n_threads)
 
@@ -132,19 +135,21 @@ class SentenceCNN:
         seed: int,
         step: int,
         n_threads: int,
+        loss_function: Loss = softmax_cross_entropy,
     ) -> tuple[float, dict[str, Gradient]]:
-        """Cross-entropy of a batch, summed with the weights, and the gradient of every parameter.
+        """Loss of a batch, summed with the weights, and the gradient of every parameter.
 
         Parameters
         ----------
         ids, offsets : packed batch
-        targets : intp ndarray of shape (n_texts,)
-        sample_weight : float32 ndarray of shape (n_texts,)
+        targets, sample_weight : ndarrays
+            As `loss_function` takes them.
         dropout : float
             Share of the pooled features set to zero.
         seed, step : int
             Key of the dropout mask.
         n_threads : int
+        loss_function : Loss
 
         Returns
         -------
@@ -162,7 +167,7 @@ class SentenceCNN:
 
         loss = work.array("loss", (len(targets),), np.float64)
         d_logits = work.array("d_logits", logits.shape, logits.dtype)
-        _softmax.softmax_cross_entropy(logits, targets, sample_weight, loss, d_logits, n_threads)
+        loss_function(logits, targets, sample_weight, loss, d_logits, n_threads)
 
         d_weights, d_bias, d_pooled = layers.dense_backward(d_logits, dropped, self.weights, work, n_threads)
         if mask is not None:
@@ -181,7 +186,7 @@ class SentenceCNN:
         return float(loss.sum()), gradients
 
     def logits(self, ids: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
-        """Scores (n_texts, n_classes) before softmax, without dropout; valid until the next call."""
+        """Outputs (n_texts, n_outputs) before a softmax, without dropout; valid until the next call."""
         pooled, _ = layers.conv_max(
             self.embedding, self.filters, self.filter_bias, ids, offsets, self.layout, self.marks, self.work,
             n_threads,
@@ -247,7 +252,7 @@ def side_by_side(networks: list[SentenceCNN]) -> SentenceCNN:
             _by_block([network.weights.T for network in networks], n_widths).T / np.float32(n)
         ),
         bias=np.stack([network.bias for network in networks]).mean(axis=0),
-        layout=ConvLayout(layout.kernel_sizes, n * layout.n_filters, layout.padding),
+        layout=replace(layout, n_filters=n * layout.n_filters),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from math import lcm
 from typing import Any
@@ -76,13 +76,33 @@ class TaggingInference:
         emissions : float32 ndarray of shape (n_tokens, n_tags)
         """
         out = np.empty((len(types), self.network.layout.n_tags), np.float32)
+        return self._by_groups(self._group_emissions, types, offsets, features, n_threads, out)
+
+    def outputs(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
+        """What the output layer of the network sees at each token, float32 (n_tokens, layout.n_joined).
+
+        Arguments and bits as those of `emissions`.
+        """
+        out = np.empty((len(types), self.network.layout.n_joined), np.float32)
+        return self._by_groups(self._group_outputs, types, offsets, features, n_threads, out)
+
+    def _by_groups(
+        self,
+        compute: Callable[[np.ndarray, np.ndarray, Any, int], np.ndarray],
+        types: np.ndarray,
+        offsets: np.ndarray,
+        features: Any,
+        n_threads: int,
+        out: np.ndarray,
+    ) -> np.ndarray:
+        """Fill `out`, which has a row for each token, and return it."""
         for parts in self._groups(offsets):
             index = np.concatenate([np.arange(begin, end) for begin, end, _, _ in parts])
             lengths = [end - begin for begin, end, _, _ in parts]
             part_offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
-            scores = self._group_emissions(types[index], part_offsets, features, n_threads)
+            rows = compute(types[index], part_offsets, features, n_threads)
             for (begin, _, first, last), at in zip(parts, part_offsets[:-1], strict=True):
-                out[first:last] = scores[at + first - begin : at + last - begin]
+                out[first:last] = rows[at + first - begin : at + last - begin]
         return out
 
     def _groups(self, offsets: np.ndarray) -> Iterator[list[tuple[int, int, int, int]]]:
@@ -118,6 +138,17 @@ class TaggingInference:
     def _group_emissions(
         self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
     ) -> np.ndarray:
+        output = self._group_outputs(types, offsets, features, n_threads)
+        scores = np.empty((len(types), self.network.layout.n_tags), np.float32)
+        self._weights.left_multiply(output, scores, self.network.arrays["bias"], False, n_threads)
+        if self.linear is not None:
+            scores *= 1 - self.share
+            scores += self.share * self.linear.emissions(types, offsets, features, n_threads)
+        return scores
+
+    def _group_outputs(
+        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
+    ) -> np.ndarray:
         network, layout = self.network, self.network.layout
         arrays = network.arrays
         distinct, slots = np.unique(types, return_inverse=True)
@@ -129,13 +160,7 @@ class TaggingInference:
         _conv.conv_same_forward(
             projected, arrays["first_bias"], slots, offsets, KERNEL_SIZE, True, first, n_threads
         )
-        output = self._stack(first, offsets, n_threads)
-        scores = np.empty((len(types), layout.n_tags), np.float32)
-        self._weights.left_multiply(output, scores, arrays["bias"], False, n_threads)
-        if self.linear is not None:
-            scores *= 1 - self.share
-            scores += self.share * self.linear.emissions(types, offsets, features, n_threads)
-        return scores
+        return self._stack(first, offsets, n_threads)
 
     def _stack(self, first: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
         """What the output layer scores."""

@@ -14,9 +14,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from textcnn._kernels import _packing
+from textcnn.nn.losses import Loss, softmax_cross_entropy
 from textcnn.nn.optimizers import Gradient, Optimizer, clip_scale
 
-SCHEDULES = ("constant", "linear", "invscaling", "adaptive")
+SCHEDULES = ("constant", "linear", "cosine", "invscaling", "adaptive")
+
+# Those that need to know how many steps there will be.
+PLANNED_SCHEDULES = ("linear", "cosine")
 
 # Keeps the masks of word dropout apart from those of dropout.
 WORD_DROPOUT_KEY = 0x9E3779B97F4A7C15
@@ -24,14 +28,15 @@ WORD_DROPOUT_KEY = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded texts with their classes and weights.
+    """Encoded texts with what they are to be mapped to, and weights.
 
     Parameters
     ----------
     ids : int32 ndarray of shape (n_tokens,)
     offsets : intp ndarray of shape (n_texts + 1,)
-    targets : intp ndarray of shape (n_texts,)
-    sample_weight : float32 ndarray of shape (n_texts,)
+    targets : intp ndarray of shape (n_texts,), or float32 ndarray of shape (n_texts, n_outputs)
+        Classes; or labels, 0 or 1; or numbers.
+    sample_weight : float32 ndarray of shape (n_texts,) or (n_texts, n_outputs)
     """
 
     ids: np.ndarray
@@ -49,8 +54,9 @@ class Examples:
 
     @property
     def loss_weight(self) -> float:
-        """What the loss is divided by, so that it is a mean."""
-        return float(self.sample_weight.sum(dtype=np.float64))
+        """What the loss is divided by, so that it is a mean over texts."""
+        n_columns = 1 if self.sample_weight.ndim == 1 else self.sample_weight.shape[1]
+        return float(self.sample_weight.sum(dtype=np.float64)) / n_columns
 
     @property
     def step_weight(self) -> float:
@@ -87,6 +93,8 @@ class TrainingOptions:
     n_threads: int
     feature_dropout: float = 0.0
     rare_word_dropout: float = 0.0
+    warmup_steps: int = 0
+    loss: Loss = softmax_cross_entropy
 
 
 class Network(Protocol):
@@ -243,11 +251,16 @@ class Trainer:
         return True
 
     def _scheduled_rate(self) -> float:
-        """The learning rate of the step at hand."""
-        if self.options.learning_rate == "linear":
-            return self.rate * (1 - self.n_steps / self.n_planned_steps)
-        if self.options.learning_rate == "invscaling":
-            return self.rate / np.sqrt(self.n_steps + 1)
+        """The learning rate of the step at hand: rising during the first ones, then by the schedule."""
+        schedule, warmup = self.options.learning_rate, self.options.warmup_steps
+        if self.n_steps < warmup:
+            return self.rate * (self.n_steps + 1) / (warmup + 1)
+        n_done = self.n_steps - warmup
+        if schedule in PLANNED_SCHEDULES:
+            share = n_done / (self.n_planned_steps - warmup)
+            return self.rate * (1 - share if schedule == "linear" else (1 + np.cos(np.pi * share)) / 2)
+        if schedule == "invscaling":
+            return self.rate / np.sqrt(n_done + 1)
         return self.rate
 
     def _epoch(self, examples: Any, on_step: Callable[[int], object] | None) -> float:

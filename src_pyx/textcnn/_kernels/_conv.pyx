@@ -222,8 +222,9 @@ def conv_max_cached(
     float[:, ::1] out,                     # OUT  (n, n_out)
     int32_t[:, ::1] argmax,                # OUT  (n, n_out)
     int n_threads=1,
+    bint relu=True,
 ):
-    """`conv_max_forward` with ReLU on projected rows from two places."""
+    """`conv_max_forward` on projected rows from two places."""
     cdef Py_ssize_t n_out = kernel_sizes.shape[0] * n_filters
     cdef Py_ssize_t n_rows = check_layout(kernel_sizes, pads, n_filters)
     cdef Py_ssize_t n = offsets.shape[0] - 1, t = slots.shape[0], n_cached = cached.shape[0], k
@@ -243,7 +244,7 @@ def conv_max_cached(
                 rows[k] = &cached[0, 0] + slots[k] * n_rows
             else:
                 rows[k] = &extra[0, 0] + (slots[k] - n_cached) * n_rows
-        conv_max_texts[float](rows, bias, offsets, kernel_sizes, pads, n_filters, True, out, argmax,
+        conv_max_texts[float](rows, bias, offsets, kernel_sizes, pads, n_filters, relu, out, argmax,
                               team_size(n_threads, <double>t * n_rows * GATHER_COST))
     free(rows)
 

@@ -451,11 +451,10 @@ cdef inline void minimise_on_line(
 
 
 cdef struct Problem:
-    # One text class against the rest.
+    # One class or label against the rest, or one target.
     Py_ssize_t n_texts
     const double* cost          # (n,)
-    const Py_ssize_t* targets   # (n,)
-    Py_ssize_t positive         # the class with y = 1
+    bint logistic               # the logistic loss, else the squared one
     Py_ssize_t n_features
     double tolerance
     int max_iter
@@ -468,6 +467,7 @@ cdef struct Work:
     double* alpha               # (n,)
     double* rest                # (n,) cost - alpha
     double* norms               # (n,)
+    double* goals               # (n,) y: -1 or 1, or a number
     int32_t* order              # (n,)
 
 
@@ -476,10 +476,11 @@ cdef bint take_memory(Work* work, Py_ssize_t n_features, Py_ssize_t n_texts) noe
     work.alpha = <double*> malloc((n_texts + 1) * sizeof(double))
     work.rest = <double*> malloc((n_texts + 1) * sizeof(double))
     work.norms = <double*> malloc((n_texts + 1) * sizeof(double))
+    work.goals = <double*> malloc((n_texts + 1) * sizeof(double))
     work.order = <int32_t*> malloc((n_texts + 1) * sizeof(int32_t))
     return not (
         work.weights == NULL or work.alpha == NULL or work.rest == NULL or work.norms == NULL
-        or work.order == NULL
+        or work.goals == NULL or work.order == NULL
     )
 
 
@@ -488,6 +489,7 @@ cdef void give_back(Work* work) noexcept nogil:
     free(work.alpha)
     free(work.rest)
     free(work.norms)
+    free(work.goals)
     free(work.order)
 
 
@@ -503,24 +505,34 @@ cdef bint interrupted(int* stop) noexcept nogil:
 
 
 cdef int descend(const Texts* texts, const Problem* problem, Work* work, double* intercept) noexcept nogil:
-    """Dual coordinate descent (Yu, Huang & Lin 2011, algorithm 5); returns the number of passes.
+    """Dual coordinate descent; returns the number of passes.
 
-    `weights[:].scale` is filled before; `weights[:].value` and `intercept` are the result.
+    `weights[:].scale` and `goals` are filled before; `weights[:].value` and `intercept` are the result.
     """
-    cdef Py_ssize_t i, k, n_steps, n = 0
-    cdef uint64_t state = problem.seed | 1
-    cdef double y, before, moved, slope = 0.0, steepest
-    cdef double tolerance = 0.01
-    cdef int n_passes = 0
+    cdef Py_ssize_t i, n = 0
     intercept[0] = 0.0
     for i in range(problem.n_texts):
         if problem.cost[i] > 0.0:
             work.order[n] = <int32_t> i
             n += 1
             work.norms[i] = 1.0 + squared_norm(texts, i, work.weights)
+    if problem.logistic:
+        return descend_logistic(texts, problem, work, n, intercept)
+    return descend_squared(texts, problem, work, n, intercept)
+
+
+cdef int descend_logistic(
+    const Texts* texts, const Problem* problem, Work* work, Py_ssize_t n, double* intercept
+) noexcept nogil:
+    """Logistic regression over the n texts of `order`: Yu, Huang & Lin (2011), algorithm 5."""
+    cdef Py_ssize_t i, k, n_steps
+    cdef uint64_t state = problem.seed | 1
+    cdef double y, before, moved, slope = 0.0, steepest
+    cdef double tolerance = 0.01
+    cdef int n_passes = 0
     for k in range(n):
         i = work.order[k]
-        y = 1.0 if problem.targets[i] == problem.positive else -1.0
+        y = work.goals[i]
         # Small beside the solution of a text that is well on its side, as in the paper.
         work.alpha[i] = min(0.001 * problem.cost[i], 1e-8)
         work.rest[i] = problem.cost[i] - work.alpha[i]
@@ -533,7 +545,7 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
         shuffle(work.order, n, &state)
         for k in range(n):
             i = work.order[k]
-            y = 1.0 if problem.targets[i] == problem.positive else -1.0
+            y = work.goals[i]
             before = work.alpha[i]
             minimise_on_line(
                 &work.alpha[i], &work.rest[i], problem.cost[i], work.norms[i],
@@ -548,6 +560,37 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
             break
         if n_steps <= n // 10:  # most texts are where the tolerance wants them
             tolerance = max(min(0.1 * problem.tolerance, 1e-8), 0.1 * tolerance)
+    return n_passes
+
+
+cdef int descend_squared(
+    const Texts* texts, const Problem* problem, Work* work, Py_ssize_t n, double* intercept
+) noexcept nogil:
+    """Ridge regression over the n texts of `order`: Ho & Lin (2012), algorithm 4 with epsilon = 0.
+
+    The dual is smallest in one variable where ``y - b - w'x - alpha / C`` is 0.
+    """
+    cdef Py_ssize_t i, k
+    cdef uint64_t state = problem.seed | 1
+    cdef double slope, moved, steepest
+    cdef int n_passes = 0
+    for k in range(n):
+        work.alpha[work.order[k]] = 0.0
+    while n_passes < problem.max_iter and not interrupted(problem.stop):
+        n_passes += 1
+        steepest = 0.0
+        shuffle(work.order, n, &state)
+        for k in range(n):
+            i = work.order[k]
+            slope = work.goals[i] - dot(texts, i, work.weights) - intercept[0]
+            slope -= work.alpha[i] / problem.cost[i]
+            steepest = max(steepest, fabs(slope))
+            moved = slope / (work.norms[i] + 1.0 / problem.cost[i])
+            work.alpha[i] += moved
+            add(texts, i, moved, work.weights)
+            intercept[0] += moved
+        if steepest < problem.tolerance:
+            break
     return n_passes
 
 
@@ -641,11 +684,82 @@ cdef class NGramFeatures:
         raises KeyboardInterrupt after the pass at hand.
         """
         cdef Texts texts = self.pointers()
+        cdef Problem problem = self.problem(True, tolerance, max_iter, seed)
         cdef Py_ssize_t p, n_problems = positive.shape[0]
         cdef int stop = False
-        cdef int* flag = &stop
         cdef int32_t[::1] n_passes
         check_targets(self.n_texts, targets, cost, 2**31)
+        self.check_columns(n_problems, scales, coef, intercept)
+        result = np.zeros(n_problems, np.int32)
+        n_passes = result
+        problem.stop = &stop
+        problem.cost = &cost[0] if self.n_texts else NULL
+        if n_threads > 1 and n_problems > 1:
+            for p in prange(n_problems, nogil=True, num_threads=n_threads, schedule="dynamic"):
+                n_passes[p] = fit_class(&texts, problem, targets, positive[p], scales, p, coef, intercept)
+        else:
+            with nogil:
+                for p in range(n_problems):
+                    n_passes[p] = fit_class(&texts, problem, targets, positive[p], scales, p, coef, intercept)
+        return self.checked_passes(result, stop)
+
+    def fit_columns(
+        self,
+        const float[:, ::1] goals,           # IN   (n, k) y: -1 or 1 if logistic, else numbers
+        const double[:, ::1] cost,           # IN   (1 or k, n) C of each text, of each text and problem
+        bint logistic,                       # IN   the logistic loss, else the squared one
+        const float[:, ::1] scales,          # IN   (n_features, k) r; may be the same array as coef
+        double tolerance,                    # IN
+        int max_iter,                        # IN   passes over the texts at most
+        uint64_t seed,                       # IN   of the order of the texts
+        float[:, ::1] coef,                  # OUT  (n_features, k) w
+        double[::1] intercept,               # OUT  (k,)
+        int n_threads,                       # IN   problems worked on at once
+    ):
+        """`fit_logistic` for problems with targets of their own: several labels, or numbers.
+
+        The squared loss is ``C_i / 2 (y_i - b - w'x_i)^2``.
+        """
+        cdef Texts texts = self.pointers()
+        cdef Problem problem = self.problem(logistic, tolerance, max_iter, seed)
+        cdef Py_ssize_t p, n_problems = goals.shape[1]
+        cdef int stop = False
+        cdef int32_t[::1] n_passes
+        if goals.shape[0] != self.n_texts or cost.shape[1] != self.n_texts:
+            raise ValueError(
+                f"{self.n_texts} texts need as many targets and weights, not {goals.shape[0]} and "
+                f"{cost.shape[1]}"
+            )
+        if cost.shape[0] != 1 and cost.shape[0] != n_problems:
+            raise ValueError(f"{n_problems} problems need one row of weights or as many, not {cost.shape[0]}")
+        for p in range(cost.shape[0]):
+            check_weights(cost[p])
+        if not np.isfinite(goals).all() or (logistic and not (np.abs(goals) == 1).all()):
+            raise ValueError("targets must be finite numbers, and -1 or 1 for the logistic loss")
+        self.check_columns(n_problems, scales, coef, intercept)
+        result = np.zeros(n_problems, np.int32)
+        n_passes = result
+        problem.stop = &stop
+        if n_threads > 1 and n_problems > 1:
+            for p in prange(n_problems, nogil=True, num_threads=n_threads, schedule="dynamic"):
+                n_passes[p] = fit_column(&texts, problem, goals, cost, scales, p, coef, intercept)
+        else:
+            with nogil:
+                for p in range(n_problems):
+                    n_passes[p] = fit_column(&texts, problem, goals, cost, scales, p, coef, intercept)
+        return self.checked_passes(result, stop)
+
+    cdef Problem problem(self, bint logistic, double tolerance, int max_iter, uint64_t seed):
+        cdef Problem problem
+        problem.n_texts, problem.n_features = self.n_texts, self.n_features
+        problem.logistic, problem.seed = logistic, seed
+        problem.tolerance, problem.max_iter = tolerance, max_iter
+        problem.cost, problem.stop = NULL, NULL
+        return problem
+
+    cdef int check_columns(
+        self, Py_ssize_t n_problems, const float[:, ::1] scales, float[:, ::1] coef, double[::1] intercept
+    ) except -1:
         for matrix, name in ((scales, "scales"), (coef, "coef")):
             if matrix.shape[0] != self.n_features or matrix.shape[1] != n_problems:
                 raise ValueError(
@@ -653,62 +767,81 @@ cdef class NGramFeatures:
                 )
         if intercept.shape[0] != n_problems:
             raise ValueError(f"{n_problems} problems need as many intercepts, not {intercept.shape[0]}")
-        result = np.zeros(n_problems, np.int32)
-        n_passes = result
-        if n_threads > 1 and n_problems > 1:
-            for p in prange(n_problems, nogil=True, num_threads=n_threads, schedule="dynamic"):
-                n_passes[p] = self.fit_problem(
-                    &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef,
-                    intercept, flag,
-                )
-        else:
-            with nogil:
-                for p in range(n_problems):
-                    n_passes[p] = self.fit_problem(
-                        &texts, targets, cost, positive[p], scales, tolerance, max_iter, seed, p, coef,
-                        intercept, flag,
-                    )
-        if stop:
-            raise KeyboardInterrupt
-        if np.any(result < 0):
-            raise MemoryError(f"there is no memory for {self.n_features} features")
-        return result
+        return 0
 
-    cdef int fit_problem(
-        self,
-        const Texts* texts,
-        const Py_ssize_t[::1] targets,
-        const double[::1] cost,
-        Py_ssize_t positive,
-        const float[:, ::1] scales,
-        double tolerance,
-        int max_iter,
-        uint64_t seed,
-        Py_ssize_t column,
-        float[:, ::1] coef,
-        double[::1] intercept,
-        int* stop,
-    ) noexcept nogil:
-        """Fit one column; returns the passes, or -1 without memory."""
-        cdef Work work
-        cdef Problem problem
-        cdef Py_ssize_t f
-        cdef int n_passes = -1
-        memset(&work, 0, sizeof(Work))
-        if take_memory(&work, self.n_features, self.n_texts):
-            for f in range(self.n_features):
-                work.weights[f].scale = <double> scales[f, column] * scales[f, column]
-            problem.n_texts, problem.n_features = self.n_texts, self.n_features
-            problem.cost = &cost[0] if self.n_texts else NULL
-            problem.targets = &targets[0] if self.n_texts else NULL
-            problem.positive, problem.seed = positive, seed
-            problem.tolerance, problem.max_iter = tolerance, max_iter
-            problem.stop = stop
-            n_passes = descend(texts, &problem, &work, &intercept[column])
-            for f in range(self.n_features):
-                coef[f, column] = <float> work.weights[f].value
-        give_back(&work)
+    cdef object checked_passes(self, object n_passes, bint stopped):
+        if stopped:
+            raise KeyboardInterrupt
+        if np.any(n_passes < 0):
+            raise MemoryError(f"there is no memory for {self.n_features} features")
         return n_passes
+
+
+cdef int fit_class(
+    const Texts* texts,
+    Problem problem,
+    const Py_ssize_t[::1] targets,
+    Py_ssize_t positive,
+    const float[:, ::1] scales,
+    Py_ssize_t column,
+    float[:, ::1] coef,
+    double[::1] intercept,
+) noexcept nogil:
+    """Fit one column, a class against the rest; returns the passes, or -1 without memory."""
+    cdef Work work
+    cdef Py_ssize_t i
+    memset(&work, 0, sizeof(Work))
+    cdef bint has_memory = take_memory(&work, problem.n_features, problem.n_texts)
+    if has_memory:
+        for i in range(problem.n_texts):
+            work.goals[i] = 1.0 if targets[i] == positive else -1.0
+    return solve(texts, &problem, &work, has_memory, scales, column, coef, intercept)
+
+
+cdef int fit_column(
+    const Texts* texts,
+    Problem problem,
+    const float[:, ::1] goals,
+    const double[:, ::1] cost,
+    const float[:, ::1] scales,
+    Py_ssize_t column,
+    float[:, ::1] coef,
+    double[::1] intercept,
+) noexcept nogil:
+    """Fit one column to the goals of its own; returns the passes, or -1 without memory."""
+    cdef Work work
+    cdef Py_ssize_t i
+    memset(&work, 0, sizeof(Work))
+    if problem.n_texts:
+        problem.cost = &cost[column if cost.shape[0] > 1 else 0, 0]
+    cdef bint has_memory = take_memory(&work, problem.n_features, problem.n_texts)
+    if has_memory:
+        for i in range(problem.n_texts):
+            work.goals[i] = goals[i, column]
+    return solve(texts, &problem, &work, has_memory, scales, column, coef, intercept)
+
+
+cdef int solve(
+    const Texts* texts,
+    const Problem* problem,
+    Work* work,
+    bint has_memory,
+    const float[:, ::1] scales,
+    Py_ssize_t column,
+    float[:, ::1] coef,
+    double[::1] intercept,
+) noexcept nogil:
+    """Descend if there is memory, write the column and give the memory back."""
+    cdef Py_ssize_t f
+    cdef int n_passes = -1
+    if has_memory:
+        for f in range(problem.n_features):
+            work.weights[f].scale = <double> scales[f, column] * scales[f, column]
+        n_passes = descend(texts, problem, work, &intercept[column])
+        for f in range(problem.n_features):
+            coef[f, column] = <float> work.weights[f].value
+    give_back(work)
+    return n_passes
 
 
 cdef int check_range(const int32_t[::1] values, Py_ssize_t low, Py_ssize_t high, str name) except -1:
@@ -730,6 +863,12 @@ cdef int check_targets(
     for i in range(n_texts):
         if not 0 <= targets[i] < n_classes:
             raise ValueError(f"class {targets[i]} lies outside 0 to {n_classes - 1}")
+    return check_weights(weights)
+
+
+cdef int check_weights(const double[::1] weights) except -1:
+    cdef Py_ssize_t i
+    for i in range(weights.shape[0]):
         if not 0 <= weights[i] < np.inf:
             raise ValueError(f"the weight of text {i} is {weights[i]}, but must be finite and not negative")
     return 0

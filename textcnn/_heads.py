@@ -1,0 +1,311 @@
+"""What the outputs of a sentence network stand for while it is trained: classes, labels or numbers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from textcnn.nn.losses import sigmoid
+from textcnn.nn.sentence_cnn import SentenceCNN
+from textcnn.predictor import (
+    MultilabelPredictor,
+    Predictor,
+    RegressionPredictor,
+    SentencePredictor,
+    checked_threshold,
+)
+from textcnn.text.corpus import StoredTexts
+from textcnn.text.vocabulary import Vocabulary
+
+
+class Head(ABC):
+    """The outputs of a network: how targets are made of y, and what is a good prediction."""
+
+    SCORE: ClassVar[str]
+    """The name of the validation score."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+
+    @abstractmethod
+    def targets(self, y: np.ndarray, name: str) -> np.ndarray:
+        """What the network is trained towards, from checked y."""
+
+    @abstractmethod
+    def check_goes_on(self, y: np.ndarray) -> None:
+        """Raise if a model with this head cannot be trained on with all of y."""
+
+    @abstractmethod
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """How good outputs are; the higher, the better."""
+
+    @abstractmethod
+    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+        """The runtime with this head, for `n_jobs`, `cache_size` and `linear`."""
+
+    def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
+        """The targets of a scanned Corpus."""
+        raise ValueError(f"{name} is a Corpus, which holds classes, but y is no list of classes; give lists")
+
+    def strata(self, targets: np.ndarray) -> np.ndarray | None:
+        """Classes that are to have their share of the texts held out, if there are any."""
+        return None
+
+
+@dataclass(frozen=True)
+class Classes(Head):
+    """One class out of several for each text.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        In rising order.
+    """
+
+    classes: np.ndarray
+
+    SCORE = "accuracy"
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.classes)
+
+    def targets(self, y: np.ndarray, name: str) -> np.ndarray:
+        """Class numbers, intp of the shape of y."""
+        self._check_form(y, name)
+        unknown = sorted(set(y.tolist()) - set(self.classes.tolist()), key=str)
+        if unknown:
+            raise ValueError(
+                f"{name} has the label {unknown[0]!r}, which is not among {self.classes.tolist()}"
+            )
+        return np.searchsorted(self.classes, y).astype(np.intp)
+
+    def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
+        return self.targets(stored.classes, name)[stored.targets]
+
+    def _check_form(self, y: np.ndarray, name: str) -> None:
+        if y.ndim != 1:
+            raise ValueError(
+                f"the model has classes, but {name} is a matrix of labels; give one class for each text, or "
+                "fit a new model"
+            )
+
+    def check_goes_on(self, y: np.ndarray) -> None:
+        self._check_form(y, "y")
+        classes = np.unique(y)
+        if not np.array_equal(classes, self.classes):
+            raise ValueError(
+                f"warm_start needs the classes of the last fit, {self.classes.tolist()}, but y has "
+                f"{classes.tolist()}; set warm_start=False to start anew"
+            )
+
+    def strata(self, targets: np.ndarray) -> np.ndarray | None:
+        return targets
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Share of texts whose highest output is that of their class."""
+        return float(np.mean(outputs.argmax(axis=1) == targets))
+
+    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+        return Predictor(vocabulary, network, self.classes, **common)
+
+
+@dataclass(frozen=True)
+class Labels(Head):
+    """Any number of several labels for each text.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_labels,)
+        Names of the labels, or their numbers.
+    threshold : float or array-like of shape (n_labels,)
+    """
+
+    classes: np.ndarray
+    threshold: Any
+
+    SCORE = "subset accuracy"
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.classes)
+
+    def targets(self, y: np.ndarray, name: str) -> np.ndarray:
+        """Whether a text has a label, bool (n_texts, n_labels)."""
+        if y.ndim != 2 or y.shape[1] != len(self.classes):
+            raise ValueError(
+                f"{name} has shape {y.shape}, but the model has {len(self.classes)} labels; give a column of "
+                "0 and 1 for each"
+            )
+        return y
+
+    def check_goes_on(self, y: np.ndarray) -> None:
+        self.targets(y, "y")
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Share of texts all of whose labels are predicted, and no others."""
+        probabilities = sigmoid(outputs.astype(np.float64)).astype(np.float32)
+        found = probabilities > checked_threshold(self.threshold, len(self.classes))
+        return float((found == targets).all(axis=1).mean())
+
+    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+        return MultilabelPredictor(vocabulary, network, self.classes, self.threshold, **common)
+
+
+@dataclass(frozen=True)
+class Numbers(Head):
+    """One or several numbers for each text; the network sees them less their mean, over their deviation.
+
+    Parameters
+    ----------
+    mean, scale : float64 ndarrays of shape (n_targets,)
+    one_dimensional : bool
+        Whether y has one dimension.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    one_dimensional: bool
+
+    SCORE = "R2"
+
+    @classmethod
+    def of(cls, y: np.ndarray, sample_weight: np.ndarray) -> Numbers:
+        """The head for y of shape (n_texts,) or (n_texts, n_targets)."""
+        columns = y.reshape(len(y), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(columns, axis=0, weights=sample_weight)
+            scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
+        if not np.isfinite(scale).all():
+            raise ValueError("y has numbers so large that their variance is not finite; divide them first")
+        # Rounding leaves dust in the variance of equal numbers.
+        is_constant = scale <= 1e-12 * np.abs(mean)
+        return cls(mean, np.where(is_constant, 1.0, scale), y.ndim == 1)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.mean)
+
+    def targets(self, y: np.ndarray, name: str) -> np.ndarray:
+        """Standardised numbers, float32 (n_texts, n_targets)."""
+        if y.ndim != (1 if self.one_dimensional else 2) or y[:1].size not in (0, len(self.mean)):
+            raise ValueError(
+                f"{name} has shape {y.shape}, but the model has {len(self.mean)} targets; give it in the "
+                "form that the first fit had"
+            )
+        return ((y.reshape(len(y), -1) - self.mean) / self.scale).astype(np.float32)
+
+    def check_goes_on(self, y: np.ndarray) -> None:
+        self.targets(y, "y")
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Coefficient of determination, a mean over the targets; 0 for equal targets that are missed."""
+        errors = ((outputs.astype(np.float64) - targets) ** 2).sum(axis=0)
+        spread = ((targets - targets.mean(axis=0, dtype=np.float64)) ** 2).sum(axis=0)
+        varies = spread > 0
+        scores = np.where(varies, 1 - errors / np.where(varies, spread, 1), errors == 0)
+        return float(scores.mean())
+
+    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+        return RegressionPredictor(vocabulary, network, self.mean, self.scale, self.one_dimensional, **common)
+
+
+def head_of(predictor: SentencePredictor) -> Head:
+    """The head of a fitted model."""
+    if isinstance(predictor, RegressionPredictor):
+        return Numbers(predictor.target_mean, predictor.target_scale, predictor.one_dimensional)
+    if isinstance(predictor, MultilabelPredictor):
+        return Labels(predictor.classes_, predictor.threshold)
+    assert isinstance(predictor, Predictor)
+    return Classes(predictor.classes_)
+
+
+def is_indicator(y: Any, name: str) -> bool:
+    """Whether y is a matrix with a column for each of several labels."""
+    if hasattr(y, "toarray"):  # a sparse matrix
+        return True
+    shape = getattr(y, "shape", None)
+    if shape is None and isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]):
+        try:
+            shape = np.shape(y)
+        except ValueError:
+            raise ValueError(
+                f"{name} has lists of different lengths; with several labels it must be a matrix of 0 and 1, "
+                "which scikit-learn's MultiLabelBinarizer makes of lists of labels"
+            ) from None
+    return shape is not None and len(shape) == 2 and shape[1] > 1
+
+
+def as_indicator(y: Any, name: str) -> np.ndarray:
+    """A matrix of 0 and 1 as a bool array of shape (n_texts, n_labels)."""
+    matrix = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    wrong = np.argwhere(~((matrix == 0) | (matrix == 1)))
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        raise ValueError(
+            f"{name}[{row}, {column}] is {matrix[row, column]!s}, but with several labels {name} must be a "
+            "matrix of 0 and 1; scikit-learn's MultiLabelBinarizer makes one of lists of labels"
+        )
+    return np.ascontiguousarray(matrix, dtype=bool)
+
+
+def label_names(y: Any) -> np.ndarray:
+    """Names of the columns of a frame, or their numbers."""
+    columns = list(getattr(y, "columns", []))
+    if columns and all(isinstance(column, str) for column in columns):
+        return np.array(columns)
+    return np.arange(y.shape[1] if hasattr(y, "shape") else len(y[0]))
+
+
+def as_labels(y: Any, name: str) -> np.ndarray:
+    """Class labels as a 1-D array that can be sorted."""
+    if y is None:
+        raise ValueError(f"{name} is None, but training needs a label for each text")
+    labels = column_or_1d(y)
+    # NumPy turns the numbers of a mixed list into strings, so look at the list itself.
+    given = y if isinstance(y, (list, tuple)) else labels.tolist()
+    missing = [value is None or value != value for value in labels.tolist()]
+    if any(missing):
+        place = missing.index(True)
+        raise ValueError(f"{name}[{place}] is {labels[place]}, but every label must be given; drop its text")
+    if len({isinstance(label, str) for label in given}) > 1:
+        kinds = sorted({type(label).__name__ for label in given})
+        raise ValueError(f"{name} mixes labels of the types {', '.join(kinds)}; use one type")
+    check_classification_targets(labels)
+    return labels
+
+
+def as_numbers(y: Any, name: str) -> np.ndarray:
+    """Targets of regression as a float64 array of one or two dimensions."""
+    if y is None:
+        raise ValueError(f"{name} is None, but training needs a number for each text")
+    if hasattr(y, "toarray"):
+        raise TypeError(
+            f"{name} is a sparse matrix, but regression needs an array of numbers; give toarray()"
+        )
+    try:
+        numbers = np.asarray(y)
+        if numbers.dtype.kind in "USmMcV":
+            raise ValueError(f"of the type {numbers.dtype}")
+        numbers = numbers.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no array of numbers ({error}); give a number for each text") from None
+    if numbers.ndim not in (1, 2) or (numbers.ndim == 2 and numbers.shape[1] == 0):
+        raise ValueError(
+            f"{name} has shape {numbers.shape}, but it must be (n_texts,) or (n_texts, n_targets)"
+        )
+    wrong = np.argwhere(~np.isfinite(numbers))
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        where = ", ".join(map(str, place))
+        raise ValueError(
+            f"{name}[{where}] is {numbers[place]}, but every target must be finite; drop its text"
+        )
+    return numbers
