@@ -166,6 +166,7 @@ setup(
         "textcnn._reference",
         "textcnn.cli",
         "textcnn.data",
+        "textcnn.inspection",
         "textcnn.nn",
         "textcnn.ops",
         "textcnn.text",

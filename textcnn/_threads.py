@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -45,8 +46,14 @@ def effective_n_threads(n_jobs: int | None) -> int:
     >>> effective_n_threads(3)
     3
     """
-    if n_jobs is not None and (isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__")):
-        raise TypeError(f"n_jobs is {n_jobs!r}, but it must be None or an integer")
+    if n_jobs is not None:
+        try:
+            number = None if isinstance(n_jobs, bool) else operator.index(n_jobs)
+        except TypeError:
+            number = None
+        if number is None:
+            raise TypeError(f"n_jobs is {n_jobs!r}, but it must be None or an integer")
+        n_jobs = number
     if n_jobs == 0:
         raise ValueError("n_jobs is 0, but it must be None, positive or negative; -1 uses all processors")
     if n_jobs is not None and n_jobs > MOST_THREADS:
@@ -59,7 +66,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
         return max(1, min(_openmp.max_threads(), n_processors()))
     if n_jobs < 0:
         return max(1, n_processors() + 1 + n_jobs)
-    return int(n_jobs)
+    return n_jobs
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ import pytest
 import textcnn
 from textcnn import TextCNNClassifier
 from textcnn.cli import info
+from textcnn.inspection import filters
 
 
 def test_the_usual_facts(command, model):
@@ -26,7 +27,7 @@ def test_the_usual_facts(command, model):
 
 @pytest.mark.parametrize("words_per_block", [3, 1000])
 def test_the_favourite_ngram_has_the_largest_activation(model, words_per_block, monkeypatch):
-    monkeypatch.setattr(info, "WORDS_PER_BLOCK", words_per_block)
+    monkeypatch.setattr(filters, "WORDS_PER_BLOCK", words_per_block)
     predictor = textcnn.load(model)
     found = info.favourites(predictor, None)
     assert len(found) == 24
@@ -44,7 +45,6 @@ def test_the_favourite_ngram_has_the_largest_activation(model, words_per_block, 
             row[column] == pytest.approx(max(each.activation, 0), abs=1e-5) or row[column] > each.activation
         )
         assert others[:, column].max() <= max(row[column], 0) + 1e-5
-    assert info._best_words(np.zeros((1, 4)), np.zeros((2, 3, 4)))[0].tolist() == [[0] * 3] * 2
 
 
 def test_filters_come_by_the_size_of_their_output_weights(command, model):
@@ -63,6 +63,13 @@ def test_how_many_filters(command, fails, model):
         out = command("info", model, "--filters", number).out
         assert len(re.findall(r"^  w\d_f\d ", out, re.MULTILINE)) == shown
     fails("info", model, "--filters", "few", status=2)
+
+
+def test_a_model_without_words(command, tmp_path):
+    TextCNNClassifier(n_filters=2, max_iter=1).fit(["", " "], [0, 1]).save(tmp_path / "m")
+    out = command("info", tmp_path / "m").out
+    assert "0 tokens: " in out
+    assert "n-gram it likes best" not in out
 
 
 def test_models_saved_by_python(command, tmp_path):

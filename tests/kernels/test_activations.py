@@ -228,7 +228,10 @@ def test_loss_bits_depend_neither_on_threads_nor_on_the_place(dtype, name):
     rng = np.random.default_rng(0)
     n = 120_007
     x, targets, weights, d_loss = (rng.uniform(size=n).astype(dtype) for _ in range(4))
-    one = *elementwise_loss(name, x, targets, weights), *elementwise_gradients(name, x, targets, weights, d_loss)
+    one = (
+        *elementwise_loss(name, x, targets, weights),
+        *elementwise_gradients(name, x, targets, weights, d_loss),
+    )
     for n_threads in THREADS[1:]:
         more = (
             *elementwise_loss(name, x, targets, weights, n_threads),

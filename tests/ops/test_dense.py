@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from packed import assert_same_on_any_number_of_threads
 from scipy.sparse import issparse
 
-from textcnn._kernels import _windows
 from textcnn.ops import conv1d
 from textcnn.ops.dense import conv1d_as_dense, dense, dense_as_conv1d, dense_backward
 
@@ -74,23 +73,14 @@ def test_threads_and_other_rows_change_no_bit(dtype):
 
 
 @both_dtypes
-@pytest.mark.parametrize("n_rows", [0, 1, 127, 128, 129, 1000])
-@pytest.mark.parametrize("n_columns", [0, 1, 31, 32, 33, 70])
-def test_sums_of_columns_of_any_shape(dtype, n_rows, n_columns):
-    rows = np.random.default_rng(0).normal(size=(n_rows, n_columns)).astype(dtype)
-    out = np.full(n_columns, np.nan, dtype)
-    _windows.column_sums(rows, out)
-    assert_close(out, rows.astype(float).sum(axis=0).astype(dtype))
-
-
-def test_sums_of_columns_keep_their_digits():
-    # One accumulator in float32 would stop at 2 ** 24.
-    rows = np.ones((2**24 + 1000, 1), np.float32)
-    out = np.zeros(1, np.float32)
-    _windows.column_sums(rows, out)
-    assert out[0] == 2**24 + 1000
-    with pytest.raises(ValueError, match="must have 1 values"):
-        _windows.column_sums(rows, np.zeros(2, np.float32))
+@pytest.mark.parametrize("n_in", [0, 1, 70])
+@pytest.mark.parametrize("n_out", [0, 1, 33])
+def test_gradients_of_many_rows_keep_their_digits(dtype, n_in, n_out):
+    rng = np.random.default_rng(0)
+    x, d_out = (rng.uniform(size=(20_000, size)).astype(dtype) for size in (n_in, n_out))
+    _, d_weights, d_bias = dense_backward(d_out, x, np.zeros((n_in, n_out), dtype))
+    assert_close(d_weights, (x.astype(float).T @ d_out.astype(float)).astype(dtype))
+    assert_close(d_bias, d_out.astype(float).sum(axis=0).astype(dtype))
 
 
 def test_on_rows_it_is_a_convolution_of_width_one():

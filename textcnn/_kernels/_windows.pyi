@@ -45,8 +45,3 @@ def upsample_backward(
     d_rows: NDArray[Any],
     n_threads: int = 1,
 ) -> None: ...
-def column_sums(
-    rows: NDArray[Any],
-    out: NDArray[Any],
-    n_threads: int = 1,
-) -> None: ...

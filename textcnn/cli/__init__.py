@@ -25,6 +25,7 @@ COMMANDS = {
     "tag": "find entities, chunks or parts of speech in texts",
     "evaluate": "compare a model with labelled texts or tags: accuracy, F1, confusion matrix",
     "explain": "show the n-grams that decided, on the terminal or as a web page",
+    "report": "write a web page about a model and labelled data: scores, filters, worst errors",
     "info": "show what a model file holds and what its filters like best",
     "demo": "train on the data that ships with textcnn, and show a few predictions",
     "versions": "print versions and how textcnn was built, for a bug report",
@@ -37,6 +38,7 @@ examples:
   textcnn evaluate reviews.textcnn test.tsv          how good is it?
   textcnn predict reviews.textcnn new.txt            one label a line
   textcnn explain reviews.textcnn new.txt --html page.html
+  textcnn report reviews.textcnn test.tsv -o report.html
 
   textcnn demo tag                                   the same for entities in texts
   textcnn train train.conll -o ner.textcnn           tokens with tags in, one a line

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from textcnn.cli import options, tables
@@ -78,6 +79,18 @@ def run(args: argparse.Namespace) -> None:
 
         evaluate(model, args)
         return
+    task = tables.TASKS[model.TASK]
+    source = labelled_texts(args, task)
+    if task != "classify":
+        from textcnn.cli import evaluate_values
+
+        evaluate_values.evaluate(model, source, args)
+        return
+    report(scores_of(compare(model, source, source.batches(), args.allow_unknown_labels), "text"), args)
+
+
+def labelled_texts(args: argparse.Namespace, task: str = "classify") -> tables.Table:
+    """The table that a command line names for a model of texts; a column file raises."""
     options.check_unused(
         args, ["column", "token_column"], f"for taggers, but {args.model} holds a classifier"
     )
@@ -89,14 +102,7 @@ def run(args: argparse.Namespace) -> None:
             raise InputError(
                 f"{args.model} holds a classifier, but {args.file} is a column file; give a tagger's model"
             )
-    task = tables.TASKS[model.TASK]
-    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "", task=task)
-    if task == "classify":
-        report(scores_of(_compare(model, source, args.allow_unknown_labels), "text"), args)
-    else:
-        from textcnn.cli import evaluate_values
-
-        evaluate_values.evaluate(model, source, args)
+    return tables.table(args, args.file, fallback="tsv" if args.file == "-" else "", task=task)
 
 
 def report(scores: Scores, args: argparse.Namespace) -> None:
@@ -133,7 +139,10 @@ class Scores(NamedTuple):
     confusion: Any
 
 
-def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> Comparison:
+def compare(
+    predictor: Any, source: tables.Table, batches: Iterable[tables.Batch], allow_unknown: bool
+) -> Comparison:
+    """Predict the texts of batches of `source`; raises if there are none, or a label is unknown."""
     import numpy as np
 
     names = [tables.label_text(label) for label in predictor.classes_.tolist()]
@@ -141,7 +150,7 @@ def _compare(predictor: Any, source: tables.Table, allow_unknown: bool) -> Compa
     place_of_class = {label: i for i, label in enumerate(predictor.classes_.tolist())}
     place_of_text = {name: i for i, name in enumerate(names)}
     true, predicted = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-    for batch in source.batches():
+    for batch in batches:
         if not batch.texts:
             continue
         for label, line in zip(batch.labels or [], batch.lines, strict=True):
@@ -189,7 +198,7 @@ def scores_of(comparison: Comparison, unit: str) -> Scores:
     )
 
 
-def _averages(scores: Scores) -> dict[str, tuple[float, float, float]]:
+def averages(scores: Scores) -> dict[str, tuple[float, float, float]]:
     """Means of precision, recall and F1 over the labels of the file, plain and weighted by their texts."""
     import numpy as np
 
@@ -206,11 +215,11 @@ def _report(scores: Scores) -> list[str]:
     rows = [["", "precision", "recall", "F1", f"{scores.unit}s"]]
     for i, name in enumerate(names):
         rows.append([name, *_decimals(scores, i), str(scores.support[i])])
-    averages = [
+    means = [
         [name, *(f"{value:.3f}" for value in figures), str(n_texts)]
-        for name, figures in _averages(scores).items()
+        for name, figures in averages(scores).items()
     ]
-    lines = aligned(rows + averages)
+    lines = aligned(rows + means)
     return [
         f"accuracy {scores.accuracy:.4f} on {counted(n_texts, scores.unit)}",
         "",
@@ -231,22 +240,26 @@ def _confusion_lines(scores: Scores, names: list[str]) -> list[str]:
         rows = [["true \\ predicted", *names]]
         rows += [[name, *map(str, row)] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
         return ["confusion matrix", "", *aligned(rows)]
+    rows = [["true", "predicted", f"{scores.unit}s"]]
+    rows += [[names[i], names[j], str(count)] for count, i, j in confusions(scores)]
+    return ["most frequent confusions (the whole matrix: --json)", "", *aligned(rows)]
+
+
+def confusions(scores: Scores) -> list[tuple[int, int, int]]:
+    """The most frequent confusions: how often, the true label, the predicted one."""
     pairs = [
         (count, i, j)
         for i, row in enumerate(scores.confusion.tolist())
         for j, count in enumerate(row)
-        if i != j
+        if i != j and count
     ]
-    pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0])[:N_CONFUSIONS]
-    rows = [["true", "predicted", f"{scores.unit}s"]]
-    rows += [[names[i], names[j], str(count)] for count, i, j in pairs]
-    return ["most frequent confusions (the whole matrix: --json)", "", *aligned(rows)]
+    return sorted(pairs, key=lambda pair: -pair[0])[:N_CONFUSIONS]
 
 
 def _as_json(scores: Scores) -> dict[str, Any]:
-    averages = {
+    means = {
         name.replace(" ", "_"): dict(zip(("precision", "recall", "f1"), figures, strict=True))
-        for name, figures in _averages(scores).items()
+        for name, figures in averages(scores).items()
     }
     labels = [
         {
@@ -261,7 +274,7 @@ def _as_json(scores: Scores) -> dict[str, Any]:
     return {
         "accuracy": scores.accuracy,
         f"{scores.unit}s": int(scores.support.sum()),
-        **averages,
+        **means,
         "labels": labels,
         "confusion_matrix": scores.confusion.tolist(),
     }

@@ -15,6 +15,16 @@ from textcnn.cli.lines import InputError
 
 def evaluate(tagger: Any, args: argparse.Namespace) -> None:
     """Read a column file, tag its tokens, compare, print."""
+    sentences = tagged_sentences(tagger, args)
+    predicted = tagger.predict(sentences.tokens)
+    if tagger.scheme is None:
+        report(scores_of(comparison(tagger, sentences, predicted), "token"), args)
+    else:
+        _report_spans(sentences, predicted, tagger.scheme, args)
+
+
+def tagged_sentences(tagger: Any, args: argparse.Namespace) -> Sentences:
+    """The column file that a command line names, in the scheme of the tagger; raises for unknown tags."""
     names = ["format", "text_column", "label_column"]
     options.check_unused(args, names, f"for classifiers, but {args.model} holds a tagger")
     sentences = read_sentences(args.file, args)
@@ -22,11 +32,7 @@ def evaluate(tagger: Any, args: argparse.Namespace) -> None:
         sentences = _in_scheme(sentences, tagger.scheme)
     if not args.allow_unknown_labels:
         _check_known(sentences, tagger.classes_.tolist())
-    predicted = tagger.predict(sentences.tokens)
-    if tagger.scheme is None:
-        report(scores_of(_comparison(tagger, sentences, predicted), "token"), args)
-    else:
-        _report_spans(sentences, predicted, tagger.scheme, args)
+    return sentences
 
 
 def _in_scheme(sentences: Sentences, scheme: str | None) -> Sentences:
@@ -53,7 +59,8 @@ def _check_known(sentences: Sentences, names: list[str]) -> None:
             )
 
 
-def _comparison(tagger: Any, sentences: Sentences, predicted: list[list[str]]) -> Comparison:
+def comparison(tagger: Any, sentences: Sentences, predicted: list[list[str]]) -> Comparison:
+    """Token by token the own and the predicted tag."""
     import numpy as np
 
     names = tagger.classes_.tolist()

@@ -12,7 +12,7 @@ from textcnn.display import PAGE_STYLE, page_head, safe
 N_LEVELS = 8
 MOST_LABELS = 8  # with a bar of their own, the likeliest ones
 
-_STYLE = """\
+EXPLANATION_STYLE = """\
 :root { --for: 31 111 190; --against: 214 106 20; --strength: 0.62; }
 @media (prefers-color-scheme: dark) { :root { --for: 62 146 235; --against: 235 128 44; --strength: 0.66; } }
 h2 { display: flex; gap: .6rem; align-items: baseline; margin: 0; font-size: 1rem; }
@@ -56,14 +56,14 @@ def page(items: list[tuple[str, Any, list[float]]], names: list[str], top: int) 
     ------
     str
     """
-    yield page_head("Why these labels?", f"{PAGE_STYLE}{_STYLE}{_shades()}")
+    yield page_head("Why these labels?", f"{PAGE_STYLE}{EXPLANATION_STYLE}{shades()}")
     yield _header(len(items))
     for number, (text, explanation, probabilities) in enumerate(items, 1):
         yield _article(number, text, explanation, probabilities, names, top)
     yield "</body>\n</html>\n"
 
 
-def _shades() -> str:
+def shades() -> str:
     """A class for each shade: f1 to f8 for the label, a1 to a8 against it."""
     color = "rgb(var(--{}) / calc(var(--strength) * {:.3f}))"
     return "".join(
@@ -93,13 +93,22 @@ def _article(
     return (
         f'<article>\n<h2><span class="number">{number}</span> <bdi>{safe(names[best])}</bdi> '
         f'<span class="sure">{probabilities[best]:.1%}</span></h2>\n'
-        f"{_shaded(text, explanation)}\n"
-        f'<div class="details">\n{_ngram_table(text, explanation, top)}'
-        f"{_label_table(probabilities, names, best)}</div>\n</article>\n"
+        f"{shaded(text, explanation)}\n"
+        f"{details(text, explanation, probabilities, names, top)}</article>\n"
     )
 
 
-def _shaded(text: str, explanation: Any) -> str:
+def details(text: str, explanation: Any, probabilities: list[float], names: list[str], top: int) -> str:
+    """The tables below a text: its n-grams, and the probabilities of the labels."""
+    best = int(explanation.logits.argmax())
+    return (
+        f'<div class="details">\n{_ngram_table(text, explanation, top)}'
+        f"{_label_table(probabilities, names, best)}</div>\n"
+    )
+
+
+def shaded(text: str, explanation: Any) -> str:
+    """A text, each character shaded by the n-grams across it."""
     if not text.strip():
         return '<p class="text empty">an empty text</p>'
     parts = []

@@ -32,9 +32,6 @@ N_TOKENS = 12
 WIDEST_TOKEN = 20
 WIDEST_VALUE = 100
 
-# Words whose dot products are held at a time.
-WORDS_PER_BLOCK = 1 << 14
-
 
 class Filter(NamedTuple):
     """A filter and the n-gram that it likes best."""
@@ -53,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--filters",
         metavar="N",
-        type=_filter_count,
+        type=filter_count,
         default=None,
         help="filters of each width of a classifier to show, or all (default: 5)",
     )
@@ -208,52 +205,33 @@ def favourites(predictor: Any, n_filters: int | None) -> list[Filter]:
     """The filters of each width with the largest output weights (None: all), and what they like."""
     import numpy as np
 
-    from textcnn.nn.layers import activate
+    from textcnn.inspection import ideal_ngrams
 
-    network, layout = predictor.network, predictor.network.layout
-    tokens = predictor.vocabulary.id_to_token
+    network = predictor.network
+    chosen = heaviest(network, n_filters)
     sizes = np.linalg.norm(network.weights, axis=0)
-    found, block = [], 0
-    for place, width in enumerate(layout.kernel_sizes):
-        features = slice(place * layout.n_filters, (place + 1) * layout.n_filters)
-        chosen = np.argsort(-sizes[features], kind="stable")[:n_filters]
-        # Row block + j * n_filters + q is tap j of filter q.
-        taps = network.filters[block : block + width * layout.n_filters].reshape(width, layout.n_filters, -1)
-        words, values = _best_words(network.embedding, taps[:, chosen])
-        peaks = values.sum(axis=0) + network.filter_bias[features][chosen]
-        activate(peaks, np.zeros(len(chosen), np.int32), layout.activation)
-        for position, q in enumerate(chosen.tolist()):
-            feature = place * layout.n_filters + q
-            found.append(
-                Filter(
-                    f"w{width}_f{q}",
-                    int(width),
-                    _favoured(predictor, network.weights[:, feature]),
-                    float(sizes[feature]),
-                    float(peaks[position]),
-                    [tokens[word] for word in words[:, position].tolist()],
-                )
-            )
-        block += width * layout.n_filters
-    return found
+    if len(predictor.vocabulary) < 2:  # no known word
+        return []
+    return [
+        Filter(
+            found.name,
+            found.width,
+            _favoured(predictor, network.weights[:, feature]),
+            float(sizes[feature]),
+            found.activation,
+            list(found.tokens),
+        )
+        for feature, found in zip(chosen, ideal_ngrams(predictor, features=chosen), strict=True)
+    ]
 
 
-def _best_words(embedding: Any, taps: Any) -> tuple[Any, Any]:
-    """For each tap of taps (width, n, d) the word with the largest dot product, and that product."""
+def heaviest(network: Any, n_filters: int | None) -> list[int]:
+    """For each width the filters with the largest output weights, as columns of `transform`."""
     import numpy as np
 
-    width, n, n_dims = taps.shape
-    rows = taps.reshape(width * n, n_dims)
-    best = np.zeros(width * n, np.intp)
-    values = np.full(width * n, -np.inf if len(embedding) > 1 else 0.0)
-    for first in range(1, len(embedding), WORDS_PER_BLOCK):  # row 0 is the unknown word
-        products = embedding[first : first + WORDS_PER_BLOCK] @ rows.T
-        places = products.argmax(axis=0)
-        largest = products[places, np.arange(width * n)]
-        better = largest > values
-        best[better] = first + places[better]
-        values[better] = largest[better]
-    return best.reshape(width, n), values.reshape(width, n)
+    sizes = np.linalg.norm(network.weights, axis=0).reshape(len(network.layout.kernel_sizes), -1)
+    order = np.argsort(-sizes, axis=1, kind="stable")[:, :n_filters]
+    return (order + np.arange(len(sizes))[:, np.newaxis] * sizes.shape[1]).ravel().tolist()
 
 
 def _filter_lines(filters: list[Filter], n_filters: int | None) -> list[str]:
@@ -275,7 +253,8 @@ def _product(shape: list[int]) -> int:
     return product
 
 
-def _filter_count(text: str) -> int | str:
+def filter_count(text: str) -> int | str:
+    """A number of filters, or all; the type of --filters."""
     if text == ALL:
         return ALL
     try:

@@ -31,8 +31,6 @@ WIDE_FONTS = (
     "Arial Unicode MS",
 )
 
-# With more labels than this numbers would not fit into the cells.
-MOST_NUMBERS = 25
 LONGEST_NAME = 24
 
 
@@ -62,34 +60,21 @@ def plot_confusion(
     names: list[str], confusion: Any, accuracy: float, path: str, units: str = "texts"
 ) -> None:
     """Draw a confusion matrix: counts, shaded by their share of the row."""
-    import numpy as np
+    from textcnn.inspection import ConfusionMatrix, plot_confusion_matrix
 
     n = len(names)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    shown = _shown(names)
+    shown = [shortened(printable(name), LONGEST_NAME) for name in names]
     widest = max(map(display_width, shown))
     slanted = widest > 9
     side = min(max(2.2, 0.62 * n), 16)
     size = min(10, 0.6 * 72 * side / n)  # points; never higher than a cell
     figure = _figure(side + 1.8 + 0.08 * widest, side + (1 + 0.06 * widest if slanted else 1))
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(
-        range(n), shown, fontsize=size, rotation=40 if slanted else 0, ha="right" if slanted else "center"
-    )
-    axes.set_yticks(range(n), shown, fontsize=size)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    axes = plot_confusion_matrix(ConfusionMatrix(shown, confusion), figure.subplots())
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels(), *axes.texts):
+        text.set_fontsize(size)
+    for text in axes.get_xticklabels():
+        text.set(rotation=40 if slanted else 0, ha="right" if slanted else "center")
     axes.set_title(f"accuracy {accuracy:.4f} on {confusion.sum():,} {units}", fontsize=11, loc="left")
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    if n <= MOST_NUMBERS:
-        for (i, j), count in np.ndenumerate(confusion):
-            color = "white" if shares[i, j] > 0.55 else "#1a1a1a" if count else "#b5b5b5"
-            axes.text(j, i, f"{count}", ha="center", va="center", color=color, fontsize=size - (count > 9999))
-    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
-    bar.set_label("share of the row", color=GREY)
-    bar.outline.set_visible(False)
     _save(figure, path)
 
 

@@ -17,35 +17,48 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
     Raises
     ------
     TypeError
-        If an array holds anything but real numbers.
+        If an array holds anything but real numbers, or is a tuple: the results of a function that gives
+        several, such as the maxima and their places.
     """
-    dtypes = [np.asarray(array).dtype for array in arrays if array is not None]
-    for dtype in dtypes:
+    dtypes = []
+    for array in arrays:
+        if array is None:
+            continue
+        if isinstance(array, tuple):
+            raise TypeError(f"found a tuple of {len(array)}, but expected one array; pass the first of them")
+        dtype = np.asarray(array).dtype
         if dtype.kind not in "fiub":
             raise TypeError(f"an array has dtype {dtype}, but the operations take real numbers")
+        dtypes.append(dtype)
     result = np.result_type(*dtypes)
     return np.dtype(np.float32 if result in (np.float32, np.float16) else np.float64)
 
 
-def as_array(array: ArrayLike, name: str, shape: tuple[int | None, ...], dtype: np.dtype) -> Array:
-    """C-contiguous array of this dtype; a length of None in `shape` may be anything."""
+KERNEL = "kernel_size", "in_channels // groups", "out_channels"
+"""Axes of the weights of a convolution."""
+
+
+def as_array(array: ArrayLike, name: str, shape: tuple[int | str, ...], dtype: np.dtype) -> Array:
+    """C-contiguous array of this dtype; an axis of `shape` that is a name may have any length."""
     result = np.asarray(array, dtype, order="C")
     if result.ndim != len(shape) or any(
-        expected is not None and found != expected
+        not isinstance(expected, str) and found != expected
         for found, expected in zip(result.shape, shape, strict=True)
     ):
-        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        wanted = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
         raise ValueError(f"{name} has shape {np.shape(array)}, but expected ({wanted})")
     return result
 
 
 def as_integer(value: Any, name: str, least: int) -> int:
     """An integer of at least `least`."""
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+    is_number = hasattr(value, "__index__") and np.ndim(value) == 0
+    if not is_number or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {value!r}, but it must be an integer of at least {least}")
-    if value.__index__() < least:
+    number = value.__index__()
+    if number < least:
         raise ValueError(f"{name} is {value}, but it must be at least {least}")
-    return int(value.__index__())
+    return number
 
 
 def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:

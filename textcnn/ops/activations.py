@@ -4,12 +4,15 @@ The functions of single elements take arrays of any shape. float32 stays float32
 in float64. An element's result depends on its value alone, to the last bit: not on its place in the array,
 on the shape, or on the number of threads. NaN gives NaN.
 
-Errors are given in units in the last place (ulp) of the result, measured against 60 digits on numbers from
-all magnitudes, at every instruction-set level.
+Errors are given in units in the last place (ulp) of the result, measured at the lowest and the highest
+instruction-set level against 40 digits on 2,100 numbers of all magnitudes (softmax: normal logits, up to
+1000 classes). Those of a gradient are below 5 ulp, those of the gradient of gelu below 2 ulp of 1, for it
+passes through 0.
 """
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -175,7 +178,7 @@ def leaky_relu_backward(
 
 
 def _as_slope(slope: Any) -> float:
-    if not isinstance(slope, Real) or not np.isfinite(slope):
+    if not isinstance(slope, Real) or not math.isfinite(slope):
         raise ValueError(f"slope is {slope!r}, but it must be a finite number")
     return float(slope)
 
@@ -196,7 +199,9 @@ def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) 
     Returns
     -------
     out : ndarray of the shape of `x`
-        Also far to the left, where 1 + erf cancels, the relative error is small: GELU_ERROR.
+        Error below 5 ulp in either dtype, also far to the left, where 1 + erf cancels. The
+        approximation by tanh: below 10 ulp for x > -3; to the left the error grows as the result vanishes
+        (70 ulp in float32, where the result is below 1e-20; 1000 ulp in float64).
 
     References
     ----------
@@ -255,7 +260,7 @@ def tanh(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     Returns
     -------
     out : ndarray of the shape of `x`
-        TANH_ERROR
+        Error below 4 ulp in either dtype.
 
     Examples
     --------
@@ -300,7 +305,7 @@ def sigmoid(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     Returns
     -------
     out : ndarray of the shape of `x`
-        SIGMOID_ERROR
+        Error below 3 ulp in either dtype.
 
     Examples
     --------
@@ -347,7 +352,7 @@ def softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     Returns
     -------
     out : ndarray of the shape of `x`
-        Large logits do not overflow. SOFTMAX_ERROR
+        Large logits do not overflow. Error below 5 ulp of each element, in either dtype.
 
     Raises
     ------
@@ -399,7 +404,7 @@ def log_softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     Returns
     -------
     out : ndarray of the shape of `x`
-        LOG_SOFTMAX_ERROR
+        Error below 4 ulp of each element, in either dtype.
 
     Raises
     ------

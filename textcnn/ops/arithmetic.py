@@ -19,6 +19,7 @@ __all__ = [
     "effective_kernel_size",
     "n_parameters",
     "receptive_field",
+    "resolve_padding",
 ]
 
 Padding = str | int | tuple[int, int]
@@ -40,7 +41,7 @@ def as_size(value: object, name: str, least: int = 1) -> int:
 
 def as_pads(padding: object) -> tuple[int, int]:
     """The pair (left, right) in an integer for both sides, or in a pair of integers."""
-    pads = (padding, padding) if hasattr(padding, "__index__") else padding
+    pads = (padding, padding) if np.ndim(padding) == 0 and hasattr(padding, "__index__") else padding  # type: ignore[arg-type]
     if isinstance(pads, str) or not isinstance(pads, Sequence | np.ndarray) or len(pads) != 2:
         raise ValueError(f"padding is {padding!r}, but it must be an integer or a pair (left, right)")
     return as_size(pads[0], "padding", 0), as_size(pads[1], "padding", 0)

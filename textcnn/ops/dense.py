@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from textcnn._kernels import _blas, _windows
+from textcnn._kernels import _blas, _convolution
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_array, common_dtype
+from textcnn.ops._arrays import KERNEL, Array, as_array, common_dtype, regular_offsets
 from textcnn.ops.arithmetic import Padding, as_size, conv_output_length, resolve_padding
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def dense(
     array([[ 1.,  2., 13.]])
     """
     dtype = common_dtype(x, weights, bias)
-    matrix = as_array(weights, "weights", (None, None), dtype)
+    matrix = as_array(weights, "weights", ("n_inputs", "n_outputs"), dtype)
     rows, leading = _as_rows(x, "x", matrix.shape[0], dtype)
     added = None if bias is None else as_array(bias, "bias", (matrix.shape[1],), dtype)
     out = np.empty((len(rows), matrix.shape[1]), dtype)
@@ -94,7 +94,7 @@ def dense_backward(
     (array([[19.]]), array([[3., 6.]]), array([1., 2.]))
     """
     dtype = common_dtype(d_out, x, weights)
-    matrix = as_array(weights, "weights", (None, None), dtype)
+    matrix = as_array(weights, "weights", ("n_inputs", "n_outputs"), dtype)
     rows, leading = _as_rows(x, "x", matrix.shape[0], dtype)
     d_rows, d_leading = _as_rows(d_out, "d_out", matrix.shape[1], dtype)
     if d_leading != leading:
@@ -104,8 +104,10 @@ def dense_backward(
     n_threads = effective_n_threads(n_jobs)
     d_x, d_weights, d_bias = np.empty_like(rows), np.empty_like(matrix), np.empty(matrix.shape[1], dtype)
     _blas.matmul(d_rows, matrix.T, d_x, n_threads=n_threads)
-    _blas.matmul(rows.T, d_rows, d_weights, n_threads=n_threads)
-    _windows.column_sums(d_rows, d_bias, n_threads)
+    # As a convolution of width 1, which sums the bias's gradient beside that of the weights.
+    one_text = regular_offsets(1, len(rows))
+    windows = _convolution.Windows(one_text, one_text, 1, 1, 1, 0, 1, False, False)
+    _convolution.weight_gradient(windows, rows, d_rows, d_weights[None, None], d_bias[None], 1, n_threads)
     return d_x.reshape(*leading, matrix.shape[0]), d_weights, d_bias
 
 
@@ -151,7 +153,7 @@ def dense_as_conv1d(weights: ArrayLike, length: int) -> Array:
     >>> conv1d(x, dense_as_conv1d(weights, 3))
     array([[[110., 125.]]])
     """
-    matrix = as_array(weights, "weights", (None, None), common_dtype(weights))
+    matrix = as_array(weights, "weights", ("n_inputs", "n_outputs"), common_dtype(weights))
     rows = as_size(length, "length")
     if len(matrix) % rows:
         raise ValueError(
@@ -206,7 +208,7 @@ def conv1d_as_dense(
     """
     from scipy.sparse import coo_array
 
-    kernel = as_array(weights, "weights", (None, None, None), common_dtype(weights))
+    kernel = as_array(weights, "weights", KERNEL, common_dtype(weights))
     kernel_size, group_channels, filters = kernel.shape
     n_rows, parts, step = as_size(length, "length", 0), as_size(groups, "groups"), as_size(stride, "stride")
     if filters % parts:

@@ -10,6 +10,7 @@ loss. Weights of classes are constants: they have no gradient.
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -168,7 +169,7 @@ def huber_backward(
 
 
 def _as_delta(delta: Any) -> float:
-    if not isinstance(delta, Real) or not np.isfinite(delta) or delta <= 0:
+    if not isinstance(delta, Real) or not math.isfinite(delta) or delta <= 0:
         raise ValueError(f"delta is {delta!r}, but it must be a positive number")
     return float(delta)
 
@@ -452,6 +453,9 @@ def cross_entropy_backward(
     return d_logits if d_targets is None else (d_logits, d_targets)
 
 
+_Distribution = tuple[Array | None, Array | None, Array | None, Array | None, Array | None]
+
+
 class _CrossEntropy:
     """Checked arguments of the cross-entropy.
 
@@ -477,11 +481,11 @@ class _CrossEntropy:
         as_choice(reduction, "reduction", ("mean", "sum", "none"))
         if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing!r}, but it must lie between 0 and 1")
-        self.n_threads = effective_n_threads(n_jobs)
+        self.n_threads: int = effective_n_threads(n_jobs)
         targets = np.asarray(targets)
         probabilities = targets.ndim == 2
         dtype = common_dtype(logits, targets) if probabilities else common_dtype(logits)
-        self.logits = as_array(logits, "logits", (None, None), dtype)
+        self.logits: Array = as_array(logits, "logits", ("n", "n_classes"), dtype)
         n, n_classes = self.logits.shape
         if n and not n_classes:
             raise ValueError(f"logits has shape {self.logits.shape}, but there must be at least one class")
@@ -489,14 +493,14 @@ class _CrossEntropy:
         smoothed = (
             (weights * (label_smoothing / max(n_classes, 1))).astype(dtype) if label_smoothing else None
         )
-        self.classes = None
-        self.divisor = float(n) if reduction == "mean" else 1.0
+        self.classes: Array | None = None
+        self.divisor: float = float(n) if reduction == "mean" else 1.0
         if probabilities:
             p = as_array(targets, "targets", (n, n_classes), dtype)
             _check_probabilities(p, self.n_threads)
             plain = class_weight is None and not label_smoothing
             scale = None if plain else (weights * (1 - label_smoothing)).astype(dtype)
-            self.distribution: tuple[Array | None, ...] = p, scale, smoothed, None, None
+            self.distribution: _Distribution = p, scale, smoothed, None, None
             return
         self.classes = _as_classes(targets, n, n_classes)
         target_weights = weights[self.classes]

@@ -29,7 +29,10 @@ def resolve_mode(mode: str, value: float) -> tuple[int, float]:
         raise ValueError(
             f"the padding value is {value}, but only the mode 'constant' takes one, not {mode!r}"
         )
-    return number, float(value)
+    try:
+        return number, float(value)
+    except OverflowError:
+        raise ValueError("the padding value is an integer that no float can hold") from None
 
 
 def pad1d(

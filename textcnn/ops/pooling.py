@@ -156,8 +156,8 @@ def _as_size(value: Any, name: str) -> int:
 
 
 def _as_padding(padding: Padding, kernel_size: int) -> tuple[int, int]:
-    pair = padding if isinstance(padding, tuple | list) else (padding, padding)
-    if len(pair) != 2:
+    pair = padding if isinstance(padding, tuple | list | str) else (padding, padding)
+    if len(pair) != 2 or isinstance(pair, str):
         raise ValueError(f"padding is {padding!r}, but it must be an integer or a pair (left, right)")
     left, right = (as_integer(side, "padding", 0) for side in pair)
     if max(left, right) >= kernel_size:
@@ -1391,7 +1391,7 @@ def spatial_pyramid_pool1d_backward(
     """
     mode = as_choice(mode, "mode", ("max", "mean"))
     sizes = _as_levels(levels)
-    gradient = as_array(d_out, "d_out", (None, sum(sizes), None), common_dtype(d_out))
+    gradient = as_array(d_out, "d_out", ("n", sum(sizes), "channels"), common_dtype(d_out))
     if mode == "max":
         if argmax is None:
             raise ValueError('argmax is None, but the gradient of mode="max" is routed by it')

@@ -9,7 +9,16 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _blas
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, Batch, as_array, as_batch, as_gradient, common_dtype, offsets_of
+from textcnn.ops._arrays import (
+    KERNEL,
+    Array,
+    Batch,
+    as_array,
+    as_batch,
+    as_gradient,
+    common_dtype,
+    offsets_of,
+)
 from textcnn.ops.arithmetic import Padding, conv_output_length, resolve_padding
 
 __all__ = ["fft_convolve1d", "fft_convolve1d_backward"]
@@ -67,7 +76,7 @@ def fft_convolve1d(
     array([1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1])
     """
     dtype = common_dtype(x, weights)
-    taps = as_array(weights, "weights", (None, None, None), np.dtype(np.float64))
+    taps = as_array(weights, "weights", KERNEL, np.dtype(np.float64))
     kernel_size, channels, filters = taps.shape
     batch = as_batch(x, offsets, dtype, channels=channels)
     left, out_offsets, out_length = _layout(batch, kernel_size, padding)
@@ -122,7 +131,7 @@ def fft_convolve1d_backward(
     (array([7., 7.]), array([3., 3.]))
     """
     dtype = common_dtype(d_out, x, weights)
-    taps = as_array(weights, "weights", (None, None, None), np.dtype(np.float64))
+    taps = as_array(weights, "weights", KERNEL, np.dtype(np.float64))
     kernel_size, channels, filters = taps.shape
     batch = as_batch(x, offsets, dtype, channels=channels)
     left, out_offsets, out_length = _layout(batch, kernel_size, padding)

@@ -48,8 +48,8 @@ cdef void multiply(
                 pack_panel(table, k, min(width, n - panel * width), b + panel * width * b_col_stride,
                            b_row_stride, b_col_stride, panels + panel * width * k)
         for piece in prange(n_panels * n_blocks, schedule="static"):
-            panel = piece // n_blocks
-            row = (piece % n_blocks) * ROWS_PER_PIECE
+            panel = piece % n_panels
+            row = (piece // n_panels) * ROWS_PER_PIECE
             gemm_panel(
                 table, min(<Py_ssize_t>ROWS_PER_PIECE, m - row), min(width, n - panel * width), k,
                 a + row * a_row_stride, a_row_stride, a_col_stride, panels + panel * width * k,

@@ -65,7 +65,8 @@ def all_within(
     cdef Py_ssize_t piece, n = x.shape[0], n_outside = 0
     cdef const simd_table *table = active_table()
     for piece in prange((n + PIECE - 1) // PIECE, nogil=True, num_threads=team_size(n_threads, n)):
-        n_outside += 1 - _simd.all_within(table, min(PIECE, n - piece * PIECE), &x[piece * PIECE], least, most)
+        n_outside += 1 - _simd.all_within(table, min(PIECE, n - piece * PIECE), &x[piece * PIECE], least,
+                                          most)
     return n_outside == 0
 
 

@@ -78,17 +78,17 @@ cdef extern from "_simd.h" nogil:
         void (*loss_backward_f64)(int, Py_ssize_t, const double *, double, const double *, const double *,
                                   const double *, double, double *, double *) noexcept nogil
         void (*softmax_row_f32)(Py_ssize_t, const float *, float *) noexcept nogil
-        double (*cross_entropy_row_f32)(Py_ssize_t, const float *, const float *, const float *, const float *,
-                                        Py_ssize_t, double) noexcept nogil
-        void (*cross_entropy_backward_row_f32)(double, Py_ssize_t, const float *, const float *, const float *,
-                                               const float *, Py_ssize_t, double, float *,
+        double (*cross_entropy_row_f32)(Py_ssize_t, const float *, const float *, const float *,
+                                        const float *, Py_ssize_t, double) noexcept nogil
+        void (*cross_entropy_backward_row_f32)(double, Py_ssize_t, const float *, const float *,
+                                               const float *, const float *, Py_ssize_t, double, float *,
                                                float *) noexcept nogil
         double (*sum_f32)(Py_ssize_t, const float *) noexcept nogil
         void (*softmax_row_f64)(Py_ssize_t, const double *, double *) noexcept nogil
-        double (*cross_entropy_row_f64)(Py_ssize_t, const double *, const double *, const double *, const double *,
-                                        Py_ssize_t, double) noexcept nogil
-        void (*cross_entropy_backward_row_f64)(double, Py_ssize_t, const double *, const double *, const double *,
-                                               const double *, Py_ssize_t, double, double *,
+        double (*cross_entropy_row_f64)(Py_ssize_t, const double *, const double *, const double *,
+                                        const double *, Py_ssize_t, double) noexcept nogil
+        void (*cross_entropy_backward_row_f64)(double, Py_ssize_t, const double *, const double *,
+                                               const double *, const double *, Py_ssize_t, double, double *,
                                                double *) noexcept nogil
         double (*sum_f64)(Py_ssize_t, const double *) noexcept nogil
         int (*all_within_f32)(Py_ssize_t, const float *, double, double) noexcept nogil

@@ -59,57 +59,64 @@ static void FN(pack_panel)(ptrdiff_t k, ptrdiff_t n, const REAL *b, ptrdiff_t ro
             panel[p * width + j] = b[p * row_stride + j * col_stride];
 }
 
-/* c (rows, panel_width) += a (rows, k) panel (k, panel_width), `rows` known when compiling. Every
-   element has one sum that runs over k in order, whatever the tile that it falls into. */
-INLINE void FN(tile)(const int rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride,
-                     ptrdiff_t col_stride, const REAL *panel, REAL *c, ptrdiff_t ldc, int resume,
-                     const REAL *bias, int relu)
+/* c (rows, vectors * LANES) += a (rows, k) panel (k, panel_width), `rows` and `vectors` known when
+   compiling: 2 fill the panel's width, 1 does its first half. Every element has one sum that runs over
+   k in order, whatever the tile that it falls into. */
+INLINE void FN(tile)(const int rows, const int vectors, ptrdiff_t k, const REAL *a,
+                     ptrdiff_t row_stride, ptrdiff_t col_stride, const REAL *panel, REAL *c,
+                     ptrdiff_t ldc, int resume, const REAL *bias, int relu)
 {
     const ptrdiff_t lanes = LANES(REAL);
     VEC sum[TILE_ROWS][2];
     UNROLL
     for (int i = 0; i < rows; i++) {
         sum[i][0] = resume ? FN(load)(c + i * ldc) : (VEC){0};
-        sum[i][1] = resume ? FN(load)(c + i * ldc + lanes) : (VEC){0};
+        if (vectors == 2)
+            sum[i][1] = resume ? FN(load)(c + i * ldc + lanes) : (VEC){0};
     }
     for (ptrdiff_t p = 0; p < k; p++) {
         const VEC b0 = FN(load)(panel + p * 2 * lanes);
-        const VEC b1 = FN(load)(panel + p * 2 * lanes + lanes);
+        const VEC b1 = vectors == 2 ? FN(load)(panel + p * 2 * lanes + lanes) : b0;
         UNROLL
         for (int i = 0; i < rows; i++) {
             const REAL x = a[i * row_stride + p * col_stride];
             sum[i][0] += x * b0;
-            sum[i][1] += x * b1;
+            if (vectors == 2)
+                sum[i][1] += x * b1;
         }
     }
     if (bias) {
-        const VEC bias0 = FN(load)(bias), bias1 = FN(load)(bias + lanes);
+        const VEC bias0 = FN(load)(bias), bias1 = vectors == 2 ? FN(load)(bias + lanes) : bias0;
         UNROLL
         for (int i = 0; i < rows; i++) {
             sum[i][0] += bias0;
-            sum[i][1] += bias1;
+            if (vectors == 2)
+                sum[i][1] += bias1;
         }
     }
     UNROLL
     for (int i = 0; i < rows; i++) {
         FN(store)(c + i * ldc, sum[i][0]);
-        FN(store)(c + i * ldc + lanes, sum[i][1]);
+        if (vectors == 2)
+            FN(store)(c + i * ldc + lanes, sum[i][1]);
     }
     if (relu)
         for (int i = 0; i < rows; i++)
-            for (ptrdiff_t j = 0; j < 2 * lanes; j++)
+            for (ptrdiff_t j = 0; j < vectors * lanes; j++)
                 c[i * ldc + j] = c[i * ldc + j] < 0 ? 0 : c[i * ldc + j]; /* NaN stays */
 }
 
 #define TILE_CASE(n)                                                                               \
     case n:                                                                                        \
-        if (col_stride == 1)                                                                       \
-            FN(tile)(n, k, a, row_stride, 1, panel, c, ldc, resume, bias, relu);                   \
+        if (half)                                                                                  \
+            FN(tile)(n, 1, k, a, row_stride, col_stride, panel, c, ldc, resume, bias, relu);       \
+        else if (col_stride == 1)                                                                  \
+            FN(tile)(n, 2, k, a, row_stride, 1, panel, c, ldc, resume, bias, relu);                \
         else                                                                                       \
-            FN(tile)(n, k, a, row_stride, col_stride, panel, c, ldc, resume, bias, relu);          \
+            FN(tile)(n, 2, k, a, row_stride, col_stride, panel, c, ldc, resume, bias, relu);       \
         break;
 
-static void FN(tile_rows)(int rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride,
+static void FN(tile_rows)(int rows, int half, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride,
                           ptrdiff_t col_stride, const REAL *panel, REAL *c, ptrdiff_t ldc,
                           int resume, const REAL *bias, int relu)
 {
@@ -140,7 +147,7 @@ static void FN(gemm_panel)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a,
 {
     enum { WIDTH = PANEL_WIDTH(REAL) };
     REAL narrow[TILE_ROWS * WIDTH], narrow_bias[WIDTH];
-    const int full = n == WIDTH;
+    const int half = n <= LANES(REAL), full = n == (half ? LANES(REAL) : WIDTH);
     if (bias && !full) {
         memset(narrow_bias, 0, sizeof narrow_bias);
         memcpy(narrow_bias, bias, (size_t)n * sizeof(REAL));
@@ -157,7 +164,7 @@ static void FN(gemm_panel)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a,
             if (!full && p > 0)
                 for (int r = 0; r < rows; r++)
                     memcpy(narrow + r * WIDTH, c + (i + r) * ldc, (size_t)n * sizeof(REAL));
-            FN(tile_rows)(rows, depth, a + i * row_stride + p * col_stride, row_stride, col_stride,
+            FN(tile_rows)(rows, half, depth, a + i * row_stride + p * col_stride, row_stride, col_stride,
                           panel + p * WIDTH, target, target_ldc, p > 0, last ? bias : NULL,
                           last && relu);
             if (!full)

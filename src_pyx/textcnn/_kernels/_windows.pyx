@@ -105,7 +105,8 @@ def im2col(
     """out[t, k * c + j] = row(t * stride + k * dilation - left)[j] for the windows t of each text."""
     cdef Windows windows = as_windows(kernel_size, stride, dilation, left, mode)
     cdef Py_ssize_t n = offsets.shape[0] - 1, c = rows.shape[1], n_windows = out.shape[0]
-    cdef Py_ssize_t piece, step
+    cdef Py_ssize_t piece, step, n_pieces
+    cdef int team
     check_offsets(offsets, rows.shape[0], "rows")
     check_offsets(out_offsets, n_windows, "out")
     if out_offsets.shape[0] != n + 1 or out.shape[1] != kernel_size * c:
@@ -113,10 +114,9 @@ def im2col(
     if n_windows == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // out.shape[1])
-    for piece in prange(
-        (n_windows + step - 1) // step, nogil=True, schedule="static",
-        num_threads=team_size(n_threads, <double>n_windows * out.shape[1] * COPY_COST),
-    ):
+    n_pieces = (n_windows + step - 1) // step
+    team = team_size(n_threads, <double>n_windows * out.shape[1] * COPY_COST)
+    for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         copy_piece(&rows[0, 0] if rows.shape[0] else NULL, &offsets[0], &out_offsets[0], n, windows,
                    <floating>value, c, piece * step, min(n_windows, (piece + 1) * step), &out[0, 0])
 
@@ -201,7 +201,9 @@ def col2im(
     The terms are added in the order of the positions that stand for r, and of k.
     """
     cdef Windows windows = as_windows(kernel_size, stride, dilation, left, mode)
-    cdef Py_ssize_t n = offsets.shape[0] - 1, c = out.shape[1], n_rows = out.shape[0], piece, step
+    cdef Py_ssize_t n = offsets.shape[0] - 1, c = out.shape[1], n_rows = out.shape[0], piece, step, n_pieces
+    cdef double n_values
+    cdef int team
     check_offsets(offsets, n_rows, "out")
     check_offsets(column_offsets, columns.shape[0], "columns")
     if column_offsets.shape[0] != n + 1 or columns.shape[1] != kernel_size * c:
@@ -209,12 +211,10 @@ def col2im(
     if n_rows == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // columns.shape[1])
-    for piece in prange(
-        (n_rows + step - 1) // step, nogil=True, schedule="static",
-        num_threads=team_size(
-            n_threads, (<double>columns.shape[0] * columns.shape[1] + <double>n_rows * c) * COPY_COST
-        ),
-    ):
+    n_pieces = (n_rows + step - 1) // step
+    n_values = <double>columns.shape[0] * columns.shape[1] + <double>n_rows * c
+    team = team_size(n_threads, n_values * COPY_COST)
+    for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         sum_piece(&columns[0, 0] if columns.shape[0] else NULL, &column_offsets[0], &offsets[0], n, windows,
                   c, piece * step, min(n_rows, (piece + 1) * step), &out[0, 0])
 
@@ -401,17 +401,17 @@ def upsample(
     int n_threads=1,
 ):
     """Row t of a text's result is row t // factor, a mean of the two next to it, or that row or zeros."""
-    cdef Py_ssize_t n = offsets.shape[0] - 1, c = rows.shape[1], n_out = out.shape[0], piece, step
+    cdef Py_ssize_t n = offsets.shape[0] - 1, c = rows.shape[1], n_out = out.shape[0], piece, step, n_pieces
+    cdef int team
     check_upsampling(offsets, out_offsets, rows.shape[0], n_out, factor, mode)
     if out.shape[1] != c:
         raise ValueError(f"out must have {c} columns")
     if n_out == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // c)
-    for piece in prange(
-        (n_out + step - 1) // step, nogil=True, schedule="static",
-        num_threads=team_size(n_threads, <double>n_out * c * COPY_COST),
-    ):
+    n_pieces = (n_out + step - 1) // step
+    team = team_size(n_threads, <double>n_out * c * COPY_COST)
+    for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         upsample_piece(&rows[0, 0], &offsets[0], &out_offsets[0], n, factor, mode, c, piece * step,
                        min(n_out, (piece + 1) * step), &out[0, 0])
 
@@ -468,17 +468,18 @@ def upsample_backward(
     int n_threads=1,
 ):
     """d_rows[r] = sum over the upsampled rows t, in order, of the weight of r in t, times d_out[t]."""
-    cdef Py_ssize_t n = offsets.shape[0] - 1, c = d_rows.shape[1], n_rows = d_rows.shape[0], piece, step
+    cdef Py_ssize_t n = offsets.shape[0] - 1, c = d_rows.shape[1], n_rows = d_rows.shape[0]
+    cdef Py_ssize_t piece, step, n_pieces
+    cdef int team
     check_upsampling(offsets, out_offsets, n_rows, d_out.shape[0], factor, mode)
     if d_out.shape[1] != c:
         raise ValueError(f"d_out must have {c} columns")
     if n_rows == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // (c * factor))
-    for piece in prange(
-        (n_rows + step - 1) // step, nogil=True, schedule="static",
-        num_threads=team_size(n_threads, <double>d_out.shape[0] * c * COPY_COST),
-    ):
+    n_pieces = (n_rows + step - 1) // step
+    team = team_size(n_threads, <double>d_out.shape[0] * c * COPY_COST)
+    for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         upsample_backward_piece(&d_out[0, 0], &out_offsets[0], &offsets[0], n, factor, mode, c, piece * step,
                                 min(n_rows, (piece + 1) * step), &d_rows[0, 0])
 
@@ -539,58 +540,3 @@ cdef inline void sum_interpolated(
         share = <floating>weight
         for j in range(c):
             out[j] += share * d_text[t * c + j]
-
-
-# Sums of columns
-
-cdef enum:
-    # Columns that a thread sums at once, and rows after which their sums are added to a total in double.
-    SUM_COLUMNS = 32
-    SUM_ROWS = 128
-
-
-def column_sums(
-    const floating[:, ::1] rows,    # IN   (n, c)
-    floating[::1] out,              # OUT  (c,)
-    int n_threads=1,
-):
-    """out[j] = sum of rows[i, j] over i: of 128 rows at a time in order, and then in double."""
-    cdef Py_ssize_t n = rows.shape[0], c = rows.shape[1], piece
-    if out.shape[0] != c:
-        raise ValueError(f"out must have {c} values")
-    if n == 0:
-        out[:] = 0
-        return
-    for piece in prange(
-        (c + SUM_COLUMNS - 1) // SUM_COLUMNS, nogil=True, schedule="static",
-        num_threads=team_size(n_threads, <double>n * c * COPY_COST),
-    ):
-        sum_columns(&rows[0, piece * SUM_COLUMNS], n, c,
-                    min(<Py_ssize_t>SUM_COLUMNS, c - piece * SUM_COLUMNS), &out[piece * SUM_COLUMNS])
-
-
-cdef void sum_columns(
-    const floating *rows, Py_ssize_t n, Py_ssize_t c, Py_ssize_t width, floating *out,
-) noexcept nogil:
-    """Sums of the first `width` columns of rows that are c apart."""
-    cdef floating block[SUM_COLUMNS]
-    cdef double total[SUM_COLUMNS]
-    cdef Py_ssize_t i, j
-    cdef const floating *row
-    for j in range(SUM_COLUMNS):
-        block[j] = 0
-        total[j] = 0
-    for i in range(n):
-        row = rows + i * c
-        if width == SUM_COLUMNS:  # a constant number of columns, so that the sums stay in registers
-            for j in range(SUM_COLUMNS):
-                block[j] += row[j]
-        else:
-            for j in range(width):
-                block[j] += row[j]
-        if i % SUM_ROWS == SUM_ROWS - 1 or i == n - 1:
-            for j in range(SUM_COLUMNS):
-                total[j] += block[j]
-                block[j] = 0
-    for j in range(width):
-        out[j] = <floating>total[j]
