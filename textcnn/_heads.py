@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from textcnn.nn.losses import sigmoid
-from textcnn.nn.sentence_cnn import SentenceCNN
 from textcnn.predictor import (
     MultilabelPredictor,
     Predictor,
@@ -21,6 +20,9 @@ from textcnn.predictor import (
 )
 from textcnn.text.corpus import StoredTexts
 from textcnn.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from textcnn.predictor import SentenceNetwork
 
 
 class Head(ABC):
@@ -47,7 +49,7 @@ class Head(ABC):
         """How good outputs are; the higher, the better."""
 
     @abstractmethod
-    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
         """The runtime with this head, for `n_jobs`, `cache_size` and `linear`."""
 
     def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
@@ -113,7 +115,7 @@ class Classes(Head):
         """Share of texts whose highest output is that of their class."""
         return float(np.mean(outputs.argmax(axis=1) == targets))
 
-    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
         return Predictor(vocabulary, network, self.classes, **common)
 
 
@@ -155,7 +157,7 @@ class Labels(Head):
         found = probabilities > checked_threshold(self.threshold, len(self.classes))
         return float((found == targets).all(axis=1).mean())
 
-    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
         return MultilabelPredictor(vocabulary, network, self.classes, self.threshold, **common)
 
 
@@ -213,7 +215,7 @@ class Numbers(Head):
         scores = np.where(varies, 1 - errors / np.where(varies, spread, 1), errors == 0)
         return float(scores.mean())
 
-    def predictor(self, vocabulary: Vocabulary, network: SentenceCNN, **common: Any) -> SentencePredictor:
+    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
         return RegressionPredictor(vocabulary, network, self.mean, self.scale, self.one_dimensional, **common)
 
 

@@ -27,8 +27,10 @@ from textcnn._base import (
 from textcnn._heads import Head, head_of
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError
+from textcnn.nn.layer_cnn import LayerCNN
 from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
 from textcnn.nn.losses import Loss
+from textcnn.nn.modules import POOLINGS, Conv1d, Layer, MinLength, Parallel, Pool1d, Sequential, from_config
 from textcnn.nn.ngram_linear import Collect, LinearOptions, NGramLinear, checked_range
 from textcnn.nn.optimizers import SOLVERS
 from textcnn.nn.packed import pieces
@@ -82,9 +84,26 @@ PARAMETERS = """\
     padding : {"full", "same", "valid"}, default="full"
         Zeros around each text: "full" lets every token meet every tap of a filter (Kim's choice),
         "same" gives one window a token, "valid" has windows inside the text only.
-    activation : {"relu", "identity", "leaky_relu", "elu", "softplus", "tanh", "logistic"}, default="relu"
-        Function of the filters' outputs. It is applied to their maximum over time, which is the same since
-        none of these functions ever falls. A text without tokens has zeros behind it.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}, default="zeros"
+        What stands around each text: zeros, or its own tokens (see `textcnn.ops.pad1d`).
+    stride : int, default=1
+        Tokens from one window to the next.
+    dilation : int, default=1
+        Tokens from one tap of a filter to the next.
+    pooling : str or tuple of str, default="max"
+        What is made of a filter's outputs over time: "max", "mean", "sum", "l2", "weighted" (the middle of
+        the text counts most), "kmax" (the three largest), "pyramid" (the maxima of the whole text, its halves
+        and its quarters), or several of these side by side.
+    activation : str, default="relu"
+        Function of the filters' outputs: "relu", "identity", "leaky_relu", "elu", "softplus", "tanh",
+        "logistic" or "gelu". Max pooling comes first where the function never falls, which is the same. A
+        text without tokens has zeros behind it. "elu" and "softplus" go with the defaults of `padding_mode`,
+        `stride`, `dilation` and `pooling` only.
+    body : Layer or callable, default=None
+        A network of your own between embedding and output layer, one row for each text: a layer of
+        `textcnn.nn`, or a function that makes one. `kernel_sizes`, `n_filters` and the parameters from
+        `padding` to `activation` are not used then. Filters with other than the defaults of `padding_mode`,
+        `stride`, `dilation` and `pooling` are such layers too, and train more slowly.
     dropout : float, default=0.5
         Share of the pooled features set to zero in training.
     word_dropout : float, default=0.1
@@ -207,7 +226,12 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         "kernel_sizes": ["array-like"],
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "padding": [StrOptions(set(PADDINGS))],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "padding_mode": [StrOptions({"zeros", "reflect", "replicate", "circular"})],
+        "stride": [Interval(Integral, 1, None, closed="left")],
+        "dilation": [Interval(Integral, 1, None, closed="left")],
+        "pooling": [StrOptions(set(POOLINGS)), tuple, list],
+        "activation": [StrOptions({*ACTIVATIONS, "gelu"})],
+        "body": [Layer, callable, None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "word_dropout": [Interval(Real, 0, 1, closed="left")],
         "max_norm": [Interval(Real, 0, None, closed="neither"), None],
@@ -450,16 +474,51 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         """Whether there will be a linear part that looks at shapes."""
         return bool(self.linear > 0 and self.shape_ngrams)
 
-    def _new_network(self, vocabulary: Vocabulary, n_outputs: int, rng: np.random.RandomState) -> SentenceCNN:
+    def _new_network(
+        self, vocabulary: Vocabulary, n_outputs: int, rng: np.random.RandomState
+    ) -> SentenceCNN | LayerCNN:
         mode = self._resolved_mode()
         rows = self._embedding_rows(vocabulary.id_to_token, mode, rng)
-        return SentenceCNN.initialized(
-            rng,
-            rows,
-            self._layout(),
-            n_outputs,
-            n_frozen={"static": rows.shape[1], "multichannel": rows.shape[1] // 2}.get(mode, 0),
-        )
+        n_frozen = {"static": rows.shape[1], "multichannel": rows.shape[1] // 2}.get(mode, 0)
+        body = self._new_body()
+        if body is not None:
+            return LayerCNN.initialized(rng, rows, body, n_outputs, n_frozen)
+        return SentenceCNN.initialized(rng, rows, self._layout(), n_outputs, n_frozen)
+
+    def _new_body(self) -> Layer | None:
+        """The layers between embedding and outputs; None for the network that has kernels of its own."""
+        if self.body is not None:
+            body = copy.deepcopy(self.body) if isinstance(self.body, Layer) else self.body()
+            if not isinstance(body, Layer):
+                raise TypeError(
+                    f"body made a {type(body).__name__}, but it must make a layer of textcnn.nn, such as a "
+                    "Sequential"
+                )
+            return body
+        poolings = (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
+        plain = poolings == ("max",) and self.activation in ACTIVATIONS and self.padding_mode == "zeros"
+        if plain and self.stride == self.dilation == 1:
+            return None
+        activation = "sigmoid" if self.activation == "logistic" else str(self.activation)
+        if activation in ("elu", "softplus"):
+            raise ValueError(
+                f"activation is {activation!r}, which goes with max pooling, stride 1, dilation 1 and zeros "
+                "around the text only; choose another activation"
+            )
+        if not poolings:
+            raise ValueError("pooling is empty, but it must name at least one way to pool")
+        return Parallel(*(self._column(int(width), activation, poolings) for width in self.kernel_sizes))
+
+    def _column(self, width: int, activation: str, poolings: tuple[str, ...]) -> Sequential:
+        """The filters of one width and what pools their outputs."""
+        conv = Conv1d(
+            self.n_filters, width, self.stride, self.dilation, padding=self.padding,
+            padding_mode=self.padding_mode, activation=activation,
+        )  # fmt: skip
+        pools = [Pool1d(name, flatten=name == "kmax") for name in poolings]
+        # a text shorter than the filter is padded to its width, as by the network with kernels of its own
+        before = [MinLength(self.dilation * (width - 1) + 1)] if self.padding == "valid" else []
+        return Sequential(*before, conv, pools[0] if len(pools) == 1 else Parallel(*pools))
 
     def _layout(self) -> ConvLayout:
         return ConvLayout(
@@ -548,7 +607,13 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         """Train `n_members` networks, the first of which is the model's; make them the model's network."""
         options = self._options(model.head, self.max_iter, early_stopping)
         held_out = validation and _Validation.of(model, *validation, options.n_threads)
-        networks, histories = [model.network], []
+        if self.n_members > 1 and isinstance(model.network, LayerCNN):
+            raise ValueError(
+                f"n_members is {self.n_members}, but a network of layers has one member; set n_members=1, or "
+                "use scikit-learn's VotingClassifier or VotingRegressor"
+            )
+        networks: list[Any] = [model.network]
+        histories = []
         for member in range(self.n_members):
             if member:
                 model.network = self._new_network(model.vocabulary, model.head.n_outputs, rng)
@@ -716,6 +781,10 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         for name in ("ngram_range", "char_ngram_range"):
             if params[name] is not None:
                 params[name] = [int(length) for length in params[name]]
+        if not isinstance(params["pooling"], str):
+            params["pooling"] = list(params["pooling"])
+        if params["body"] is not None:  # a function too: what it made
+            params["body"] = self.predictor_.network.body.config()
         return {
             name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()
         }
@@ -724,9 +793,11 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
     def _params_from_json(cls, params: dict[str, Any]) -> dict[str, Any]:
         """The inverse of `_params_to_json`."""
         params = dict(params)
-        for name in ("kernel_sizes", "ngram_range", "char_ngram_range"):
+        for name in ("kernel_sizes", "ngram_range", "char_ngram_range", "pooling"):
             if isinstance(params.get(name), list):
                 params[name] = tuple(params[name])
+        if params.get("body") is not None:
+            params["body"] = from_config(params["body"])
         return params
 
     # ---- fitted attributes and scikit-learn's conventions -------------------------------------------
@@ -756,7 +827,7 @@ class _Model:
 
     head: Head
     vocabulary: Vocabulary
-    network: SentenceCNN
+    network: SentenceCNN | LayerCNN
     ids: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray

@@ -5,36 +5,62 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any
 
-from textcnn.predictor import Predictor
+from textcnn.nn.sentence_cnn import SentenceCNN
+from textcnn.predictor import Predictor, SentencePredictor
 from textcnn.tag_predictor import TagPredictor
 
 
-def predictor_of(model: Any) -> Predictor | TagPredictor:
+def predictor_of(model: Any) -> SentencePredictor | TagPredictor:
     """The runtime of a fitted estimator, or the model itself if it is one."""
-    if isinstance(model, (Predictor, TagPredictor)):
+    if isinstance(model, (SentencePredictor, TagPredictor)):
         return model
     if hasattr(model, "_fitted"):
         predictor = model._fitted()  # raises if the estimator is not fitted
-        if isinstance(predictor, (Predictor, TagPredictor)):
+        if isinstance(predictor, (SentencePredictor, TagPredictor)):
             return predictor
     raise TypeError(
-        f"model is a {type(model).__name__}, but a fitted TextCNNClassifier or TextCNNTagger, or what "
-        "textcnn.load gives, was expected"
+        f"model is a {type(model).__name__}, but a fitted TextCNNClassifier, TextCNNRegressor or "
+        "TextCNNTagger, or what textcnn.load gives, was expected"
     )
+
+
+def labeller_of(model: Any) -> Predictor | TagPredictor:
+    """The runtime of a classifier or tagger: of what gives one label out of several."""
+    predictor = predictor_of(model)
+    if not isinstance(predictor, (Predictor, TagPredictor)):
+        raise TypeError(
+            f"model is a {type(model).__name__} that does not give one class to each text, but a classifier "
+            "of classes or a tagger was expected"
+        )
+    return predictor
 
 
 def classifier_of(model: Any) -> Predictor:
     """The runtime of a classifier."""
-    predictor = predictor_of(model)
+    predictor = labeller_of(model)
     if isinstance(predictor, TagPredictor):
         raise TypeError(f"model is a {type(model).__name__}, a tagger, but a classifier was expected")
     return predictor
 
 
+def filters_of(model: Any) -> tuple[SentencePredictor, SentenceCNN]:
+    """The runtime of a model whose features are filters over words, and its network."""
+    predictor = predictor_of(model)
+    if isinstance(predictor, TagPredictor):
+        raise TypeError(f"model is a {type(model).__name__}, a tagger, but a classifier was expected")
+    if not isinstance(predictor.network, SentenceCNN):
+        raise TypeError(
+            f"model is a {type(model).__name__} with layers in place of filters over words, so that no "
+            "n-gram stands for a feature; look into a model with the defaults of body, stride, dilation, "
+            "padding_mode and pooling"
+        )
+    return predictor, predictor.network
+
+
 def tagger_of(model: Any) -> TagPredictor:
     """The runtime of a tagger."""
     predictor = predictor_of(model)
-    if isinstance(predictor, Predictor):
+    if not isinstance(predictor, TagPredictor):
         raise TypeError(f"model is a {type(model).__name__}, a classifier, but a tagger was expected")
     return predictor
 

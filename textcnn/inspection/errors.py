@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from textcnn.inspection._models import checked_count, classifier_of, predictor_of, tagger_of
+from textcnn.inspection._models import checked_count, classifier_of, labeller_of, tagger_of
 from textcnn.inspection.tagging import ReceptiveField, receptive_field
 from textcnn.predictor import Explanation
 from textcnn.tag_predictor import TagPredictor
@@ -113,7 +113,7 @@ def confusion_matrix(model: Any, X: Any, y: Any) -> ConfusionMatrix:
     >>> found.labels, found.counts.tolist()
     (['no', 'yes', 'maybe'], [[1, 0, 0], [0, 1, 0], [1, 0, 0]])
     """
-    predictor = predictor_of(model)
+    predictor = labeller_of(model)
     known = predictor.classes_.tolist()
     if isinstance(predictor, TagPredictor):
         sentences, tags = _tagged(predictor, X, y)

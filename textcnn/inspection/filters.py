@@ -19,10 +19,10 @@ import numpy as np
 
 from textcnn._kernels._blas import PackedMatrix
 from textcnn._threads import effective_n_threads
-from textcnn.inspection._models import checked_count, classifier_of
+from textcnn.inspection._models import checked_count, filters_of
 from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
-from textcnn.predictor import TOKENS_PER_PIECE, Predictor
+from textcnn.predictor import TOKENS_PER_PIECE, SentencePredictor
 from textcnn.text.inputs import as_texts
 
 # Words whose dot products with all taps are held at a time.
@@ -64,7 +64,7 @@ class TopNGrams:
     Attributes
     ----------
     name : str
-        As in `Predictor.get_feature_names_out`.
+        As in `SentencePredictor.get_feature_names_out`.
     width : int
     ngrams : list of FilterNGram
         By falling activation; at ties the one that comes first in the texts.
@@ -82,7 +82,7 @@ class IdealNGram:
     Attributes
     ----------
     name : str
-        As in `Predictor.get_feature_names_out`.
+        As in `SentencePredictor.get_feature_names_out`.
     width : int
     activation : float
         That of the n-gram of the best words, before the ReLU.
@@ -132,7 +132,7 @@ def top_ngrams(model: Any, texts: Any, n: int = 10, features: Sequence[int] | No
 
     Parameters
     ----------
-    model : fitted TextCNNClassifier, or Predictor
+    model : fitted TextCNNClassifier, or SentencePredictor
     texts : texts, as for `predict`
     n : int, default=10
         N-grams for each filter, at most.
@@ -157,8 +157,8 @@ def top_ngrams(model: Any, texts: Any, n: int = 10, features: Sequence[int] | No
     >>> [(found.name, len(found.ngrams)) for found in top_ngrams(clf, texts, n=3)]
     [('w1_f0', 3), ('w1_f1', 3)]
     """
-    predictor, n = classifier_of(model), checked_count(n)
-    blocks = _blocks(predictor.network, features)
+    (predictor, network), n = filters_of(model), checked_count(n)
+    blocks = _blocks(network, features)
     analyzed = predictor.vocabulary.analyzed(as_texts(texts, "texts"))
     ids, offsets = predictor.vocabulary.encode(analyzed, effective_n_threads(predictor.n_jobs))
     strongest = [[_Strongest(n) for _ in block.columns] for block in blocks]
@@ -176,7 +176,7 @@ def top_ngrams(model: Any, texts: Any, n: int = 10, features: Sequence[int] | No
         for block, keepers in zip(blocks, strongest, strict=True)
         for column, keeper in zip(block.columns.tolist(), keepers, strict=True)
     }
-    return [found[column] for column in _order(predictor.network, features)]
+    return [found[column] for column in _order(network, features)]
 
 
 def ideal_ngrams(model: Any, n: int = 1, features: Sequence[int] | None = None) -> list[IdealNGram]:
@@ -187,7 +187,7 @@ def ideal_ngrams(model: Any, n: int = 1, features: Sequence[int] | None = None) 
 
     Parameters
     ----------
-    model : fitted TextCNNClassifier, or Predictor
+    model : fitted TextCNNClassifier, or SentencePredictor
     n : int, default=1
         Words for each tap; all of them if the vocabulary has fewer.
     features : sequence of int, default=None
@@ -217,8 +217,7 @@ def ideal_ngrams(model: Any, n: int = 1, features: Sequence[int] | None = None) 
     >>> found.name, len(found.tokens), found.scores.shape
     ('w2_f0', 2, (2, 3))
     """
-    predictor, n = classifier_of(model), checked_count(n)
-    network = predictor.network
+    (predictor, network), n = filters_of(model), checked_count(n)
     vocabulary = predictor.vocabulary.id_to_token
     if len(vocabulary) < 2:
         raise ValueError("the vocabulary of the model is empty, so that no filter has an ideal n-gram")
@@ -244,7 +243,7 @@ def activation_map(model: Any, text: Any) -> ActivationMap:
 
     Parameters
     ----------
-    model : fitted TextCNNClassifier, or Predictor
+    model : fitted TextCNNClassifier, or SentencePredictor
     text : str, or list of str tokens
 
     Returns
@@ -260,10 +259,10 @@ def activation_map(model: Any, text: Any) -> ActivationMap:
     >>> found.tokens, [each.shape for each in found.activations]
     (['a', 'good', 'film'], [(3, 4), (2, 4)])
     """
-    predictor = classifier_of(model)
+    predictor, network = filters_of(model)
     analyzed = predictor.vocabulary.analyzed(as_texts([text], "[text]"))
     ids, offsets = predictor.vocabulary.encode(analyzed)
-    blocks = _blocks(predictor.network, None)
+    blocks = _blocks(network, None)
     windows = [block.windows(ids, offsets) for block in blocks]
     return ActivationMap(
         predictor.vocabulary.tokens(analyzed[0]),
@@ -469,7 +468,7 @@ class _Strongest:
 class _Tokens:
     """Windows as n-grams with the tokens of their texts, each text cut once."""
 
-    def __init__(self, predictor: Predictor, texts: Sequence[Any]) -> None:
+    def __init__(self, predictor: SentencePredictor, texts: Sequence[Any]) -> None:
         self._cut = predictor.vocabulary.tokens
         self._texts = texts
         self._tokens: dict[int, list[str]] = {}

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from textcnn.inspection._models import checked_count, predictor_of
-from textcnn.predictor import Predictor
 from textcnn.tag_predictor import TagPredictor
 
 
@@ -70,7 +69,7 @@ def nearest_words(model: Any, word: str, n: int = 10) -> list[Neighbour]:
     return [Neighbour(names[i], float(np.clip(similarities[i], -1, 1))) for i in order.tolist()]
 
 
-def _word_number(predictor: Predictor, word: str) -> int:
+def _word_number(predictor: SentencePredictor, word: str) -> int:
     """Number of a word as written, or else as the analyzer writes it; 0 if there is none."""
     vocabulary = predictor.vocabulary
     if word in vocabulary:

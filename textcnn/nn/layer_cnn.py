@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,17 @@ from textcnn._kernels._blas import PackedMatrix
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
 from textcnn.nn.losses import Loss
-from textcnn.nn.modules import Conv1d, Layer, Packed, Parallel, Pool1d, Sequential, from_config
+from textcnn.nn.modules import (
+    KINDS,
+    Conv1d,
+    Layer,
+    MinLength,
+    Packed,
+    Parallel,
+    Pool1d,
+    Sequential,
+    from_config,
+)
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.sentence_cnn import checked_array, checked_frozen
 from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
@@ -185,6 +196,12 @@ class LayerCNN:
 
     def config(self) -> dict[str, Any]:
         """What a model file needs beside the arrays, as JSON values."""
+        strange = [layer for layer in self.body.layers().values() if type(layer).__name__ not in KINDS]
+        if strange:
+            raise ValueError(
+                f"the body has a {type(strange[0]).__name__}, but a model file holds the library's layers "
+                "only; use pickle"
+            )
         return {"body": self.body.config(), "n_frozen": self.n_frozen}
 
     @classmethod
@@ -269,49 +286,76 @@ class LayerInference:
         ValueError
             If the body is not convolutions side by side, each with a pooling over the whole text.
         """
-        offsets = np.array([0, len(ids)], np.intp)
-        logits = self.logits(self.features(ids, offsets, 1), 1)[0].astype(np.float64)
-        return logits, self._parts(ids, pooled_convolutions(self.network.body), offsets)
+        columns = pooled_convolutions(self.network.body)
+        x = Packed(self.network.embedding[ids], np.array([0, len(ids)], np.intp))
+        logits = self.logits(self.features(ids, x.offsets, 1), 1)[0].astype(np.float64)
+        return logits, self._parts(x, columns)
 
     def _parts(
-        self, ids: np.ndarray, columns: list[tuple[Conv1d, Pool1d]], offsets: np.ndarray
+        self, x: Packed, columns: list[PooledConvolution]
     ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
         first, n_outputs = 0, len(self.network.bias)
-        for conv, pool in columns:
+        for column in columns:
+            a = column.activations(x)
             # one text for each output, since a layer's gradient is that of one direction
-            a = conv.forward(Packed(self.network.embedding[ids], offsets), False, 1).rows
-            weights = self.network.weights[:, first : first + pool.out_channels]
-            first += pool.out_channels
             texts = Packed(np.tile(a, (n_outputs, 1)), np.arange(n_outputs + 1, dtype=np.intp) * len(a))
-            pooling = copy.deepcopy(pool)
-            pooling.forward(texts, True, 1)
-            d_a = pooling.backward(weights, 1).reshape(n_outputs, *a.shape)
+            weights = self.network.weights[:, first : first + column.pool.out_channels]
+            first += column.pool.out_channels
+            pool = copy.deepcopy(column.pool)
+            pool.forward(texts, True, 1)
+            d_a = pool.backward(weights, 1).reshape(n_outputs, *a.shape)
             shares = np.einsum("ktf,tf->tk", d_a.astype(np.float64), a.astype(np.float64))
-            left, _ = resolve_padding(conv.padding, conv.kernel_size, conv.dilation)
             for t in np.flatnonzero(shares.any(axis=1)):
-                start = int(t) * conv.stride - left
-                end = start + conv.dilation * (conv.kernel_size - 1) + 1
-                yield (max(0, start), min(len(ids), max(0, end))), shares[t]
+                yield column.window(int(t), len(x.rows)), shares[t]
 
 
-def pooled_convolutions(body: Layer) -> list[tuple[Conv1d, Pool1d]]:
-    """The convolutions of a body that stand side by side, each with the pooling of whole texts behind it."""
+@dataclass(frozen=True)
+class PooledConvolution:
+    """A convolution with zeros around the text and what pools its results over the whole text."""
+
+    layers: list[Layer]
+    conv: Conv1d
+    pool: Layer
+
+    def activations(self, x: Packed) -> np.ndarray:
+        """Results of the convolution."""
+        for layer in self.layers:
+            x = layer.forward(x, False, 1)
+        return x.rows
+
+    def window(self, t: int, n_tokens: int) -> tuple[int, int]:
+        """The tokens start to end - 1 that result t sees."""
+        conv = self.conv
+        start = t * conv.stride - resolve_padding(conv.padding, conv.kernel_size, conv.dilation)[0]
+        end = start + conv.dilation * (conv.kernel_size - 1) + 1
+        return min(n_tokens, max(0, start)), min(n_tokens, max(0, end))
+
+
+def pooled_convolutions(body: Layer) -> list[PooledConvolution]:
+    """The convolutions of a body that stand side by side, each with its pooling of whole texts.
+
+    Raises
+    ------
+    ValueError
+        If the body is something else.
+    """
     columns = body.layer_list if isinstance(body, Parallel) and body.join == "concat" else [body]
     found = []
     for column in columns:
-        pair = column.layer_list if isinstance(column, Sequential) else []
+        parts: list[Any] = column.layer_list if isinstance(column, Sequential) else []
+        *before, conv, pool = parts if len(parts) > 1 else (None, None)
+        pools = pool.layer_list if isinstance(pool, Parallel) and pool.join == "concat" else [pool]
         if (
-            len(pair) != 2
-            or type(pair[0]) is not Conv1d
-            or pair[0].padding_mode != "zeros"
-            or not isinstance(pair[1], Pool1d)
-            or pair[1].kernel_size is not None
+            type(conv) is not Conv1d
+            or conv.padding_mode != "zeros"
+            or not all(isinstance(layer, MinLength) for layer in before)
+            or not all(isinstance(one, Pool1d) and one.kernel_size is None for one in pools)
         ):
             raise ValueError(
                 "the body is no set of convolutions with zeros around the text, each pooled over the whole "
                 "text, so its outputs are no sum over n-grams that explain could give"
             )
-        found.append((pair[0], pair[1]))
+        found.append(PooledConvolution(parts[:-1], conv, parts[-1]))
     return found
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from textcnn import ops
 from textcnn._kernels import _packing, _random
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import as_choice, as_integer, regular_offsets
+from textcnn.ops._arrays import as_choice, as_integer, offsets_of, regular_offsets
 from textcnn.ops.initializers import glorot_uniform
 
 Array = NDArray[Any]
@@ -271,10 +271,11 @@ class Layer(ABC):
     def config(self) -> dict[str, Any]:
         """The arguments that make this layer again, with its kind: JSON values, for model files."""
         names = [name for name in inspect.signature(type(self)).parameters if name != "layers"]
-        return {"kind": type(self).__name__, **{name: getattr(self, name) for name in names}}
+        return {"kind": type(self).__name__, **{name: as_json(getattr(self, name)) for name in names}}
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items() if name != "kind")
+        names = [name for name in self.config() if name not in ("kind", "layers")]
+        arguments = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{type(self).__name__}({arguments})"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -286,6 +287,13 @@ class Layer(ABC):
             self.gradients[name] += gradient
         else:
             self.gradients[name] = gradient
+
+
+def as_json(value: Any) -> Any:
+    """An argument of a layer as a JSON value."""
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 # ---- elementwise ----------------------------------------------------------------------------------
@@ -463,6 +471,33 @@ class Dense(Layer):
         self._add("weights", d_weights)
         self._add("bias", d_bias)
         return d_x
+
+
+class MinLength(Layer):
+    """Texts shorter than `length` get zero rows on the right; empty ones stay empty.
+
+    Parameters
+    ----------
+    length : int
+    """
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = as_integer(length, "length", 1)
+
+    def _build(self, in_channels: int, rng: Rng) -> int:
+        return in_channels
+
+    def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
+        lengths = np.diff(x.offsets)
+        if (lengths >= self.length).all():
+            return x, (x.offsets, x.offsets)
+        offsets = offsets_of(np.where(lengths, np.maximum(lengths, self.length), 0))
+        return Packed(fitted(x.rows, x.offsets, offsets), offsets), (offsets, x.offsets)
+
+    def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
+        longer, offsets = kept
+        return fitted(d_out, longer, offsets)
 
 
 def filled(shape: tuple[int, ...], value: float, rng: Rng) -> Array:
@@ -1087,7 +1122,7 @@ KINDS: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Activation, Conv1d, ConvTranspose1d, Dense, DilatedBlock, Dropout, Embedding, LayerNorm,
-        LocallyConnected1d, Parallel, Pool1d, Residual, Sequential, TiledConv1d,
+        LocallyConnected1d, MinLength, Parallel, Pool1d, Residual, Sequential, TiledConv1d,
     )
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -100,8 +100,9 @@ class TrainingOptions:
 class Network(Protocol):
     """What the training loop asks of a network."""
 
-    PENALIZED: ClassVar[tuple[str, ...]]
-    """Parameters that the l2 penalty applies to: weights, not biases or embeddings."""
+    @property
+    def PENALIZED(self) -> tuple[str, ...]:
+        """Parameters that the l2 penalty applies to: weights, not biases or embeddings."""
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The trained parameters, matrices that share memory with the network."""

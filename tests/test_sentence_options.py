@@ -1,0 +1,187 @@
+"""Padding modes, strides, dilations, poolings, activations and bodies of the sentence estimators."""
+
+import pickle
+
+import numpy as np
+import pytest
+from checks import assert_same_bits
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import textcnn
+from textcnn import TextCNNClassifier, TextCNNRegressor, nn
+
+TEXTS = [
+    "good film indeed", "bad film", "a good plot and a good cast of people", "bad plot", "lovely", "awful",
+    "so so good", "so so bad",
+]  # fmt: skip
+LABELS = ["pro", "con"] * 4
+OTHERS = ["good", "", "a bad one", "x"]
+SMALL = {
+    "linear": 0, "n_filters": 16, "embedding_dim": 16, "max_iter": 100, "dropout": 0, "word_dropout": 0,
+    "learning_rate_init": 0.01, "batch_size": 4, "random_state": 0, "n_jobs": 1,
+}  # fmt: skip
+
+
+def new_body():
+    return nn.Sequential(
+        nn.Conv1d(16, 3), nn.Residual(nn.DilatedBlock(16, n_repeats=2)), nn.Dropout(0.1), nn.Pool1d("max")
+    )
+
+
+EXACT = {
+    **{f"pooling-{name}": {"pooling": name} for name in ("mean", "sum", "l2", "weighted", "kmax", "pyramid")},
+    "poolings": {"pooling": ("max", "mean")},
+    "k-max-and-l2": {"pooling": ("kmax", "l2")},
+    "stride": {"stride": 2},
+    "stride-valid": {"stride": 2, "padding": "valid"},
+    "dilation": {"dilation": 2},
+    "dilation-same": {"dilation": 3, "padding": "same", "pooling": "mean"},
+    "valid-sum": {"padding": "valid", "pooling": "sum"},
+    "gelu": {"activation": "gelu"},
+    **{f"mean-{name}": {"activation": name, "pooling": "mean"} for name in ("tanh", "logistic", "identity")},
+}
+WITHOUT_EXPLANATION = {
+    "reflect": {"padding_mode": "reflect"},
+    "replicate": {"padding_mode": "replicate"},
+    "circular": {"padding_mode": "circular"},
+    "body": {"body": new_body()},
+    "body-function": {"body": new_body},
+    "body-two-pools": {
+        "body": nn.Sequential(nn.Conv1d(16, 3), nn.Pool1d("max", 2), nn.Conv1d(16, 3), nn.Pool1d("mean"))
+    },
+}
+ALL = EXACT | WITHOUT_EXPLANATION
+
+
+def fitted(name, estimator=TextCNNClassifier, y=LABELS, **options):
+    return clone(estimator(**{**SMALL, **ALL[name], **options})).fit(TEXTS, y)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_option_learns_a_few_texts(name):
+    assert fitted(name).score(TEXTS, LABELS) == 1
+
+
+@pytest.mark.parametrize("name", ["pooling-l2", "stride", "gelu", "reflect", "body"])
+def test_regressor_learns_a_few_numbers(name):
+    assert fitted(name, TextCNNRegressor, np.arange(8.0)).score(TEXTS, np.arange(8.0)) > 0.9
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_files_and_pickles_give_the_same_bits(name, tmp_path):
+    classifier = fitted(name, max_iter=2)
+    expected = classifier.predict_proba(OTHERS)
+    assert np.isfinite(expected).all()
+    classifier.save(tmp_path / "model")
+    assert_same_bits(textcnn.load(tmp_path / "model").predict_proba(OTHERS), expected)
+    again = TextCNNClassifier.load(tmp_path / "model")
+    assert_same_bits(again.predict_proba(OTHERS), expected)
+    assert again.fit(TEXTS, LABELS).loss_ == pytest.approx(classifier.loss_)
+    assert_same_bits(pickle.loads(pickle.dumps(classifier)).predict_proba(OTHERS), expected)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_explanation_adds_up_to_the_logits(name):
+    classifier = fitted(name, linear=0.5, max_iter=5)
+    for text, explanation in zip(OTHERS, classifier.explain(OTHERS), strict=True):
+        total = explanation.bias + sum(ngram.contributions for ngram in explanation.ngrams)
+        np.testing.assert_allclose(total, explanation.logits, rtol=1e-4, atol=1e-5)
+        assert all(0 <= ngram.start <= ngram.end <= len(text.split()) for ngram in explanation.ngrams)
+
+
+@pytest.mark.parametrize("name", WITHOUT_EXPLANATION)
+def test_no_explanation_is_better_than_a_wrong_one(name):
+    with pytest.raises(ValueError, match="no sum over n-grams"):
+        fitted(name, max_iter=1).explain(TEXTS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_threads_do_not_change_a_bit(name):
+    one, three = fitted(name, max_iter=2), fitted(name, max_iter=2, n_jobs=3)
+    assert_same_bits(three.predict_proba(OTHERS), one.predict_proba(OTHERS))
+
+
+def test_text_has_the_same_bits_alone_and_in_company():
+    classifier = fitted("poolings", max_iter=2)
+    together = classifier.predict_proba(TEXTS)
+    assert_same_bits(np.concatenate([classifier.predict_proba([text]) for text in TEXTS]), together)
+
+
+def test_fit_leaves_the_body_as_it_was():
+    body = new_body()
+    TextCNNClassifier(**SMALL | {"max_iter": 1, "body": body}).fit(TEXTS, LABELS)
+    assert not body.layers()["0"].arrays
+
+
+def test_grid_search_over_bodies_and_poolings():
+    grid = {"pooling": ["max", ("max", "mean")], "body": [None, new_body()]}
+    search = GridSearchCV(TextCNNClassifier(**SMALL | {"max_iter": 2}), grid, cv=2).fit(TEXTS, LABELS)
+    assert len(search.cv_results_["params"]) == 4
+
+
+def test_partial_fit_goes_on_with_a_body():
+    classifier = TextCNNClassifier(**SMALL | {"body": new_body()})
+    for _ in range(30):
+        classifier.partial_fit(TEXTS, LABELS, classes=["con", "pro"])
+    before = len(classifier.vocabulary_)
+    classifier.partial_fit(["a splendid surprise"], ["pro"])
+    assert len(classifier.vocabulary_) == before + 2
+    assert classifier.score(TEXTS, LABELS) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"pooling": "median"}, ValueError, "'pooling' parameter"),
+        ({"pooling": ("max", "median")}, ValueError, "the pooling is 'median'"),
+        ({"pooling": ()}, ValueError, "pooling is empty"),
+        ({"activation": "elu", "pooling": "mean"}, ValueError, "activation is 'elu', which goes with max"),
+        ({"stride": 0}, ValueError, "'stride' parameter"),
+        ({"body": nn.Conv1d(8, 3)}, ValueError, "end it with a Pool1d over whole texts"),
+        ({"body": lambda: 3}, TypeError, "body made a int"),
+        ({"pooling": "mean", "n_members": 2}, ValueError, "n_members is 2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        TextCNNClassifier(**SMALL | {"max_iter": 1} | options).fit(TEXTS, LABELS)
+
+
+def test_layer_of_ones_own_needs_pickle(tmp_path):
+    class Halve(nn.Activation):
+        def _forward(self, x, train, n_jobs):
+            return nn.Packed(x.rows / 2, x.offsets), None
+
+        def _backward(self, d_out, kept, n_jobs):
+            return d_out / 2
+
+    body = nn.Sequential(nn.Conv1d(16, 3), Halve(), nn.Pool1d())
+    classifier = TextCNNClassifier(**SMALL | {"body": body}).fit(TEXTS, LABELS)
+    assert classifier.score(TEXTS, LABELS) == 1
+    with pytest.raises(ValueError, match="the body has a Halve"):
+        classifier.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.update(kind="Nothing"),
+        lambda body: body["layers"][0].update(n_filters=10**9),
+        lambda body: body["layers"][0].update(n_filters=-1),
+        lambda body: body["layers"][0].update(kernel_size="3"),
+        lambda body: body["layers"].pop(),
+        lambda body: body.update(layers=body["layers"] * 2),
+        lambda body: body.update(colour="red"),
+    ],
+)
+def test_altered_file_is_refused(change, tmp_path):
+    from textcnn.io import ModelFileError, load_arrays, save_arrays
+
+    fitted("body", max_iter=1).save(tmp_path / "model")
+    arrays, config = load_arrays(tmp_path / "model")
+    change(config["body"])
+    save_arrays(tmp_path / "altered", arrays, config)
+    with pytest.raises(ModelFileError):
+        textcnn.load(tmp_path / "altered")
