@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from textcnn.inspection._models import checked_count, predictor_of
+from textcnn.predictor import SentencePredictor
 from textcnn.tag_predictor import TagPredictor
 
 
