@@ -218,7 +218,9 @@ class LayerCNN:
         shapes = {"embedding": (n_ids, n_dims), "weights": (n_outputs, width), "bias": (n_outputs,)}
         checked = {name: checked_array(arrays[name], name, shape) for name, shape in shapes.items()}
         n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)
-        return cls(**checked, body=body, n_frozen=n_frozen)
+        network = cls(**checked, body=body, n_frozen=n_frozen)
+        network.features(np.zeros(3, np.int32), np.array([0, 3], np.intp), 1)  # one row for a text?
+        return network
 
     def feature_names(self) -> list[str]:
         """``f0``, ``f1``, ...: the channels that the body ends with."""
