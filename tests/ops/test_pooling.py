@@ -756,7 +756,7 @@ def test_wrong_positions_are_refused(name):
 def test_wrong_options_are_refused():
     with pytest.raises(TypeError, match="count_include_pad is 1"):
         pooling.mean_pool1d(X, 2, count_include_pad=1)
-    with pytest.raises(ValueError, match=r"weights has shape \(3,\), but expected \(2\)"):
+    with pytest.raises(ValueError, match=r"weights has shape \(3,\), but expected \(2,\)"):
         pooling.weighted_pool1d(X, 2, [1.0, 2.0, 3.0])
     for wrong in (0.5, 0, -1, np.inf, np.nan):
         with pytest.raises(ValueError, match=r"p is .*, but it must be finite and at least 1"):

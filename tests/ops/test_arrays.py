@@ -1,0 +1,61 @@
+"""What every operation says of arrays that it cannot take."""
+
+import numpy as np
+import pytest
+
+from textcnn import ops
+from textcnn.ops._arrays import as_integer, common_dtype
+
+X = np.ones((1, 4, 1))
+
+
+def test_result_of_several_parts_is_no_array():
+    with pytest.raises(TypeError, match="found a tuple of 2, but expected one array"):
+        ops.relu(ops.max_pool1d(X, 2))
+
+
+def test_kernel_without_channels_is_told_its_axes():
+    with pytest.raises(
+        ValueError, match=r"weights has shape \(3,\), but expected \(kernel_size, in_channels // groups"
+    ):
+        ops.conv1d(X, ops.kernels.mean(3))
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, np.array([1, 2]), np.bool_(True)])
+def test_what_is_no_integer_is_refused(value):
+    with pytest.raises(TypeError, match="stride is .*, but it must be an integer of at least 1"):
+        as_integer(value, "stride", 1)
+
+
+def test_integer_of_any_kind_is_taken():
+    assert [as_integer(value, "k", 0) for value in (3, np.int8(3), np.uint64(3), np.array(3))] == [3] * 4
+
+
+@pytest.mark.parametrize("dtype", [complex, object, str, "datetime64[s]"])
+def test_arrays_of_anything_but_real_numbers_are_refused(dtype):
+    with pytest.raises(TypeError, match="the operations take real numbers"):
+        common_dtype(np.zeros(2, dtype))
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        ((np.float32, np.float16), np.float32),
+        ((np.float32, np.float64), np.float64),
+        ((np.float16,), np.float32),
+        ((np.int64,), np.float64),
+        ((bool,), np.float64),
+    ],
+)
+def test_float32_stays_and_everything_else_is_float64(dtypes, expected):
+    assert common_dtype(*(np.zeros(2, dtype) for dtype in dtypes), None) == expected
+
+
+def test_threads_are_a_number():
+    with pytest.raises(TypeError, match="n_jobs is array"):
+        ops.relu(X, n_jobs=np.array([1, 2]))
+
+
+def test_pooling_takes_no_padding_by_name():
+    with pytest.raises(ValueError, match=r"padding is 'same', but it must be an integer or a pair"):
+        ops.max_pool1d(X, 2, padding="same")
