@@ -23,7 +23,7 @@ def test_kernel_without_channels_is_told_its_axes():
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, np.array([1, 2]), np.bool_(True)])
 def test_what_is_no_integer_is_refused(value):
-    with pytest.raises(TypeError, match="stride is .*, but it must be an integer of at least 1"):
+    with pytest.raises(TypeError, match=r"stride is .*, but it must be an integer of at least 1"):
         as_integer(value, "stride", 1)
 
 
