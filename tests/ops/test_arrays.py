@@ -59,3 +59,41 @@ def test_threads_are_a_number():
 def test_pooling_takes_no_padding_by_name():
     with pytest.raises(ValueError, match=r"padding is 'same', but it must be an integer or a pair"):
         ops.max_pool1d(X, 2, padding="same")
+
+
+def test_texts_of_different_lengths_are_packed():
+    with pytest.raises(
+        ValueError, match="rows of different lengths; put texts of different lengths end to end"
+    ):
+        ops.relu([[1.0, 2.0], [3.0]])
+
+
+def test_rows_without_offsets_are_told_both_forms():
+    with pytest.raises(
+        ValueError,
+        match=r"\(4, 1\), but expected \(n, length, channels\), or \(n_rows, channels\) with offsets",
+    ):
+        ops.global_mean_pool1d(X[0])
+
+
+def test_offsets_that_fall_are_told_where():
+    with pytest.raises(ValueError, match="offsets fall from 3 to 1, but must rise from 0 to the rows of x"):
+        ops.conv1d(X[0], np.ones((1, 1, 1)), offsets=[0, 3, 1, 4])
+
+
+@pytest.mark.parametrize(
+    ("pool", "backward"),
+    [(ops.max_pool1d, ops.max_pool1d_backward), (ops.k_max_pool1d, ops.k_max_pool1d_backward)],
+)
+def test_packed_gradient_of_picked_rows_needs_the_offsets_of_the_result(pool, backward):
+    offsets = [0, 1, 4]
+    options = {"kernel_size": 1} if pool is ops.k_max_pool1d else {}
+    out, argmax, out_offsets = pool(X[0], 1, offsets=offsets, **options)
+    with pytest.raises(ValueError, match="but out_offsets is missing; give the offsets that the pooling"):
+        backward(out, argmax, offsets=offsets)
+    np.testing.assert_array_equal(backward(out, argmax, offsets=offsets, out_offsets=out_offsets), X[0])
+
+
+def test_array_in_place_of_an_integer_is_told_by_its_shape():
+    with pytest.raises(TypeError, match=r"kernel_size is an array of shape \(3, 1, 1\), but it must be"):
+        ops.im2col(X, np.ones((3, 1, 1)))

@@ -16,6 +16,8 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
 
     Raises
     ------
+    ValueError
+        If an array is a list of lists of different lengths.
     TypeError
         If an array holds anything but real numbers, or is a tuple: the results of a function that gives
         several, such as the maxima and their places.
@@ -26,7 +28,13 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
             continue
         if isinstance(array, tuple):
             raise TypeError(f"found a tuple of {len(array)}, but expected one array; pass the first of them")
-        dtype = np.asarray(array).dtype
+        try:
+            dtype = np.asarray(array).dtype
+        except ValueError:  # lists of different lengths
+            raise ValueError(
+                "an array has rows of different lengths; put texts of different lengths end to end, and say "
+                "with offsets where each begins"
+            ) from None
         if dtype.kind not in "fiub":
             raise TypeError(f"an array has dtype {dtype}, but the operations take real numbers")
         dtypes.append(dtype)
@@ -54,7 +62,10 @@ def as_integer(value: Any, name: str, least: int) -> int:
     """An integer of at least `least`."""
     is_number = hasattr(value, "__index__") and np.ndim(value) == 0
     if not is_number or isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} is {value!r}, but it must be an integer of at least {least}")
+        found = (
+            f"an array of shape {value.shape}" if np.ndim(value) and hasattr(value, "shape") else repr(value)
+        )
+        raise TypeError(f"{name} is {found}, but it must be an integer of at least {least}")
     number = value.__index__()
     if number < least:
         raise ValueError(f"{name} is {value}, but it must be at least {least}")
@@ -138,6 +149,8 @@ def as_batch(
     if array.ndim != expected or (channels is not None and array.shape[-1] != channels):
         last = "channels" if channels is None else str(channels)
         form = f"(n, length, {last})" if offsets is None else f"(n_rows, {last}) beside offsets"
+        if offsets is None and array.ndim == 2 and name != "d_out":
+            form += f", or (n_rows, {last}) with offsets"
         raise ValueError(f"{name} has shape {np.shape(x)}, but expected {form}")
     if offsets is None:
         n, length = array.shape[:2]
@@ -153,7 +166,11 @@ def as_offsets(offsets: ArrayLike, n_rows: int, name: str) -> Array:
             f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"
         )
     array = np.ascontiguousarray(array, np.intp)
-    if array[0] != 0 or array[-1] != n_rows or (np.diff(array) < 0).any():
+    falls = np.flatnonzero(array[1:] < array[:-1])
+    if len(falls):
+        before, after = array[falls[0] : falls[0] + 2]
+        raise ValueError(f"offsets fall from {before} to {after}, but must rise from 0 to the rows of {name}")
+    if array[0] != 0 or array[-1] != n_rows:
         raise ValueError(
             f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
         )

@@ -165,7 +165,8 @@ def _check_channels(weights: Array, channels: int, groups: int, axis: str) -> No
     if c != channels // groups:
         raise ValueError(
             f"the weights have {c} {axis} channels in each group, but x has {channels} in {groups} "
-            f"group{'s' * (groups > 1)}, which needs {channels // groups}"
+            f"group{'s' * (groups > 1)}, which needs {channels // groups}; the last axis of x is "
+            "that of its channels, and weights are (kernel_size, in_channels // groups, out_channels)"
         )
 
 

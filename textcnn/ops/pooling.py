@@ -274,6 +274,7 @@ def max_pool1d_backward(
     >>> max_pool1d_backward(d_out, argmax, length=4)[0, :, 0]
     array([0., 7., 3., 0.])
     """
+    _check_packed(d_out, length, out_offsets)
     return _route(d_out, argmax, length, offsets, out_offsets, n_jobs)
 
 
@@ -357,6 +358,15 @@ def _both(batch: Batch, ranges: Ranges, out: Array, argmax: Array) -> tuple[Arra
         return out, argmax, ranges.offsets
     shape = batch.n_texts, ranges.length, batch.n_channels
     return out.reshape(shape), argmax.reshape(shape)
+
+
+def _check_packed(d_out: ArrayLike, length: int | None, out_offsets: ArrayLike | None) -> None:
+    """The rows of a packed gradient come with their offsets."""
+    if length is None and out_offsets is None and np.ndim(d_out) == 2:
+        raise ValueError(
+            f"d_out has shape {np.shape(d_out)}, rows of a packed batch, but out_offsets is missing; give "
+            "the offsets that the pooling returned last"
+        )
 
 
 def _route(
@@ -1248,6 +1258,7 @@ def k_max_pool1d_backward(
     >>> k_max_pool1d_backward(d_out, argmax, length=4)[0, :, 0]
     array([0., 7., 0., 3.])
     """
+    _check_packed(d_out, length, out_offsets)
     return _route(d_out, argmax, length, offsets, out_offsets, n_jobs)
 
 
