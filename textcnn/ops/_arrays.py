@@ -166,11 +166,7 @@ def as_offsets(offsets: ArrayLike, n_rows: int, name: str) -> Array:
             f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"
         )
     array = np.ascontiguousarray(array, np.intp)
-    falls = np.flatnonzero(array[1:] < array[:-1])
-    if len(falls):
-        before, after = array[falls[0] : falls[0] + 2]
-        raise ValueError(f"offsets fall from {before} to {after}, but must rise from 0 to the rows of {name}")
-    if array[0] != 0 or array[-1] != n_rows:
+    if array[0] != 0 or array[-1] != n_rows or (np.diff(array) < 0).any():
         raise ValueError(
             f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
         )
