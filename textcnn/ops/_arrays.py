@@ -17,8 +17,8 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
     Raises
     ------
     TypeError
-        If an array holds anything but real numbers, or is a tuple: the results of a function that gives
-        several, such as the maxima and their places.
+        If there is none, or one holds anything but real numbers, is masked, or is a tuple: the results of a
+        function that gives several, such as the maxima and their places.
     """
     dtypes = []
     for array in arrays:
@@ -26,10 +26,14 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
             continue
         if isinstance(array, tuple):
             raise TypeError(f"found a tuple of {len(array)}, but expected one array; pass the first of them")
+        if isinstance(array, np.ma.MaskedArray):
+            raise TypeError("found a masked array, but the operations do not read masks; fill it first")
         dtype = np.asarray(array).dtype
         if dtype.kind not in "fiub":
             raise TypeError(f"an array has dtype {dtype}, but the operations take real numbers")
         dtypes.append(dtype)
+    if not dtypes:
+        raise TypeError("found None, but expected an array")
     result = np.result_type(*dtypes)
     return np.dtype(np.float32 if result in (np.float32, np.float16) else np.float64)
 
@@ -145,17 +149,25 @@ def as_batch(
     return Batch(array, as_offsets(offsets, len(array), name), None)
 
 
-def as_offsets(offsets: ArrayLike, n_rows: int, name: str) -> Array:
-    """Checked offsets of a packed batch of `n_rows` rows."""
+def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
+    """Checked offsets of a packed batch of `n_rows` rows, or of as many as they say."""
     array = np.asarray(offsets)
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
         raise ValueError(
             f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"
         )
     array = np.ascontiguousarray(array, np.intp)
-    if array[0] != 0 or array[-1] != n_rows or (np.diff(array) < 0).any():
+    if n_rows is None:
+        n_rows = array[-1]
+    if array[0] != 0 or array[-1] != n_rows:
         raise ValueError(
             f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
+        )
+    falls = np.flatnonzero(np.diff(array) < 0)
+    if falls.size:
+        raise ValueError(
+            f"offsets fall from {array[falls[0]]} to {array[falls[0] + 1]} at text {falls[0]}, but must rise "
+            f"from 0 to the {n_rows} rows of {name}"
         )
     return array
 

@@ -30,6 +30,7 @@ from textcnn.ops._arrays import (
     offsets_of,
     regular_offsets,
 )
+from textcnn.ops.arithmetic import MOST, as_pads, as_size
 
 __all__ = [
     "adaptive_max_pool1d",
@@ -73,9 +74,6 @@ N_PARTS = 64
 # For the kernels: every weight is 1.
 NO_WEIGHTS = np.zeros(0)
 
-# Sizes above this fit no array, and sums of them could overflow.
-LARGEST_SIZE = 2**48
-
 
 # ---- the ranges -----------------------------------------------------------------------------------
 
@@ -113,8 +111,8 @@ class Ranges:
 
 def _windows(batch: Batch, kernel_size: int, stride: int | None, padding: Padding) -> Ranges:
     """Windows of `kernel_size` rows that slide over each text."""
-    size = _as_size(kernel_size, "kernel_size")
-    step = size if stride is None else _as_size(stride, "stride")
+    size = as_size(kernel_size, "kernel_size")
+    step = size if stride is None else as_size(stride, "stride")
     left, right = _as_padding(padding, size)
 
     def n_windows(length: Any) -> Any:
@@ -148,18 +146,8 @@ def _bins(offsets: Array, levels: tuple[int, ...]) -> Ranges:
     return Ranges(starts, ends, starts, origins, regular_offsets(n, length), length)
 
 
-def _as_size(value: Any, name: str) -> int:
-    size = as_integer(value, name, 1)
-    if size > LARGEST_SIZE:
-        raise ValueError(f"{name} is {size}, but it must be at most 2**48")
-    return size
-
-
 def _as_padding(padding: Padding, kernel_size: int) -> tuple[int, int]:
-    pair = padding if isinstance(padding, tuple | list | str) else (padding, padding)
-    if len(pair) != 2 or isinstance(pair, str):
-        raise ValueError(f"padding is {padding!r}, but it must be an integer or a pair (left, right)")
-    left, right = (as_integer(side, "padding", 0) for side in pair)
+    left, right = as_pads(padding)
     if max(left, right) >= kernel_size:
         raise ValueError(
             f"padding is {padding!r}, but each side must be less than the kernel_size {kernel_size}: "
@@ -390,12 +378,10 @@ def _offsets_of_x(n: int, length: int | None, offsets: ArrayLike | None) -> Arra
     if length is not None:
         if offsets is not None:
             raise ValueError("found both length and offsets, but only one of them can say how long x was")
-        return regular_offsets(n, as_integer(length, "length", 0))
+        return regular_offsets(n, as_size(length, "length", 0))
     if offsets is None:
         raise ValueError("found neither length nor offsets, but one of them must say how long x was")
-    array = np.asarray(offsets)
-    n_rows = int(array[-1]) if array.ndim == 1 and len(array) and array.dtype.kind in "iu" else 0
-    array = as_offsets(array, n_rows, "x")
+    array = as_offsets(offsets, None, "x")
     if len(array) != n + 1:
         raise ValueError(f"offsets has {len(array)} values, but the {n} texts of d_out need {n + 1}")
     return array
@@ -1166,7 +1152,7 @@ def k_max_pool1d(
     (array([9., 5.]), array([1, 3]))
     """
     batch = as_batch(x, offsets, common_dtype(x))
-    if kernel_size is None and (stride is not None or padding != 0):
+    if kernel_size is None and (stride is not None or as_pads(padding) != (0, 0)):
         raise ValueError("found stride or padding without kernel_size, but they are those of its windows")
     whole = kernel_size is None
     ranges = _whole_texts(batch) if kernel_size is None else _windows(batch, kernel_size, stride, padding)
@@ -1193,15 +1179,15 @@ def k_max_pool1d(
 def _k_of_texts(k: int | ArrayLike, batch: Batch) -> Array:
     """One k for each text, intp ``(n,)``."""
     if np.ndim(k) == 0:
-        return np.full(batch.n_texts, _as_size(k, "k"), np.intp)
+        return np.full(batch.n_texts, as_size(k, "k"), np.intp)
     array = np.asarray(k)
     if array.shape != (batch.n_texts,) or array.dtype.kind not in "iu":
         raise ValueError(
             f"k has shape {array.shape} and dtype {array.dtype}, "
             f"but expected an integer, or one for each of the {batch.n_texts} texts"
         )
-    if (array < 1).any() or (array > LARGEST_SIZE).any():
-        raise ValueError(f"k runs from {array.min()} to {array.max()}, but every k must be from 1 to 2**48")
+    if (array < 1).any() or (array > MOST).any():
+        raise ValueError(f"k runs from {array.min()} to {array.max()}, but every k must be from 1 to {MOST}")
     if batch.length is not None and (array != array[:1]).any():
         raise ValueError(
             f"k runs from {array.min()} to {array.max()}, but texts (n, length, channels) need the same k; "
@@ -1431,7 +1417,7 @@ def adaptive_max_pool1d(
     >>> out[0, :, 0], argmax[0, :, 0]
     (array([9., 9.]), array([1, 1]))
     """
-    levels = (_as_size(n_bins, "n_bins"),)
+    levels = (as_size(n_bins, "n_bins"),)
     out, argmax = spatial_pyramid_pool1d(x, levels, offsets=offsets, n_jobs=n_jobs)
     return out, argmax
 
@@ -1490,7 +1476,7 @@ def adaptive_mean_pool1d(
     >>> adaptive_mean_pool1d(np.array([[[3.0], [9.0], [1.0]]]), 2)[0, :, 0]
     array([6., 5.])
     """
-    levels = (_as_size(n_bins, "n_bins"),)
+    levels = (as_size(n_bins, "n_bins"),)
     return np.asarray(spatial_pyramid_pool1d(x, levels, "mean", offsets=offsets, n_jobs=n_jobs))
 
 
@@ -1524,7 +1510,7 @@ def adaptive_mean_pool1d_backward(
     array([2., 5., 3.])
     """
     batch = _batch_of(d_out, x, offsets)
-    size = _as_size(n_bins, "n_bins")
+    size = as_size(n_bins, "n_bins")
     gradient = as_array(d_out, "d_out", (batch.n_texts, size, batch.n_channels), batch.rows.dtype)
     ranges = _bins(batch.offsets, (size,))
     rows = gradient.reshape(len(ranges.starts), batch.n_channels)
@@ -1534,7 +1520,7 @@ def adaptive_mean_pool1d_backward(
 def _as_levels(levels: Sequence[int]) -> tuple[int, ...]:
     if isinstance(levels, str) or not isinstance(levels, Iterable):
         raise TypeError(f"levels is {levels!r}, but it must be a sequence of integers such as (1, 2, 4)")
-    sizes = tuple(_as_size(level, "a level") for level in levels)
+    sizes = tuple(as_size(level, "a level") for level in levels)
     if not sizes:
         raise ValueError("levels is empty, but a pyramid has at least one level")
     return sizes
