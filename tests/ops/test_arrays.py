@@ -39,7 +39,7 @@ def test_arrays_of_anything_but_real_numbers_are_refused(dtype):
 
 def test_what_is_masked_would_be_read_as_it_is():
     masked = np.ma.array(X, mask=X > 0)
-    with pytest.raises(TypeError, match="found a masked array, but .*; fill it first"):
+    with pytest.raises(TypeError, match="found a masked array, but the operations do not read masks"):
         ops.conv1d(masked, np.ones((2, 1, 1)))
 
 
@@ -68,9 +68,9 @@ def test_offsets_that_cannot_be_are_refused(offsets, message):
 
 @pytest.mark.parametrize("offsets", [[1, 4], [0, 5, 4], [], 4, "ab", [0.0, 4.0]])
 def test_offsets_that_alone_say_how_many_rows_there_are_are_refused_too(offsets):
-    with pytest.raises(ValueError, match="offsets (run|fall|has)"):
+    with pytest.raises(ValueError, match=r"offsets (run|fall|has)"):
         ops.col2im(X[0], 1, offsets=offsets)
-    with pytest.raises(ValueError, match="offsets (run|fall|has)"):
+    with pytest.raises(ValueError, match=r"offsets (run|fall|has)"):
         ops.global_max_pool1d_backward(np.ones((1, 1)), np.zeros((1, 1), int), offsets=offsets)
 
 

@@ -692,7 +692,7 @@ def test_wrong_windows_are_refused(function):
     for wrong in (2.0, "2", None, True):
         with pytest.raises(TypeError, match=r"kernel_size is .*, but it must be an integer of at least 1"):
             function(X, wrong)
-    with pytest.raises(ValueError, match="kernel_size is .*, but it must be at most 2147483647"):
+    with pytest.raises(ValueError, match=r"kernel_size is .*, but it must be at most 2147483647"):
         function(X, 2**60)
     for wrong in (2, (0, 2), (5, 0)):
         with pytest.raises(
@@ -754,7 +754,7 @@ def test_wrong_positions_are_refused(name):
         pool.backward(out, argmax, offsets=[0, 10])
     with pytest.raises(ValueError, match="length is -1"):
         pool.backward(out, argmax, length=-1)
-    with pytest.raises(ValueError, match="length is .*, but it must be at most 2147483647"):
+    with pytest.raises(ValueError, match=r"length is .*, but it must be at most 2147483647"):
         pool.backward(out, argmax, length=2**62)
 
 
@@ -764,10 +764,10 @@ def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match=r"weights has shape \(3,\), but expected \(2,\)"):
         pooling.weighted_pool1d(X, 2, [1.0, 2.0, 3.0])
     for wrong in (0.5, 0, -1, np.inf, np.nan):
-        with pytest.raises(ValueError, match=r"p is .*, but it must be finite and at least 1"):
+        with pytest.raises(ValueError, match=r"p is .*, but it must be (finite|at least 1)"):
             pooling.lp_pool1d(X, 2, wrong)
     for wrong in ("2", None, True):
-        with pytest.raises(TypeError, match=r"p is .*, but it must be a number"):
+        with pytest.raises(TypeError, match=r"p is .*, but it must be a real number"):
             pooling.global_lp_pool1d(X, wrong)
     with pytest.raises(ValueError, match="found length and out_offsets"):
         pooling.max_pool1d_backward(X[0], X[0].astype(int), length=5, out_offsets=[0, 5])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,19 @@ def as_integer(value: Any, name: str, least: int) -> int:
     number = value.__index__()
     if number < least:
         raise ValueError(f"{name} is {value}, but it must be at least {least}")
+    return number
+
+
+def as_real(value: Any, name: str) -> float:
+    """A finite real number."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, but it must be a real number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an integer that no float can hold") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {value}, but it must be finite")
     return number
 
 

@@ -12,8 +12,6 @@ passes through 0.
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _activations
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_choice, common_dtype
+from textcnn.ops._arrays import Array, as_choice, as_real, common_dtype
 
 __all__ = [
     "gelu",
@@ -149,7 +147,7 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None) 
     >>> leaky_relu([-2.0, 0.0, 2.0], slope=0.25)
     array([-0.5,  0. ,  2. ])
     """
-    return _forward("leaky_relu", x, n_jobs, _as_slope(slope))
+    return _forward("leaky_relu", x, n_jobs, as_real(slope, "slope"))
 
 
 def leaky_relu_backward(
@@ -174,13 +172,7 @@ def leaky_relu_backward(
     >>> leaky_relu_backward([1.0, 1.0], [-2.0, 2.0], slope=0.25)
     array([0.25, 1.  ])
     """
-    return _backward("leaky_relu", d_out, x, n_jobs, _as_slope(slope))
-
-
-def _as_slope(slope: Any) -> float:
-    if not isinstance(slope, Real) or not math.isfinite(slope):
-        raise ValueError(f"slope is {slope!r}, but it must be a finite number")
-    return float(slope)
+    return _backward("leaky_relu", d_out, x, n_jobs, as_real(slope, "slope"))
 
 
 def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) -> Array:

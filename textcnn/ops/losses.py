@@ -10,7 +10,6 @@ loss. Weights of classes are constants: they have no gradient.
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _losses
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_array, as_choice, common_dtype
+from textcnn.ops._arrays import Array, as_array, as_choice, as_real, common_dtype
 
 __all__ = [
     "binary_cross_entropy",
@@ -169,9 +168,10 @@ def huber_backward(
 
 
 def _as_delta(delta: Any) -> float:
-    if not isinstance(delta, Real) or not math.isfinite(delta) or delta <= 0:
+    number = as_real(delta, "delta")
+    if number <= 0:
         raise ValueError(f"delta is {delta!r}, but it must be a positive number")
-    return float(delta)
+    return number
 
 
 def binary_cross_entropy(
@@ -292,6 +292,7 @@ def _elementwise_backward(
     predictions = arrays[0]
     d_array, scale = None, 1.0
     if reduction == "none":
+        common_dtype(d_loss)
         d_array = as_array(d_loss, "d_loss", shape, predictions.dtype).reshape(-1)
     else:
         scale = _ratio(_as_scalar(d_loss), predictions.size if reduction == "mean" else 1)
@@ -442,6 +443,7 @@ def cross_entropy_backward(
     problem = _CrossEntropy(logits, targets, class_weight, label_smoothing, reduction, n_jobs)
     n = len(problem.logits)
     if reduction == "none":
+        common_dtype(d_loss)
         d_losses = as_array(d_loss, "d_loss", (n,), np.dtype(np.float64))
     else:
         d_losses = np.full(n, _ratio(_as_scalar(d_loss), problem.divisor))

@@ -6,10 +6,8 @@ batch; windows are clipped to their text, so that padding is never stored and a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from textcnn.ops._arrays import (
     as_gradient,
     as_integer,
     as_offsets,
+    as_real,
     common_dtype,
     offsets_of,
     regular_offsets,
@@ -946,7 +945,7 @@ def lp_pool1d(
     x, kernel_size, stride, padding, offsets, n_jobs
         As in `max_pool1d`.
     p : float, default 2
-        Finite and at least 1.
+        Finite and at least 1; for infinity take `max_pool1d` of the absolute values.
 
     Returns
     -------
@@ -1084,13 +1083,9 @@ def _norms_backward(gradient: Array, batch: Batch, ranges: Ranges, p: float, n_j
 
 
 def _as_exponent(p: Any) -> float:
-    if isinstance(p, bool | np.bool_) or not isinstance(p, Real):
-        raise TypeError(f"p is {p!r}, but it must be a number of at least 1")
-    exponent = float(p)
-    if not 1 <= exponent < math.inf:
-        raise ValueError(
-            f"p is {p}, but it must be finite and at least 1; for infinity take max_pool1d of |x|"
-        )
+    exponent = as_real(p, "p")
+    if exponent < 1:
+        raise ValueError(f"p is {p}, but it must be at least 1")
     return exponent
 
 
