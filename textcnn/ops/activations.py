@@ -86,6 +86,11 @@ def relu(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     out : ndarray of the shape of `x`
         Exact; -0.0 becomes 0.0.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     Glorot, Bordes & Bengio 2011, "Deep sparse rectifier neural networks", AISTATS.
@@ -113,6 +118,11 @@ def relu_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = None) 
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import relu_backward
@@ -136,6 +146,11 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None) 
     -------
     out : ndarray of the shape of `x`
         Correctly rounded for a slope that is a number of the dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -166,6 +181,11 @@ def leaky_relu_backward(
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import leaky_relu_backward
@@ -194,6 +214,11 @@ def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) 
         Error below 5 ulp in either dtype, also far to the left, where 1 + erf cancels. The
         approximation by tanh: below 10 ulp for x > -3; to the left the error grows as the result vanishes
         (70 ulp in float32, where the result is below 1e-20; 1000 ulp in float64).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -228,6 +253,11 @@ def gelu_backward(
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import gelu_backward
@@ -254,6 +284,15 @@ def tanh(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     out : ndarray of the shape of `x`
         Error below 4 ulp in either dtype.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.3.2.
+
     Examples
     --------
     >>> from textcnn.ops.activations import tanh
@@ -277,6 +316,11 @@ def tanh_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = None) 
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import tanh_backward
@@ -298,6 +342,15 @@ def sigmoid(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     -------
     out : ndarray of the shape of `x`
         Error below 3 ulp in either dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 3.10.
 
     Examples
     --------
@@ -321,6 +374,11 @@ def sigmoid_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = Non
     Returns
     -------
     d_x : ndarray of the shape of `x`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -351,6 +409,10 @@ def softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     ValueError
         If `x` has no axis.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3.
+
     Examples
     --------
     >>> from textcnn.ops.activations import softmax
@@ -374,6 +436,11 @@ def softmax_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = Non
     Returns
     -------
     d_x : ndarray of shape (..., n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -403,6 +470,10 @@ def log_softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     ValueError
         If `x` has no axis.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3.
+
     Examples
     --------
     >>> from textcnn.ops.activations import log_softmax
@@ -425,6 +496,11 @@ def log_softmax_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None =
     Returns
     -------
     d_x : ndarray of shape (..., n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------

@@ -143,6 +143,10 @@ def im2col(
     ValueError, TypeError
         If a shape or option is not as above.
 
+    References
+    ----------
+    Chellapilla, Puri & Simard 2006, High performance convolutional neural networks for document processing.
+
     Examples
     --------
     >>> import numpy as np

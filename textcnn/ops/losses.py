@@ -51,6 +51,15 @@ def mse(
     -------
     loss : float, or ndarray of the shape of `predictions` for "none"
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 5.1.4.
+
     Examples
     --------
     >>> from textcnn.ops.losses import mse
@@ -82,6 +91,11 @@ def mse_backward(
     Returns
     -------
     d_predictions, d_targets : ndarrays of the shape of `predictions`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -117,6 +131,11 @@ def huber(
     Returns
     -------
     loss : float, or ndarray of the shape of `predictions` for "none"
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -155,6 +174,11 @@ def huber_backward(
     Returns
     -------
     d_predictions, d_targets : ndarrays of the shape of `predictions`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -207,6 +231,10 @@ def binary_cross_entropy(
     ValueError
         If a target lies outside of [0, 1], a weight is negative or not finite, or the shapes differ.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.2.
+
     Examples
     --------
     >>> from textcnn.ops.losses import binary_cross_entropy
@@ -242,6 +270,11 @@ def binary_cross_entropy_backward(
     Returns
     -------
     d_logits, d_targets : ndarrays of the shape of `logits`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -432,6 +465,11 @@ def cross_entropy_backward(
     d_logits : ndarray of shape (n, n_classes)
     d_targets : ndarray of shape (n, n_classes)
         Only if the targets are probabilities; classes have no gradient.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------

@@ -281,6 +281,11 @@ def global_max_pool1d(
     argmax : intp ndarray of shape (n, channels)
         Position of the first maximum; -1 for an empty text.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     Collobert et al. 2011, Natural Language Processing (Almost) from Scratch, section 3.3.2; Kim 2014.
@@ -316,6 +321,11 @@ def global_max_pool1d_backward(
     Returns
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -493,6 +503,11 @@ def mean_pool1d(
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     LeCun et al. 1998, Gradient-based learning applied to document recognition (subsampling).
@@ -538,6 +553,11 @@ def mean_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -565,6 +585,11 @@ def global_mean_pool1d(x: ArrayLike, *, offsets: ArrayLike | None = None, n_jobs
     -------
     out : ndarray of shape (n, channels)
         0 for an empty text.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -599,6 +624,11 @@ def global_mean_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -639,6 +669,16 @@ def sum_pool1d(
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    LeCun et al. 1998, Gradient-based learning applied to document recognition (subsampling before its
+    trainable coefficient).
+
     Examples
     --------
     >>> import numpy as np
@@ -675,6 +715,11 @@ def sum_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -699,6 +744,15 @@ def global_sum_pool1d(x: ArrayLike, *, offsets: ArrayLike | None = None, n_jobs:
     Returns
     -------
     out : ndarray of shape (n, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `sum_pool1d`.
 
     Examples
     --------
@@ -728,6 +782,11 @@ def global_sum_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -769,6 +828,16 @@ def weighted_pool1d(
     out : ndarray of shape (n, n_windows, channels), or (n_out_rows, channels)
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 9.3 (a weighted
+    average based on the distance from the centre).
 
     Examples
     --------
@@ -812,6 +881,11 @@ def weighted_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
     d_weights : ndarray of shape (kernel_size,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -858,6 +932,15 @@ def global_weighted_pool1d(
     out : ndarray of shape (n, channels)
         0 for an empty text.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `weighted_pool1d`.
+
     Examples
     --------
     >>> import numpy as np
@@ -886,6 +969,11 @@ def global_weighted_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -953,6 +1041,11 @@ def lp_pool1d(
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     Sermanet, Chintala & LeCun 2012, Convolutional neural networks applied to house numbers digit
@@ -995,6 +1088,11 @@ def lp_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1021,6 +1119,15 @@ def global_lp_pool1d(
     Returns
     -------
     out : ndarray of shape (n, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `lp_pool1d`.
 
     Examples
     --------
@@ -1053,6 +1160,11 @@ def global_lp_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
         0 where x is 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -1221,6 +1333,11 @@ def k_max_pool1d_backward(
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1249,6 +1366,11 @@ def dynamic_k(layer: int, n_layers: int, length: int | ArrayLike, k_top: int) ->
     Returns
     -------
     k : int, or intp ndarray of the shape of `length`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -1308,6 +1430,11 @@ def spatial_pyramid_pool1d(
         Only for ``mode="max"`` (with ``mode="mean"`` `out` is returned alone): position of the first maximum
         within the text; -1 for an empty text.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     He, Zhang, Ren & Sun 2014, Spatial pyramid pooling in deep convolutional networks for visual recognition,
@@ -1360,6 +1487,11 @@ def spatial_pyramid_pool1d_backward(
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1404,6 +1536,15 @@ def adaptive_max_pool1d(
     out : ndarray of shape (n, n_bins, channels)
     argmax : intp ndarray of shape (n, n_bins, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `spatial_pyramid_pool1d`.
+
     Examples
     --------
     >>> import numpy as np
@@ -1438,6 +1579,11 @@ def adaptive_max_pool1d_backward(
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1463,6 +1609,15 @@ def adaptive_mean_pool1d(
     Returns
     -------
     out : ndarray of shape (n, n_bins, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `spatial_pyramid_pool1d`.
 
     Examples
     --------
@@ -1496,6 +1651,11 @@ def adaptive_mean_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------

@@ -65,6 +65,10 @@ def fft_convolve1d(
     ValueError, TypeError
         If a shape or option is not as above.
 
+    References
+    ----------
+    Mathieu, Henaff & LeCun 2014, Fast training of convolutional networks through FFTs, arXiv 1312.5851.
+
     Examples
     --------
     The sum of two dice: 4 comes up 3 times in 36.
