@@ -37,6 +37,43 @@ def test_arrays_of_anything_but_real_numbers_are_refused(dtype):
         common_dtype(np.zeros(2, dtype))
 
 
+def test_what_is_masked_would_be_read_as_it_is():
+    masked = np.ma.array(X, mask=X > 0)
+    with pytest.raises(TypeError, match="found a masked array, but the operations do not read masks"):
+        ops.conv1d(masked, np.ones((2, 1, 1)))
+
+
+def test_nothing_is_no_array():
+    with pytest.raises(TypeError, match="found None, but expected an array"):
+        ops.relu(None)
+    with pytest.raises(TypeError, match="found None, but expected an array"):
+        ops.mse_backward(None, [1.0], [2.0])
+
+
+@pytest.mark.parametrize(
+    ("offsets", "message"),
+    [
+        ([1, 4], "offsets run from 1 to 4, but must rise from 0 to the 4 rows of x"),
+        ([0, 5], "offsets run from 0 to 5, but must rise from 0 to the 4 rows of x"),
+        ([0, 2, 3, 1, 4], "offsets fall from 3 to 1 at text 2, but must rise from 0 to the 4 rows of x"),
+        ([], r"offsets has shape \(0,\) and dtype float64, but expected integers"),
+        (4, r"offsets has shape \(\) and dtype int64, but expected integers"),
+        ("ab", r"offsets has shape \(\) and dtype <U2, but expected integers"),
+    ],
+)
+def test_offsets_that_cannot_be_are_refused(offsets, message):
+    with pytest.raises(ValueError, match=message):
+        ops.im2col(X[0], 1, offsets=offsets)
+
+
+@pytest.mark.parametrize("offsets", [[1, 4], [0, 5, 4], [], 4, "ab", [0.0, 4.0]])
+def test_offsets_that_alone_say_how_many_rows_there_are_are_refused_too(offsets):
+    with pytest.raises(ValueError, match=r"offsets (run|fall|has)"):
+        ops.col2im(X[0], 1, offsets=offsets)
+    with pytest.raises(ValueError, match=r"offsets (run|fall|has)"):
+        ops.global_max_pool1d_backward(np.ones((1, 1)), np.zeros((1, 1), int), offsets=offsets)
+
+
 @pytest.mark.parametrize(
     ("dtypes", "expected"),
     [

@@ -303,6 +303,28 @@ def test_gradients_are_transposes(mode, call):
     )
 
 
+@given(call=calls())
+def test_gradients_of_the_flipped_and_of_local_kernels_are_transposes(call):
+    rows, offsets, kernels, _, options = call
+    options = options | {"offsets": offsets}
+    out, out_offsets = convolve1d(rows, kernels[0], **options)
+    d_out, longest = random(*out.shape), np.diff(out_offsets).max(initial=0)
+    for forward, backward, weights in (
+        (convolve1d, convolve1d_backward, kernels[0]),
+        (locally_connected1d, locally_connected1d_backward, random(longest, *kernels.shape[1:], seed=1)),
+    ):
+        for place in (0, 1):  # of x and of the weights in the arguments
+            arguments = [rows, weights]
+
+            def result(array, place=place, forward=forward, arguments=arguments):
+                return forward(*arguments[:place], array, *arguments[place + 1 :], **options)[0]
+
+            def gradient(d_out, place=place, backward=backward, arguments=arguments):
+                return backward(d_out, *arguments, **options)[place]
+
+            assert_adjoint(result, gradient, arguments[place], d_out)
+
+
 def test_a_fractional_stride_lengthens_the_text():
     # i = (o - 1) s + k - 2 p, Dumoulin & Visin 2016, relationship 13.
     for n_rows, stride, kernel_size, padding in [(3, 2, 3, 0), (3, 2, 3, 1), (5, 3, 4, 2), (1, 4, 1, 0)]:
@@ -788,6 +810,15 @@ def test_output_padding_must_be_an_integer():
 def test_kernels_that_do_not_fit_are_refused(function, weights, bias, message):
     with pytest.raises(ValueError, match=message):
         function(np.ones((2, 7, 2)), np.ones(weights), None if bias is None else np.ones(bias))
+
+
+def test_a_packed_batch_without_texts_needs_no_kernel():
+    x, kernels = np.zeros((0, 2)), np.zeros((0, 3, 2, 4))
+    out, out_offsets = locally_connected1d(x, kernels, padding=3, offsets=[0])
+    assert out.shape == (0, 4)
+    assert out_offsets.tolist() == [0]
+    gradients = locally_connected1d_backward(out, x, kernels, padding=3, offsets=[0])
+    assert [gradient.shape for gradient in gradients] == [(0, 2), (0, 3, 2, 4), (0, 4)]
 
 
 def test_a_packed_batch_needs_a_kernel_for_each_row_of_its_longest_text():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,8 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
     ValueError
         If an array is a list of lists of different lengths.
     TypeError
-        If an array holds anything but real numbers, or is a tuple: the results of a function that gives
-        several, such as the maxima and their places.
+        If there is none, or one holds anything but real numbers, is masked, or is a tuple: the results of a
+        function that gives several, such as the maxima and their places.
     """
     dtypes = []
     for array in arrays:
@@ -28,6 +30,8 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
             continue
         if isinstance(array, tuple):
             raise TypeError(f"found a tuple of {len(array)}, but expected one array; pass the first of them")
+        if isinstance(array, np.ma.MaskedArray):
+            raise TypeError("found a masked array, but the operations do not read masks; fill it first")
         try:
             dtype = np.asarray(array).dtype
         except ValueError:  # lists of different lengths
@@ -38,6 +42,8 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
         if dtype.kind not in "fiub":
             raise TypeError(f"an array has dtype {dtype}, but the operations take real numbers")
         dtypes.append(dtype)
+    if not dtypes:
+        raise TypeError("found None, but expected an array")
     result = np.result_type(*dtypes)
     return np.dtype(np.float32 if result in (np.float32, np.float16) else np.float64)
 
@@ -69,6 +75,19 @@ def as_integer(value: Any, name: str, least: int) -> int:
     number = value.__index__()
     if number < least:
         raise ValueError(f"{name} is {value}, but it must be at least {least}")
+    return number
+
+
+def as_real(value: Any, name: str) -> float:
+    """A finite real number."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, but it must be a real number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an integer that no float can hold") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {value}, but it must be finite")
     return number
 
 
@@ -158,17 +177,25 @@ def as_batch(
     return Batch(array, as_offsets(offsets, len(array), name), None)
 
 
-def as_offsets(offsets: ArrayLike, n_rows: int, name: str) -> Array:
-    """Checked offsets of a packed batch of `n_rows` rows."""
+def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
+    """Checked offsets of a packed batch of `n_rows` rows, or of as many as they say."""
     array = np.asarray(offsets)
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
         raise ValueError(
             f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"
         )
     array = np.ascontiguousarray(array, np.intp)
-    if array[0] != 0 or array[-1] != n_rows or (np.diff(array) < 0).any():
+    if n_rows is None:
+        n_rows = array[-1]
+    if array[0] != 0 or array[-1] != n_rows:
         raise ValueError(
             f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
+        )
+    falls = np.flatnonzero(np.diff(array) < 0)
+    if falls.size:
+        raise ValueError(
+            f"offsets fall from {array[falls[0]]} to {array[falls[0] + 1]} at text {falls[0]}, but must rise "
+            f"from 0 to the {n_rows} rows of {name}"
         )
     return array
 

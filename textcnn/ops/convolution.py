@@ -820,8 +820,8 @@ def locally_connected1d(
 
 def _check_positions(batch: Batch, kernels: Array, geometry: Geometry) -> None:
     """There is a kernel for each row of the result."""
-    longest = batch.lengths.max(initial=0) if batch.length is None else batch.length
-    needed = geometry.output_length(int(longest))
+    lengths = batch.lengths if batch.length is None else np.array([batch.length])
+    needed = geometry.output_length(lengths).max(initial=0)
     if len(kernels) != needed and not (batch.length is None and len(kernels) > needed):
         raise ValueError(
             f"the weights hold {len(kernels)} kernels, but the result has {needed} rows, each with its own"
