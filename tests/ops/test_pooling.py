@@ -834,3 +834,14 @@ def test_the_kernels_refuse_ranges_beyond_their_rows(dtype):
         _pooling.max_forward(x, np.zeros(2, np.intp), np.ones(2, np.intp), np.zeros(2, np.intp), out, argmax)
     with pytest.raises(ValueError, match=r"p is 0\.5"):
         _pooling.lp_forward(x, zero, zero + 4, 0.5, out)
+
+
+def test_overflow_in_one_channel_changes_no_bit_of_another():
+    x = np.random.default_rng(0).normal(size=(40, 50, 200)).astype(np.float32)
+    x[3, 5, 7], x[3, :2, 9], x[3, 2, 9] = np.inf, 3e38, -3e38
+    together, alone = pooling.global_sum_pool1d(x), pooling.global_sum_pool1d(x[3:4])
+    assert_same_bits(together[3:4], alone)
+    assert np.isinf(alone[0, 7])
+    assert np.isfinite(alone[0, 9])
+    windows, one = pooling.sum_pool1d(x, 25, stride=5), pooling.sum_pool1d(x[3:4], 25, stride=5)
+    assert_same_bits(windows[3:4], one)
