@@ -296,7 +296,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         labels : ndarray of shape (n_texts,)
             With several labels an int64 matrix of 0 and 1, of shape (n_texts, n_labels).
         """
-        return self._fitted().predict(X)
+        return self._fitted().predict(self._checked_table(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class or label.
@@ -310,7 +310,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         probabilities : float32 ndarray of shape (n_texts, n_classes)
             In the order of `classes_`. Those of several labels do not sum to one.
         """
-        return self._fitted().predict_proba(X)
+        return self._fitted().predict_proba(self._checked_table(X))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of the probability of each class or label.
@@ -323,7 +323,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         -------
         log_probabilities : float32 ndarray of shape (n_texts, n_classes)
         """
-        return self._fitted().predict_log_proba(X)
+        return self._fitted().predict_log_proba(self._checked_table(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores before softmax or sigmoid.
@@ -338,7 +338,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
             With two classes their difference, of shape (n_texts,), positive for ``classes_[1]``. With several
             labels those with a probability above one half are positive.
         """
-        return self._fitted().decision_function(X)
+        return self._fitted().decision_function(self._checked_table(X))
 
     def explain(self, X: Any) -> list[Explanation]:
         """The n-grams that decided, with their exact share in the logit of each class.
@@ -362,7 +362,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         >>> explanation.label, explanation.ngrams[0].text
         ('good', 'film')
         """
-        return self._fitted().explain(X)
+        return self._fitted().explain(self._checked_table(X))
 
     # ---- model files and scikit-learn's conventions -------------------------------------------------
 

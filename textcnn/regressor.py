@@ -197,7 +197,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
         y : float64 ndarray of shape (n_texts,) or (n_texts, n_targets)
             As y in `fit` was.
         """
-        return self._fitted().predict(X)
+        return self._fitted().predict(self._checked_table(X))
 
     @property
     def target_mean_(self) -> np.ndarray:
