@@ -49,11 +49,11 @@ from textcnn.predictor import TOKENS_PER_PIECE, Explanation, as_tokens, read_mod
 from textcnn.text.corpus import Corpus, StoredTexts, Texts
 from textcnn.text.embedded import EmbeddedTexts, as_embedded, as_embedded_like, embedded_axes
 from textcnn.text.inputs import as_texts
-from textcnn.text.vocabulary import EncodedTexts, Text, Vocabulary
+from textcnn.text.vocabulary import EncodedTexts, Vocabulary
 
 AnyTexts = Texts | EmbeddedTexts
 
-# What scikit-learn turns a table into: numbers that are float32 stay so.
+# What scikit-learn turns a table into; numbers that are float32 stay so.
 FLOATS = [np.float64, np.float32]
 
 # Random embeddings are uniform in +-this. Far smaller than Kim's 0.25: with Adam, words that were
@@ -62,6 +62,18 @@ RANDOM_EMBEDDING_LIMIT = 0.05
 
 # "auto" holds rows out only if there are more than this, as scikit-learn's histogram boosting does.
 EARLY_STOPPING_ROWS = 10_000
+
+# What their docstrings say about embedded text.
+EMBEDDED = """\
+    X may also be embedded text: an array ``(n_tokens, n_dims)`` of numbers for each text; an array
+    ``(n_texts, n_tokens, n_dims)``; or a table ``(n_texts, n_tokens)``, read as sequences of one channel, in which
+    integers are numbers and not ids. The filters then see these numbers as they are (bring their columns to one
+    scale first), in float32 if all of X is, else in float64. There is no vocabulary and no linear part: the
+    parameters `analyzer` to `embedding_mode`, `word_dropout`, `linear` to `linear_C` and `cache_size` are not used,
+    `n_members` is 1, and "elu" and "softplus" are no activations. Filters that are pooled over the text do not tell
+    one column of a table from another; where they should, take ``padding="valid"`` and a `kernel_sizes` of the
+    number of columns.
+"""
 
 # The parameters that classifier and regressor have, as their docstrings describe them.
 PARAMETERS = """\
@@ -175,7 +187,7 @@ PARAMETERS = """\
 # The same for fitted attributes.
 ATTRIBUTES = """\
     vocabulary_ : dict of str to int
-        Row of each token in `embedding_`; row 0 is the unknown token.
+        Row of each token in `embedding_`; row 0 is the unknown token. Embedded text has neither of the two.
     embedding_ : float32 ndarray of shape (n_tokens + 1, n_dims)
         With several members their embeddings stand side by side.
     n_iter_ : int
@@ -190,6 +202,8 @@ ATTRIBUTES = """\
         What `score` gives for the validation texts after each epoch, with the linear part; a mean over the
         members.
     best_validation_score_ : float or None
+    n_features_in_, feature_names_in_ : int, ndarray of str objects
+        Columns of X and their names, if X was a table of numbers.
 """
 
 Estimator = TypeVar("Estimator", bound=type)
@@ -198,7 +212,9 @@ Estimator = TypeVar("Estimator", bound=type)
 def describe_shared(estimator: Estimator) -> Estimator:
     """Put the shared parameters and attributes into the docstring of a class, a decorator."""
     if estimator.__doc__:  # there is none under -OO
-        text = estimator.__doc__.replace("    {parameters}\n", PARAMETERS)
+        text = estimator.__doc__.replace("    {embedded}\n", EMBEDDED).replace(
+            "    {parameters}\n", PARAMETERS
+        )
         estimator.__doc__ = text.replace("    {attributes}\n", ATTRIBUTES)
     return estimator
 
@@ -401,7 +417,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
                 head = self._new_head(checked, y, weight)
         return texts, head, _in_precision_of(texts, head.targets(checked, "y")), weight
 
-    def _new_texts(self, X: Any) -> list[Text] | EmbeddedTexts:
+    def _new_texts(self, X: Any) -> AnyTexts:
         """Texts or embedded texts that a new model is fitted to; notes the columns of a table."""
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
@@ -411,7 +427,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             return as_texts(X)
         return as_embedded(validate_data(self, X, dtype=FLOATS) if axes <= 2 else X)
 
-    def _texts_like_before(self, X: Any) -> list[Text] | EmbeddedTexts:
+    def _texts_like_before(self, X: Any) -> AnyTexts:
         """Texts of the kind that the model was fitted to."""
         if self.predictor_.vocabulary is not None:
             return as_texts(X)
@@ -862,18 +878,14 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
     @property
     def vocabulary_(self) -> dict[str, int]:
         """Row of each token in `embedding_`, a new dict."""
-        self._check_has_words("vocabulary_")
-        return self.predictor_.vocabulary.to_dict()
+        return self.predictor_.text_vocabulary.to_dict()
 
     @property
     def embedding_(self) -> np.ndarray:
         """Embeddings, float32 ndarray of shape (n_tokens + 1, n_dims)."""
-        self._check_has_words("embedding_")
-        return self.predictor_.network.embedding
-
-    def _check_has_words(self, attribute: str) -> None:
         if self.predictor_.vocabulary is None:
-            raise AttributeError(f"the model was fitted to embedded text, so it has no {attribute}")
+            raise AttributeError("the model was fitted to embedded text, so it has no embedding of its own")
+        return self.predictor_.network.embedding
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -41,6 +41,8 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
 
     With one `random_state` the result has the same bits for any `n_jobs`.
 
+    {embedded}
+
     Parameters
     ----------
     {parameters}
@@ -72,6 +74,10 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
     >>> clf = TextCNNClassifier(random_state=0).fit(texts, ["good", "bad", "good", "bad"])
     >>> clf.predict(["such a lovely thing"]).tolist()
     ['good']
+    >>> import numpy as np
+    >>> embedded = [np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[0.0, -1.0]])]  # two texts, two channels
+    >>> TextCNNClassifier(random_state=0).fit(embedded, ["good", "bad"]).predict(embedded)
+    array(['good', 'bad'], dtype='<U4')
     >>> is_good_is_film = [[1, 1], [0, 0], [1, 1], [0, 0]]  # several labels
     >>> TextCNNClassifier(random_state=0).fit(texts, is_good_is_film).predict(["such a lovely film"])
     array([[1, 1]])
@@ -155,7 +161,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         ----------
         X : list of str, or of lists of str, of length n_texts
             Also an array, Series, one-column frame or iterator of them; or a `Corpus`, which brings
-            its labels and stays on disk.
+            its labels and stays on disk; or embedded text, see above.
         y : array-like of shape (n_texts,), or array, frame or sparse matrix of shape (n_texts, n_labels)
             Labels of two or more classes; or a matrix of 0 and 1 for several labels; None with a `Corpus`.
         sample_weight : array-like of shape (n_texts,), default=None

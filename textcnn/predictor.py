@@ -151,6 +151,13 @@ class SentencePredictor(ABC):
     def predict(self, X: Any) -> np.ndarray:
         """What is predicted for each text."""
 
+    @property
+    def text_vocabulary(self) -> Vocabulary:
+        """The vocabulary; raises AttributeError if texts come embedded, since there is none then."""
+        if self.vocabulary is None:
+            raise AttributeError("the model was fitted to embedded text, so it has no vocabulary of words")
+        return self.vocabulary
+
     def transform(self, X: Any) -> np.ndarray:
         """Pooled features, ndarray of shape (n_texts, n_features)."""
         n_threads = effective_n_threads(self.n_jobs)
@@ -265,12 +272,12 @@ class SentencePredictor(ABC):
         return as_embedded_like(X, network.embedding.shape[1], network.n_features, network.weights.dtype)
 
     def _explain(self, text: Text) -> Explanation:
-        assert self.vocabulary is not None
+        vocabulary = self.text_vocabulary
         # A callable analyzer is asked once: it need not cut a text alike twice.
-        analyzed = self.vocabulary.analyzed([text])
-        tokens = self.vocabulary.tokens(analyzed[0])
-        spans = self.vocabulary.spans(text, tokens) if isinstance(text, str) else None
-        return self._explain_tokens(self._encode(self.vocabulary, analyzed, 1), tokens, spans)
+        analyzed = vocabulary.analyzed([text])
+        tokens = vocabulary.tokens(analyzed[0])
+        spans = vocabulary.spans(text, tokens) if isinstance(text, str) else None
+        return self._explain_tokens(self._encode(vocabulary, analyzed, 1), tokens, spans)
 
     def _explain_tokens(
         self, encoded: EncodedTexts, tokens: list[str], spans: list[tuple[int, int]] | None

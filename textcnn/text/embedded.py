@@ -68,7 +68,10 @@ def embedded_axes(X: Any) -> int | None:
         return _axes_around(next((item for item in X if not _is_empty_list(item)), None))
     if isinstance(X, str | np.generic) or hasattr(X, "tocsr") or not hasattr(X, "__array__"):
         return None
-    array = np.asarray(_first_row(X))
+    head = _as_list(_first_row(X))
+    if isinstance(head, list):
+        return _axes_around(head[0]) if head else None
+    array = np.asarray(head)
     if array.dtype.kind in "biufc":
         return None if array.shape == (0,) else array.ndim
     if array.dtype.kind != "O" or not array.size:
@@ -83,6 +86,14 @@ def _first_row(X: Any) -> Any:
     if hasattr(X, "iloc"):
         return X.iloc[:1]
     return X[:1] if hasattr(X, "__getitem__") else X
+
+
+def _as_list(X: Any) -> Any:
+    """A Series or an Arrow array as a list; other containers as they are."""
+    for method in ("to_pylist", "to_list"):
+        if hasattr(X, method):
+            return getattr(X, method)()
+    return X
 
 
 def _is_empty_list(item: Any) -> bool:
@@ -148,6 +159,7 @@ def as_embedded(X: Any, name: str = "X", dtype: Any = None) -> EmbeddedTexts:
             f"{name} has {axes} axes, but expected {EXPECTED}. Reshape your data with reshape(-1, 1) if each "
             "number is a text, or reshape(1, -1) if they are one"
         )
+    X = _as_list(X)
     array = X if isinstance(X, list | tuple) else np.asarray(X)
     if isinstance(array, np.ndarray) and array.ndim == axes:
         return _from_array(_as_floats(array, name, dtype), name)
@@ -181,8 +193,8 @@ def as_embedded_like(
     """
     if embedded_axes(X) is None:
         raise TypeError(
-            f"{name} is a {type(X).__name__} without numbers, but the model was fitted to embedded text; give "
-            f"{EXPECTED}"
+            f"{name} is a {type(X).__name__} without numbers, but the model was fitted to embedded text; "
+            f"give {EXPECTED}"
         )
     texts = as_embedded(X, name, dtype)
     if texts.rows.shape[1] != n_dims:
@@ -228,8 +240,7 @@ def _arrays(items: Sequence[Any], axes: int, name: str, dtype: Any) -> list[NDAr
         array = empty if _is_empty_list(item) else _as_floats(item, where, dtype)
         if array.ndim != axes - 1:
             raise ValueError(
-                f"{where} has {array.ndim} axes, but {name} began with arrays of {axes - 1}; give "
-                f"{EXPECTED}"
+                f"{where} has {array.ndim} axes, but {name} began with arrays of {axes - 1}; give {EXPECTED}"
             )
         arrays.append(array)
     _check_widths(arrays, axes, name)
