@@ -57,8 +57,8 @@ class WrittenRegressor(WritesNumbers, TextCNNRegressor):
 
 
 IDS = (
-    "a text given twice makes its words more frequent, so that they get other places in the vocabulary and other "
-    "random vectors; test_weights_of_text_are_repetitions has given ones, and float32 in place of 1e-7"
+    "a text given twice makes its words more frequent, so that they get other places in the vocabulary and "
+    "other random vectors; test_weights_of_text_are_repetitions has given ones, and float32 in place of 1e-7"
 )
 
 

@@ -66,13 +66,13 @@ EARLY_STOPPING_ROWS = 10_000
 # What their docstrings say about embedded text.
 EMBEDDED = """\
     X may also be embedded text: an array ``(n_tokens, n_dims)`` of numbers for each text; an array
-    ``(n_texts, n_tokens, n_dims)``; or a table ``(n_texts, n_tokens)``, read as sequences of one channel, in which
-    integers are numbers and not ids. The filters then see these numbers as they are (bring their columns to one
+    ``(n_texts, n_tokens, n_dims)``; or a table ``(n_texts, n_tokens)``, read as sequences of one channel, in
+    which integers are numbers and not ids. The filters then see these numbers as they are (bring them to one
     scale first), in float32 if all of X is, else in float64. There is no vocabulary and no linear part: the
-    parameters `analyzer` to `embedding_mode`, `word_dropout`, `linear` to `linear_C` and `cache_size` are not used,
-    `n_members` is 1, and "elu" and "softplus" are no activations. Filters that are pooled over the text do not tell
-    one column of a table from another; where they should, take ``padding="valid"`` and a `kernel_sizes` of the
-    number of columns.
+    parameters `analyzer` to `embedding_mode`, `word_dropout`, `linear` to `linear_C` and `cache_size` are not
+    used, `n_members` is 1, and "elu" and "softplus" are no activations. Filters that are pooled over the text
+    do not tell one column of a table from another; where they should, take ``padding="valid"`` and a
+    `kernel_sizes` of the number of columns.
 """
 
 # The parameters that classifier and regressor have, as their docstrings describe them.
