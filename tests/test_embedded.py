@@ -15,6 +15,7 @@ from sklearn.utils import estimator_html_repr, get_tags
 import textcnn
 from textcnn import TextCNNClassifier, TextCNNRegressor
 from textcnn.cli import main
+from textcnn.io import ModelFileError, load_arrays, save_arrays
 from textcnn.nn import Conv1d, Pool1d, Sequential
 
 RNG = np.random.RandomState(0)
@@ -212,6 +213,24 @@ def test_model_files_keep_the_columns(tmp_path):
         loaded.predict(frame[["c", "b", "a"]])
     with pytest.raises(ValueError, match="4 features"):
         textcnn.load(tmp_path / "m").predict(np.zeros((2, 4)))
+
+
+def test_altered_model_files(model, tmp_path):
+    model.save(tmp_path / "m")
+    arrays, config = load_arrays(tmp_path / "m")
+    changes = [
+        (arrays, {**config, "analyzer": "word"}),
+        (arrays, {**config, "n_frozen": 1}),
+        (arrays, {**config, "n_features": "3"}),
+        (arrays, {name: value for name, value in config.items() if name != "body"}),
+        ({**arrays, "bias": arrays["bias"].astype(np.float32)}, config),
+        ({**arrays, "embedding": np.zeros((1, 3))}, config),
+        ({**arrays, "embedding": np.zeros((0, 4))}, config),
+    ]
+    for changed in changes:
+        save_arrays(tmp_path / "changed", *changed)
+        with pytest.raises(ModelFileError):
+            textcnn.load(tmp_path / "changed")
 
 
 def test_there_are_no_words(model):
