@@ -15,6 +15,7 @@ class OnlyAnArray:
 @pytest.mark.parametrize(
     ("X", "axes"),
     [
+        (np.array(1.0), 0),
         (np.ones(3), 1),
         (np.ones((2, 3)), 2),
         (np.ones((2, 3), dtype=np.int8), 2),
@@ -43,6 +44,9 @@ def test_numbers_are_seen(X, axes):
         [["a", "b"]],
         [[], ["a"]],
         (("a", "b"),),
+        np.array("a"),
+        np.array(None),
+        np.array([[1, "a"], [2, "b"]], dtype=object),
         np.array(["a", "b"]),
         np.array([["a"], ["b"]]),
         np.array([["a", "b"]], dtype=object),

@@ -74,18 +74,19 @@ def embedded_axes(X: Any) -> int | None:
     array = np.asarray(head)
     if array.dtype.kind in "biufc":
         return None if array.shape == (0,) else array.ndim
-    if array.dtype.kind != "O" or not array.size:
+    if array.dtype.kind != "O" or not array.size or array.ndim == 0:
         return None
     if array.ndim == 1:
         return _axes_around(array[0])
     # a single column of objects is one of texts, some of them missing
-    return array.ndim if array.shape[1] > 1 and isinstance(array.flat[0], Number) else None
+    has_columns = array.shape[1] > 1 and all(isinstance(value, Number) for value in array[0].flat)
+    return array.ndim if has_columns else None
 
 
 def _first_row(X: Any) -> Any:
     if hasattr(X, "iloc"):
         return X.iloc[:1]
-    return X[:1] if hasattr(X, "__getitem__") else X
+    return X[:1] if hasattr(X, "__getitem__") and getattr(X, "shape", None) != () else X
 
 
 def _as_list(X: Any) -> Any:
