@@ -49,7 +49,9 @@ class Head(ABC):
         """How good outputs are; the higher, the better."""
 
     @abstractmethod
-    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
+    def predictor(
+        self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
+    ) -> SentencePredictor:
         """The runtime with this head, for `n_jobs`, `cache_size` and `linear`."""
 
     def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
@@ -115,7 +117,9 @@ class Classes(Head):
         """Share of texts whose highest output is that of their class."""
         return float(np.mean(outputs.argmax(axis=1) == targets))
 
-    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
+    def predictor(
+        self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
+    ) -> SentencePredictor:
         return Predictor(vocabulary, network, self.classes, **common)
 
 
@@ -157,7 +161,9 @@ class Labels(Head):
         found = probabilities > checked_threshold(self.threshold, len(self.classes))
         return float((found == targets).all(axis=1).mean())
 
-    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
+    def predictor(
+        self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
+    ) -> SentencePredictor:
         return MultilabelPredictor(vocabulary, network, self.classes, self.threshold, **common)
 
 
@@ -196,13 +202,13 @@ class Numbers(Head):
         return len(self.mean)
 
     def targets(self, y: np.ndarray, name: str) -> np.ndarray:
-        """Standardised numbers, float32 (n_texts, n_targets)."""
+        """Standardised numbers, float64 (n_texts, n_targets)."""
         if y.ndim != (1 if self.one_dimensional else 2) or y[:1].size not in (0, len(self.mean)):
             raise ValueError(
                 f"{name} has shape {y.shape}, but the model has {len(self.mean)} targets; give it in the "
                 "form that the first fit had"
             )
-        return ((y.reshape(len(y), -1) - self.mean) / self.scale).astype(np.float32)
+        return (y.reshape(len(y), -1) - self.mean) / self.scale
 
     def check_goes_on(self, y: np.ndarray) -> None:
         self.targets(y, "y")
@@ -215,7 +221,9 @@ class Numbers(Head):
         scores = np.where(varies, 1 - errors / np.where(varies, spread, 1), errors == 0)
         return float(scores.mean())
 
-    def predictor(self, vocabulary: Vocabulary, network: SentenceNetwork, **common: Any) -> SentencePredictor:
+    def predictor(
+        self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
+    ) -> SentencePredictor:
         return RegressionPredictor(vocabulary, network, self.mean, self.scale, self.one_dimensional, **common)
 
 
@@ -269,8 +277,10 @@ def label_names(y: Any) -> np.ndarray:
 def as_labels(y: Any, name: str) -> np.ndarray:
     """Class labels as a 1-D array that can be sorted."""
     if y is None:
-        raise ValueError(f"{name} is None, but training needs a label for each text")
-    labels = column_or_1d(y)
+        raise ValueError(
+            f"training requires y to be passed, but the target y is None; give {name}, a label for each text"
+        )
+    labels = column_or_1d(y, warn=True)
     # NumPy turns the numbers of a mixed list into strings, so look at the list itself.
     given = y if isinstance(y, (list, tuple)) else labels.tolist()
     missing = [value is None or value != value for value in labels.tolist()]
@@ -287,7 +297,9 @@ def as_labels(y: Any, name: str) -> np.ndarray:
 def as_numbers(y: Any, name: str) -> np.ndarray:
     """Targets of regression as a float64 array of one or two dimensions."""
     if y is None:
-        raise ValueError(f"{name} is None, but training needs a number for each text")
+        raise ValueError(
+            f"training requires y to be passed, but the target y is None; give {name}, a number for each text"
+        )
     if hasattr(y, "toarray"):
         raise TypeError(
             f"{name} is a sparse matrix, but regression needs an array of numbers; give toarray()"

@@ -16,6 +16,7 @@ from sklearn.base import TransformerMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, validate_data
 
 from textcnn._base import (
     TextEstimator,
@@ -44,10 +45,16 @@ from textcnn.nn.training import (
     TrainingOptions,
     mean_history,
 )
-from textcnn.predictor import TOKENS_PER_PIECE, Explanation, read_model
+from textcnn.predictor import TOKENS_PER_PIECE, Explanation, as_tokens, read_model
 from textcnn.text.corpus import Corpus, StoredTexts, Texts
+from textcnn.text.embedded import EmbeddedTexts, as_embedded, as_embedded_like, embedded_axes
 from textcnn.text.inputs import as_texts
 from textcnn.text.vocabulary import EncodedTexts, Vocabulary
+
+AnyTexts = Texts | EmbeddedTexts
+
+# What scikit-learn turns a table into; numbers that are float32 stay so.
+FLOATS = [np.float64, np.float32]
 
 # Random embeddings are uniform in +-this. Far smaller than Kim's 0.25: with Adam, words that were
 # seldom seen then stay small beside frequent ones, which measures better on every set tried.
@@ -55,6 +62,18 @@ RANDOM_EMBEDDING_LIMIT = 0.05
 
 # "auto" holds rows out only if there are more than this, as scikit-learn's histogram boosting does.
 EARLY_STOPPING_ROWS = 10_000
+
+# What their docstrings say about embedded text.
+EMBEDDED = """\
+    X may also be embedded text: an array ``(n_tokens, n_dims)`` of numbers for each text; an array
+    ``(n_texts, n_tokens, n_dims)``; or a table ``(n_texts, n_tokens)``, read as sequences of one channel, in
+    which integers are numbers and not ids. The filters then see these numbers as they are (bring them to one
+    scale first), in float32 if all of X is, else in float64. There is no vocabulary and no linear part: the
+    parameters `analyzer` to `embedding_mode`, `word_dropout`, `linear` to `linear_C` and `cache_size` are not
+    used, `n_members` is 1, and "elu" and "softplus" are no activations. Filters that are pooled over the text
+    do not tell one column of a table from another; where they should, take ``padding="valid"`` and a
+    `kernel_sizes` of the number of columns.
+"""
 
 # The parameters that classifier and regressor have, as their docstrings describe them.
 PARAMETERS = """\
@@ -168,7 +187,7 @@ PARAMETERS = """\
 # The same for fitted attributes.
 ATTRIBUTES = """\
     vocabulary_ : dict of str to int
-        Row of each token in `embedding_`; row 0 is the unknown token.
+        Row of each token in `embedding_`; row 0 is the unknown token. Embedded text has neither of the two.
     embedding_ : float32 ndarray of shape (n_tokens + 1, n_dims)
         With several members their embeddings stand side by side.
     n_iter_ : int
@@ -183,6 +202,8 @@ ATTRIBUTES = """\
         What `score` gives for the validation texts after each epoch, with the linear part; a mean over the
         members.
     best_validation_score_ : float or None
+    n_features_in_, feature_names_in_ : int, ndarray of str objects
+        Columns of X and their names, if X was a table of numbers.
 """
 
 Estimator = TypeVar("Estimator", bound=type)
@@ -191,7 +212,9 @@ Estimator = TypeVar("Estimator", bound=type)
 def describe_shared(estimator: Estimator) -> Estimator:
     """Put the shared parameters and attributes into the docstring of a class, a decorator."""
     if estimator.__doc__:  # there is none under -OO
-        text = estimator.__doc__.replace("    {parameters}\n", PARAMETERS)
+        text = estimator.__doc__.replace("    {embedded}\n", EMBEDDED).replace(
+            "    {parameters}\n", PARAMETERS
+        )
         estimator.__doc__ = text.replace("    {attributes}\n", ATTRIBUTES)
     return estimator
 
@@ -298,9 +321,9 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         if continues:
             self._check_one_member("warm_start")
         rng = check_random_state(self.random_state)
-        cutter = self.predictor_.vocabulary if continues else self
+        cutter = self.predictor_.vocabulary if continues and isinstance(X_val, Corpus) else self
         scan_options = cutter.analyzer, cutter.lowercase, effective_n_threads(self.n_jobs)
-        validation = self._check_validation_data(X_val, y_val, head, scan_options)
+        validation = self._check_validation_data(X_val, y_val, head, scan_options, texts)
         if validation is None and self._holds_out(head, targets):
             texts, targets, sample_weight, validation = self._hold_out(
                 texts, head, targets, sample_weight, rng
@@ -360,7 +383,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
 
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any, continues: bool, head: Head | None = None
-    ) -> tuple[Texts, Head, np.ndarray, np.ndarray]:
+    ) -> tuple[AnyTexts, Head, np.ndarray, np.ndarray]:
         """Texts, head, targets and weights, all checked.
 
         If no head is given it follows from y, which must then have all that the last fit had if it continues.
@@ -377,8 +400,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             head = head or self._corpus_head(stored)
             weight = check_sample_weight(sample_weight, len(stored))
             return stored, head, head.stored_targets(stored, "X"), weight
-        texts = as_texts(X)
-        if not texts:
+        texts = self._texts_like_before(X) if continues else self._new_texts(X)
+        if not len(texts):
             raise ValueError("X has no texts, but training needs some")
         checked = self._checked_y(y, "y")
         if len(checked) != len(texts):
@@ -392,25 +415,55 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
                 head.check_goes_on(checked)
             else:
                 head = self._new_head(checked, y, weight)
-        return texts, head, head.targets(checked, "y"), weight
+        return texts, head, _in_precision_of(texts, head.targets(checked, "y")), weight
+
+    def _new_texts(self, X: Any) -> AnyTexts:
+        """Texts or embedded texts that a new model is fitted to; notes the columns of a table."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        axes = embedded_axes(X)
+        if axes is None:
+            return as_texts(X)
+        return as_embedded(validate_data(self, X, dtype=FLOATS) if axes <= 2 else X)
+
+    def _texts_like_before(self, X: Any) -> AnyTexts:
+        """Texts of the kind that the model was fitted to."""
+        if self.predictor_.vocabulary is not None:
+            return as_texts(X)
+        return self.predictor_.embedded(self._checked_table(X))
+
+    def _checked_table(self, X: Any) -> Any:
+        """X; if the model takes embedded text, and X is a table, with the columns that `fit` saw."""
+        if self.predictor_.vocabulary is None and embedded_axes(X) in (1, 2):
+            return validate_data(self, X, reset=False, dtype=FLOATS)
+        return X
 
     def _check_validation_data(
-        self, X_val: Any, y_val: Any, head: Head, scan_options: tuple[Any, bool, int]
-    ) -> tuple[Texts, np.ndarray] | None:
-        """Validation texts and their targets, or None if none were given."""
+        self, X_val: Any, y_val: Any, head: Head, scan_options: tuple[Any, bool, int], texts: AnyTexts
+    ) -> tuple[AnyTexts, np.ndarray] | None:
+        """Validation texts and their targets, or None if none were given; `texts` are those of training."""
         if X_val is None and y_val is None:
             return None
         if isinstance(X_val, Corpus):
+            if isinstance(texts, EmbeddedTexts):
+                raise TypeError("X_val is a Corpus, but X is embedded text; give X_val in the form of X")
             stored = X_val.scan(*scan_options, y_val, "X_val")
             return stored, head.stored_targets(stored, "X_val")
         if X_val is None or y_val is None:
             raise ValueError("only one of X_val and y_val was given; give both or none")
-        texts, checked = as_texts(X_val, "X_val"), self._checked_y(y_val, "y_val")
-        if not texts or len(texts) != len(checked):
+        held_out: AnyTexts
+        if isinstance(texts, EmbeddedTexts):
+            n_dims, dtype = texts.rows.shape[1], texts.rows.dtype
+            held_out = as_embedded_like(X_val, n_dims, texts.n_features, dtype, "X_val")
+        else:
+            held_out = as_texts(X_val, "X_val")
+        checked = self._checked_y(y_val, "y_val")
+        if not len(held_out) or len(held_out) != len(checked):
             raise ValueError(
-                f"X_val has {len(texts)} texts and y_val {len(checked)} {self.Y_ITEMS}; give one for each"
+                f"X_val has {len(held_out)} texts and y_val {len(checked)} {self.Y_ITEMS}; give one for each"
             )
-        return texts, head.targets(checked, "y_val")
+        return held_out, _in_precision_of(held_out, head.targets(checked, "y_val"))
 
     def _check_one_member(self, what: str) -> None:
         if self.n_members > 1:
@@ -434,12 +487,12 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
 
     def _hold_out(
         self,
-        texts: Texts,
+        texts: AnyTexts,
         head: Head,
         targets: np.ndarray,
         sample_weight: np.ndarray,
         rng: np.random.RandomState,
-    ) -> tuple[Texts, np.ndarray, np.ndarray, tuple[Texts, np.ndarray]]:
+    ) -> tuple[AnyTexts, np.ndarray, np.ndarray, tuple[AnyTexts, np.ndarray]]:
         """Split off a part for validation, stratified if there are classes."""
         strata = head.strata(targets)
         more = "more texts" if strata is None else "more texts of each class"
@@ -455,8 +508,14 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         validation = _take(texts, held_out), targets[held_out]
         return _take(texts, kept), targets[kept], sample_weight[kept], validation
 
-    def _started(self, texts: Texts, head: Head, rng: np.random.RandomState) -> _Model:
-        """A new vocabulary and network, and the texts encoded."""
+    def _started(self, texts: AnyTexts, head: Head, rng: np.random.RandomState) -> _Model:
+        """A new vocabulary and network, and the texts encoded; embedded ones have no vocabulary."""
+        if isinstance(texts, EmbeddedTexts):
+            body = self._new_body(is_needed=True)
+            assert body is not None
+            return _Model.of_embedded(
+                head, LayerCNN.of_embedded_text(rng, texts, body, head.n_outputs), texts
+            )
         vocabulary, ids, offsets, shapes = _build(
             texts,
             analyzer=self.analyzer,
@@ -485,8 +544,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             return LayerCNN.initialized(rng, rows, body, n_outputs, n_frozen)
         return SentenceCNN.initialized(rng, rows, self._layout(), n_outputs, n_frozen)
 
-    def _new_body(self) -> Layer | None:
-        """The layers between embedding and outputs; None for the network that has kernels of its own."""
+    def _new_body(self, is_needed: bool = False) -> Layer | None:
+        """The layers before the outputs; None, unless needed, for the network that has kernels of its own."""
         if self.body is not None:
             body = copy.deepcopy(self.body) if isinstance(self.body, Layer) else self.body()
             if not isinstance(body, Layer):
@@ -497,13 +556,13 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             return body
         poolings = (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
         plain = poolings == ("max",) and self.activation in ACTIVATIONS and self.padding_mode == "zeros"
-        if plain and self.stride == self.dilation == 1:
+        if plain and self.stride == self.dilation == 1 and not is_needed:
             return None
         activation = "sigmoid" if self.activation == "logistic" else str(self.activation)
         if activation in ("elu", "softplus"):
             raise ValueError(
                 f"activation is {activation!r}, which goes with max pooling, stride 1, dilation 1 and zeros "
-                "around the text only; choose another activation"
+                "around the text only, and not with embedded text; choose another activation"
             )
         if not poolings:
             raise ValueError("pooling is empty, but it must name at least one way to pool")
@@ -525,8 +584,10 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             tuple(int(size) for size in self.kernel_sizes), int(self.n_filters), self.padding, self.activation
         )
 
-    def _continued(self, texts: Texts, head: Head, rng: np.random.RandomState) -> _Model:
+    def _continued(self, texts: AnyTexts, head: Head, rng: np.random.RandomState) -> _Model:
         """Copies of the vocabulary and the network, grown by the new words, and the texts encoded."""
+        if isinstance(texts, EmbeddedTexts):
+            return _Model.of_embedded(head, self.predictor_.network.copy(), texts)
         assert not isinstance(texts, StoredTexts), "refused before they are read"
         vocabulary = copy.deepcopy(self.predictor_.vocabulary)
         analyzed = vocabulary.analyzed(texts)
@@ -566,8 +627,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         )
 
     def _fitted_linear(self, model: _Model, examples: Examples) -> NGramLinear | None:
-        """The linear part, if it has a share."""
-        if self.linear == 0:
+        """The linear part, if it has a share and there are words."""
+        if self.linear == 0 or model.vocabulary is None:
             return None
         lengths = self.char_ngram_range
         options = LinearOptions(
@@ -600,7 +661,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         self,
         model: _Model,
         examples: Examples,
-        validation: tuple[Texts, np.ndarray] | None,
+        validation: tuple[AnyTexts, np.ndarray] | None,
         early_stopping: bool,
         rng: np.random.RandomState,
     ) -> History:
@@ -616,6 +677,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         histories = []
         for member in range(self.n_members):
             if member:
+                assert model.vocabulary is not None, "a network of layers has one member"
                 model.network = self._new_network(model.vocabulary, model.head.n_outputs, rng)
                 networks.append(model.network)
             trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
@@ -664,23 +726,26 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         Returns
         -------
         features : float32 ndarray of shape (n_texts, n_features)
-            Names from `get_feature_names_out`.
+            Names from `get_feature_names_out`. Float64 if X in `fit` was embedded text of that type.
         """
-        return self._fitted().transform(X)
+        return self._fitted().transform(self._checked_table(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`: ``w3_f0`` is the first filter of width 3.
 
         Parameters
         ----------
-        input_features : ignored
-            Here for scikit-learn's sake.
+        input_features : array-like of str, default=None
+            Names of the columns of X if it was a table; they must be those of `fit`. Else ignored.
 
         Returns
         -------
         names : ndarray of str objects, of shape (n_features,)
         """
-        return self._fitted().get_feature_names_out()
+        predictor = self._fitted()
+        if hasattr(self, "n_features_in_"):
+            _check_feature_names_in(self, input_features)
+        return predictor.get_feature_names_out()
 
     def explain(self, X: Any) -> list[Explanation]:
         """The n-grams that decided, with their exact share in each output.
@@ -695,7 +760,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             For each text `label`, `logits`, `bias`, `tokens` and `ngrams`, the weightiest first;
             contributions and bias sum to `logits`, which in regression are the predicted numbers.
         """
-        return self._fitted().explain(X)
+        return self._fitted().explain(self._checked_table(X))
 
     # ---- model files ------------------------------------------------------------------------------
 
@@ -722,6 +787,10 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             "loss_curve": self.loss_curve_,
             "validation_scores": self.validation_scores_,
         }
+        if hasattr(self, "n_features_in_"):
+            fitted["n_features_in"] = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            fitted["feature_names_in"] = self.feature_names_in_.tolist()
         self._fitted().save_as(path, self.KIND, {**self._params_to_json(), "fitted": fitted})
 
     @classmethod
@@ -758,6 +827,10 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             estimator.n_members_ = int(fitted.get("n_members", 1))
             estimator.loss_curve_ = list(fitted["loss_curve"])
             estimator.validation_scores_ = fitted["validation_scores"]
+            if "n_features_in" in fitted:
+                estimator.n_features_in_ = int(fitted["n_features_in"])
+            if "feature_names_in" in fitted:
+                estimator.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
             if estimator.n_members_ < 1:
                 raise ValueError(f"{estimator.n_members_} networks")
         except (TypeError, ValueError, KeyError, OverflowError) as error:
@@ -805,15 +878,18 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
     @property
     def vocabulary_(self) -> dict[str, int]:
         """Row of each token in `embedding_`, a new dict."""
-        return self.predictor_.vocabulary.to_dict()
+        return self.predictor_.text_vocabulary.to_dict()
 
     @property
     def embedding_(self) -> np.ndarray:
         """Embeddings, float32 ndarray of shape (n_tokens + 1, n_dims)."""
+        if self.predictor_.vocabulary is None:
+            raise AttributeError("the model was fitted to embedded text, so it has no embedding of its own")
         return self.predictor_.network.embedding
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -826,13 +902,18 @@ class _Model:
     """
 
     head: Head
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
     network: SentenceCNN | LayerCNN
     ids: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray
     collect: Collect | None = None
     linear: NGramLinear | None = None
+
+    @classmethod
+    def of_embedded(cls, head: Head, network: LayerCNN, texts: EmbeddedTexts) -> _Model:
+        """That for embedded texts, whose rows stand in place of ids."""
+        return cls(head, None, network, texts.rows, texts.offsets, np.empty(0, np.int32))
 
 
 def check_kernel_sizes(kernel_sizes: Any) -> None:
@@ -844,9 +925,16 @@ def check_kernel_sizes(kernel_sizes: Any) -> None:
         )
 
 
-def _take(texts: Texts, index: np.ndarray) -> Texts:
+def _take(texts: AnyTexts, index: np.ndarray) -> AnyTexts:
     """The texts `index`, in that order."""
-    return texts.take(index) if isinstance(texts, StoredTexts) else [texts[i] for i in index]
+    return [texts[i] for i in index] if isinstance(texts, list) else texts.take(index)
+
+
+def _in_precision_of(texts: AnyTexts, targets: np.ndarray) -> np.ndarray:
+    """Targets that are numbers in the type that the network for these texts computes in."""
+    if targets.dtype.kind != "f":
+        return targets
+    return targets.astype(texts.rows.dtype if isinstance(texts, EmbeddedTexts) else np.float32)
 
 
 def _build(
@@ -861,8 +949,11 @@ def _build(
     return vocabulary, ids, offsets, shapes
 
 
-def _encoded(model: _Model, texts: Texts, n_threads: int) -> EncodedTexts:
+def _encoded(model: _Model, texts: AnyTexts, n_threads: int) -> EncodedTexts:
     """Texts as the model's vocabulary and linear part see them."""
+    if isinstance(texts, EmbeddedTexts):
+        return as_tokens(texts)
+    assert model.vocabulary is not None
     if isinstance(texts, StoredTexts):
         return texts.encoded(model.vocabulary)
     with_shapes = model.linear is not None and model.linear.needs_shapes
@@ -878,7 +969,7 @@ class _Validation:
     targets: np.ndarray
 
     @classmethod
-    def of(cls, model: _Model, texts: Texts, targets: np.ndarray, n_threads: int) -> _Validation:
+    def of(cls, model: _Model, texts: AnyTexts, targets: np.ndarray, n_threads: int) -> _Validation:
         encoded = _encoded(model, texts, n_threads)
         scores = model.linear.scores(encoded, n_threads) if model.linear else np.empty(0)
         return cls(pieces(encoded.ids, encoded.offsets, TOKENS_PER_PIECE), scores, targets)

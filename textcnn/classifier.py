@@ -41,6 +41,8 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
 
     With one `random_state` the result has the same bits for any `n_jobs`.
 
+    {embedded}
+
     Parameters
     ----------
     {parameters}
@@ -72,6 +74,10 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
     >>> clf = TextCNNClassifier(random_state=0).fit(texts, ["good", "bad", "good", "bad"])
     >>> clf.predict(["such a lovely thing"]).tolist()
     ['good']
+    >>> import numpy as np
+    >>> embedded = [np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[0.0, -1.0]])]  # two texts, two channels
+    >>> TextCNNClassifier(random_state=0).fit(embedded, ["good", "bad"]).predict(embedded)
+    array(['good', 'bad'], dtype='<U4')
     >>> is_good_is_film = [[1, 1], [0, 0], [1, 1], [0, 0]]  # several labels
     >>> TextCNNClassifier(random_state=0).fit(texts, is_good_is_film).predict(["such a lovely film"])
     array([[1, 1]])
@@ -155,7 +161,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         ----------
         X : list of str, or of lists of str, of length n_texts
             Also an array, Series, one-column frame or iterator of them; or a `Corpus`, which brings
-            its labels and stays on disk.
+            its labels and stays on disk; or embedded text, see above.
         y : array-like of shape (n_texts,), or array, frame or sparse matrix of shape (n_texts, n_labels)
             Labels of two or more classes; or a matrix of 0 and 1 for several labels; None with a `Corpus`.
         sample_weight : array-like of shape (n_texts,), default=None
@@ -296,7 +302,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         labels : ndarray of shape (n_texts,)
             With several labels an int64 matrix of 0 and 1, of shape (n_texts, n_labels).
         """
-        return self._fitted().predict(X)
+        return self._fitted().predict(self._checked_table(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class or label.
@@ -310,7 +316,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         probabilities : float32 ndarray of shape (n_texts, n_classes)
             In the order of `classes_`. Those of several labels do not sum to one.
         """
-        return self._fitted().predict_proba(X)
+        return self._fitted().predict_proba(self._checked_table(X))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of the probability of each class or label.
@@ -323,7 +329,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         -------
         log_probabilities : float32 ndarray of shape (n_texts, n_classes)
         """
-        return self._fitted().predict_log_proba(X)
+        return self._fitted().predict_log_proba(self._checked_table(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores before softmax or sigmoid.
@@ -338,7 +344,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
             With two classes their difference, of shape (n_texts,), positive for ``classes_[1]``. With several
             labels those with a probability above one half are positive.
         """
-        return self._fitted().decision_function(X)
+        return self._fitted().decision_function(self._checked_table(X))
 
     def explain(self, X: Any) -> list[Explanation]:
         """The n-grams that decided, with their exact share in the logit of each class.
@@ -362,7 +368,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
         >>> explanation.label, explanation.ngrams[0].text
         ('good', 'film')
         """
-        return self._fitted().explain(X)
+        return self._fitted().explain(self._checked_table(X))
 
     # ---- model files and scikit-learn's conventions -------------------------------------------------
 

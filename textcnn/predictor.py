@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from textcnn.nn.packed import pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
 from textcnn.tag_predictor import FAMILY as TAGGER_FAMILY
 from textcnn.tag_predictor import TagPredictor, tagger_from_parts
+from textcnn.text.embedded import EmbeddedTexts, as_embedded_like
 from textcnn.text.inputs import as_texts
 from textcnn.text.vocabulary import UNKNOWN_ID, Analyzer, EncodedTexts, Text, UnknownWords, Vocabulary
 
@@ -95,7 +97,8 @@ class SentencePredictor(ABC):
 
     Parameters
     ----------
-    vocabulary : Vocabulary
+    vocabulary : Vocabulary or None
+        None if texts come embedded; the network is then a `LayerCNN` without an embedding.
     network : SentenceCNN or LayerCNN
     n_jobs : int, default=None
         Threads; None for what OpenMP may use here.
@@ -114,7 +117,7 @@ class SentencePredictor(ABC):
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | None,
         network: SentenceNetwork,
         n_jobs: int | None = None,
         cache_size: float = 200,
@@ -148,9 +151,24 @@ class SentencePredictor(ABC):
     def predict(self, X: Any) -> np.ndarray:
         """What is predicted for each text."""
 
+    @property
+    def text_vocabulary(self) -> Vocabulary:
+        """The vocabulary; raises AttributeError if texts come embedded, since there is none then."""
+        if self.vocabulary is None:
+            raise AttributeError("the model was fitted to embedded text, so it has no vocabulary of words")
+        return self.vocabulary
+
     def transform(self, X: Any) -> np.ndarray:
-        """Pooled features, float32 ndarray of shape (n_texts, n_features)."""
-        return self._pooled(as_texts(X))
+        """Pooled features, ndarray of shape (n_texts, n_features)."""
+        n_threads = effective_n_threads(self.n_jobs)
+        if self.vocabulary is None:
+            texts = self.embedded(X)
+            ids, offsets = texts.rows, texts.offsets
+        else:
+            ids, offsets = self.vocabulary.encode(as_texts(X), n_threads)
+        return np.concatenate(
+            [self._inference.features(*piece, n_threads) for piece in pieces(ids, offsets, TOKENS_PER_PIECE)]
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the features of `transform`: ``w3_f0`` is the first filter of width 3."""
@@ -162,7 +180,8 @@ class SentencePredictor(ABC):
         With max pooling a filter contributes activation x weight, on account of the n-gram at which it was
         largest; with other poolings each n-gram has its part in what was pooled. The linear part
         contributes a coefficient for each n-gram of words and for each word, its n-grams of characters
-        included. What falls on the same tokens is added up.
+        included. What falls on the same tokens is added up. The tokens of embedded text are called by their
+        numbers, "0", "1", and so on.
 
         Parameters
         ----------
@@ -172,8 +191,12 @@ class SentencePredictor(ABC):
         -------
         list of Explanation, one for each text
         """
-        texts = as_texts(X)
-        return [self._explain(text) for text in texts]
+        if self.vocabulary is None:
+            embedded = self.embedded(X)
+            ends = pairwise(embedded.offsets.tolist())
+            texts = [EmbeddedTexts(embedded.rows[i:k], np.array([0, k - i], np.intp)) for i, k in ends]
+            return [self._explain_tokens(as_tokens(text), _numbers(text), None) for text in texts]
+        return [self._explain(text) for text in as_texts(X)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file; it appears under `path` when it is complete, or not at all."""
@@ -182,21 +205,22 @@ class SentencePredictor(ABC):
     def save_as(self, path: str | os.PathLike[str], kind: str, params: dict[str, Any]) -> None:
         """`save` with the name and the parameters of the estimator that holds the predictor."""
         vocabulary, network = self.vocabulary, self.network
-        if callable(vocabulary.analyzer):
+        if vocabulary is not None and callable(vocabulary.analyzer):
             raise ValueError(
                 "the model has a callable analyzer, which a model file cannot hold; use pickle, or an "
                 'analyzer that is "word" or "char"'
             )
         arrays = network.arrays()
-        arrays |= {f"vocabulary.{name}": array for name, array in vocabulary.to_arrays().items()}
+        if vocabulary is not None:
+            arrays |= {f"vocabulary.{name}": array for name, array in vocabulary.to_arrays().items()}
         if self.linear is not None:
             arrays |= {f"linear.{name}": array for name, array in self.linear.to_arrays().items()}
         config = {
             "kind": kind,
             "params": params,
             **self._head(),
-            "analyzer": vocabulary.analyzer,
-            "lowercase": vocabulary.lowercase,
+            "analyzer": None if vocabulary is None else vocabulary.analyzer,
+            "lowercase": None if vocabulary is None else vocabulary.lowercase,
             **network.config(),
             "linear": None if self.linear is None else self.linear.config(),
         }
@@ -212,14 +236,20 @@ class SentencePredictor(ABC):
         self._inference = self.network.inference(int(self.cache_size * 1e6))
 
     def __repr__(self) -> str:
+        n_dims = self.network.embedding.shape[1]
+        texts = f"{n_dims} channels" if self.vocabulary is None else f"{len(self.vocabulary)} tokens"
         return (
-            f"<{type(self).__name__} of {self._outputs_in_words()}, {len(self.vocabulary)} tokens, "
+            f"<{type(self).__name__} of {self._outputs_in_words()}, {texts}, "
             f"{self.network.weights.shape[1]} features>"
         )
 
     def _logits(self, X: Any) -> np.ndarray:
         n_threads = effective_n_threads(self.n_jobs)
-        parts = [self._piece_logits(piece, n_threads) for piece in _cut(self._encode(as_texts(X), n_threads))]
+        if self.vocabulary is None:
+            texts = as_tokens(self.embedded(X))
+        else:
+            texts = self._encode(self.vocabulary, as_texts(X), n_threads)
+        parts = [self._piece_logits(piece, n_threads) for piece in _cut(texts)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _piece_logits(self, texts: EncodedTexts, n_threads: int) -> np.ndarray:
@@ -229,23 +259,30 @@ class SentencePredictor(ABC):
             self.linear.mix_into(logits, self.linear.scores(texts, n_threads))
         return logits
 
-    def _encode(self, texts: Sequence[Text], n_threads: int) -> EncodedTexts:
+    def _encode(self, vocabulary: Vocabulary, texts: Sequence[Text], n_threads: int) -> EncodedTexts:
         """Texts as ids; shapes and unknown words only if the linear part looks at them."""
         if self.linear is not None:
-            return self.vocabulary.encode_fully(texts, n_threads, self.linear.needs_shapes)
-        return EncodedTexts(*self.vocabulary.encode(texts, n_threads), np.empty(0, np.int32), NO_WORDS)
+            return vocabulary.encode_fully(texts, n_threads, self.linear.needs_shapes)
+        return EncodedTexts(*vocabulary.encode(texts, n_threads), np.empty(0, np.int32), NO_WORDS)
 
-    def _pooled(self, texts: Sequence[Text]) -> np.ndarray:
-        n_threads = effective_n_threads(self.n_jobs)
-        ids, offsets = self.vocabulary.encode(texts, n_threads)
-        return np.concatenate(
-            [self._inference.features(*piece, n_threads) for piece in pieces(ids, offsets, TOKENS_PER_PIECE)]
-        )
+    def embedded(self, X: Any) -> EmbeddedTexts:
+        """Embedded texts of the form that the model was fitted to."""
+        network = self.network
+        assert not isinstance(network, SentenceCNN)
+        return as_embedded_like(X, network.embedding.shape[1], network.n_features, network.weights.dtype)
 
     def _explain(self, text: Text) -> Explanation:
+        vocabulary = self.text_vocabulary
         # A callable analyzer is asked once: it need not cut a text alike twice.
-        analyzed = self.vocabulary.analyzed([text])
-        encoded = self._encode(analyzed, 1)
+        analyzed = vocabulary.analyzed([text])
+        tokens = vocabulary.tokens(analyzed[0])
+        spans = vocabulary.spans(text, tokens) if isinstance(text, str) else None
+        return self._explain_tokens(self._encode(vocabulary, analyzed, 1), tokens, spans)
+
+    def _explain_tokens(
+        self, encoded: EncodedTexts, tokens: list[str], spans: list[tuple[int, int]] | None
+    ) -> Explanation:
+        """The explanation of one text, given its tokens and where they stand in the string."""
         logits, contributions = self._inference.contributions(encoded.ids)
         bias = self.network.bias.astype(np.float64)
         share = 0.0 if self.linear is None else self.linear.share
@@ -259,8 +296,6 @@ class SentencePredictor(ABC):
             logits = (1 - share) * logits + share * self.linear.scores(encoded, 1)[0]
             bias = (1 - share) * bias + share * self.linear.bias()
         logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
-        tokens = self.vocabulary.tokens(analyzed[0])
-        spans = self.vocabulary.spans(text, tokens) if isinstance(text, str) else None
         ngrams = [
             NGram(
                 " ".join(tokens[start:end]),
@@ -285,7 +320,7 @@ class Predictor(SentencePredictor):
 
     Parameters
     ----------
-    vocabulary : Vocabulary
+    vocabulary : Vocabulary or None
     network : SentenceCNN or LayerCNN
     classes : ndarray of shape (n_classes,)
         Labels in the order of the network's outputs.
@@ -313,7 +348,7 @@ class Predictor(SentencePredictor):
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | None,
         network: SentenceNetwork,
         classes: np.ndarray,
         n_jobs: int | None = None,
@@ -370,7 +405,7 @@ class MultilabelPredictor(SentencePredictor):
 
     Parameters
     ----------
-    vocabulary : Vocabulary
+    vocabulary : Vocabulary or None
     network : SentenceCNN or LayerCNN
     classes : ndarray of shape (n_labels,)
         Names of the labels in the order of the network's outputs.
@@ -393,7 +428,7 @@ class MultilabelPredictor(SentencePredictor):
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | None,
         network: SentenceNetwork,
         classes: np.ndarray,
         threshold: Any = 0.5,
@@ -458,7 +493,7 @@ class RegressionPredictor(SentencePredictor):
 
     Parameters
     ----------
-    vocabulary : Vocabulary
+    vocabulary : Vocabulary or None
     network : SentenceCNN or LayerCNN
         Its outputs are targets less their means, in units of their standard deviations.
     target_mean, target_scale : float64 ndarrays of shape (n_targets,)
@@ -480,7 +515,7 @@ class RegressionPredictor(SentencePredictor):
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | None,
         network: SentenceNetwork,
         target_mean: np.ndarray,
         target_scale: np.ndarray,
@@ -569,6 +604,16 @@ def _cut(texts: EncodedTexts) -> Iterator[EncodedTexts]:
         n_tokens += len(ids)
 
 
+def as_tokens(texts: EmbeddedTexts) -> EncodedTexts:
+    """Embedded texts with their rows in place of ids."""
+    return EncodedTexts(texts.rows, texts.offsets, np.empty(0, np.int32), NO_WORDS)
+
+
+def _numbers(text: EmbeddedTexts) -> list[str]:
+    """What the tokens of an embedded text are called."""
+    return [str(t) for t in range(len(text.rows))]
+
+
 def _characters(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
     """Characters of the tokens ``start`` to ``end - 1``; none if there are none, as in an empty text."""
     return (spans[start][0], spans[end - 1][1]) if start < end else (0, 0)
@@ -579,7 +624,7 @@ class ModelFile:
     """What a model file holds, checked."""
 
     predictor_type: type[SentencePredictor]
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
     network: SentenceNetwork
     linear: NGramLinear | None
     head: dict[str, Any]
@@ -602,7 +647,7 @@ def network_from_file(
     arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_outputs: int
 ) -> SentenceNetwork:
     """The network of a model file; raises ValueError if its parts do not fit together."""
-    if "body" not in config:
+    if "body" not in config and n_ids:
         return SentenceCNN.from_file(arrays, config, n_ids, n_outputs)
     from textcnn.nn.layer_cnn import LayerCNN  # few models have layers of their own
 
@@ -631,22 +676,24 @@ def _checked_model(
 
 
 def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelFile:
-    if config["analyzer"] not in ("word", "char"):
+    if config["analyzer"] not in ("word", "char", None):
         raise ValueError(f"analyzer {config['analyzer']!r}")
     task = config.get("task", Predictor.TASK)
     if task not in PREDICTORS:
         raise ValueError(f"task {task!r}")
     predictor_type = PREDICTORS[task]
     head, n_outputs = predictor_type.head_from(config)
-    vocabulary = Vocabulary.from_arrays(
-        arrays["vocabulary.bytes"],
-        arrays["vocabulary.offsets"],
-        analyzer=config["analyzer"],
-        lowercase=bool(config["lowercase"]),
-    )
-    network = network_from_file(arrays, config, len(vocabulary), n_outputs)
+    vocabulary = None
+    if config["analyzer"] is not None:
+        vocabulary = Vocabulary.from_arrays(
+            arrays["vocabulary.bytes"],
+            arrays["vocabulary.offsets"],
+            analyzer=config["analyzer"],
+            lowercase=bool(config["lowercase"]),
+        )
+    network = network_from_file(arrays, config, 0 if vocabulary is None else len(vocabulary), n_outputs)
     linear = None
-    if config.get("linear") is not None:
+    if config.get("linear") is not None and vocabulary is not None:
         linear = NGramLinear.from_arrays(
             {name: arrays[f"linear.{name}"] for name in NGramLinear.ARRAYS},
             config["linear"],

@@ -34,6 +34,8 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
 
     With one `random_state` the result has the same bits for any `n_jobs`.
 
+    {embedded}
+
     Parameters
     ----------
     loss : {"squared_error", "huber"}, default="squared_error"
@@ -135,7 +137,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
         Parameters
         ----------
         X : list of str, or of lists of str, of length n_texts
-            Also an array, Series, one-column frame or iterator of them.
+            Also an array, Series, one-column frame or iterator of them; or embedded text, see above.
         y : array-like of shape (n_texts,) or (n_texts, n_targets)
             Finite numbers. Predictions have as many dimensions.
         sample_weight : array-like of shape (n_texts,), default=None
@@ -197,7 +199,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
         y : float64 ndarray of shape (n_texts,) or (n_texts, n_targets)
             As y in `fit` was.
         """
-        return self._fitted().predict(X)
+        return self._fitted().predict(self._checked_table(X))
 
     @property
     def target_mean_(self) -> np.ndarray:

@@ -41,10 +41,16 @@ def checked_classifier(model: Any, path: str, instead: str) -> Any:
 
 
 def load_any(path: str, n_jobs: int | None = None) -> Any:
-    """What textcnn.load makes of a model file."""
+    """What textcnn.load makes of a model file; a model for embedded text raises."""
     import textcnn
 
-    return textcnn.load(path, n_jobs=n_jobs)
+    model: Any = textcnn.load(path, n_jobs=n_jobs)
+    if not is_tagger(model) and model.vocabulary is None:
+        raise InputError(
+            f"{path} holds a model for embedded text, but commands have text; use it in Python, with "
+            'textcnn.load("MODEL")'
+        )
+    return model
 
 
 def has_filters(predictor: Any) -> bool:

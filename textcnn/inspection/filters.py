@@ -159,8 +159,8 @@ def top_ngrams(model: Any, texts: Any, n: int = 10, features: Sequence[int] | No
     """
     (predictor, network), n = filters_of(model), checked_count(n)
     blocks = _blocks(network, features)
-    analyzed = predictor.vocabulary.analyzed(as_texts(texts, "texts"))
-    ids, offsets = predictor.vocabulary.encode(analyzed, effective_n_threads(predictor.n_jobs))
+    analyzed = predictor.text_vocabulary.analyzed(as_texts(texts, "texts"))
+    ids, offsets = predictor.text_vocabulary.encode(analyzed, effective_n_threads(predictor.n_jobs))
     strongest = [[_Strongest(n) for _ in block.columns] for block in blocks]
     n_done = 0
     for piece_ids, piece_offsets in pieces(ids, offsets, TOKENS_PER_PIECE):
@@ -218,7 +218,7 @@ def ideal_ngrams(model: Any, n: int = 1, features: Sequence[int] | None = None) 
     ('w2_f0', 2, (2, 3))
     """
     (predictor, network), n = filters_of(model), checked_count(n)
-    vocabulary = predictor.vocabulary.id_to_token
+    vocabulary = predictor.text_vocabulary.id_to_token
     if len(vocabulary) < 2:
         raise ValueError("the vocabulary of the model is empty, so that no filter has an ideal n-gram")
     found: dict[int, IdealNGram] = {}
@@ -260,12 +260,12 @@ def activation_map(model: Any, text: Any) -> ActivationMap:
     (['a', 'good', 'film'], [(3, 4), (2, 4)])
     """
     predictor, network = filters_of(model)
-    analyzed = predictor.vocabulary.analyzed(as_texts([text], "[text]"))
-    ids, offsets = predictor.vocabulary.encode(analyzed)
+    analyzed = predictor.text_vocabulary.analyzed(as_texts([text], "[text]"))
+    ids, offsets = predictor.text_vocabulary.encode(analyzed)
     blocks = _blocks(network, None)
     windows = [block.windows(ids, offsets) for block in blocks]
     return ActivationMap(
-        predictor.vocabulary.tokens(analyzed[0]),
+        predictor.text_vocabulary.tokens(analyzed[0]),
         tuple(block.width for block in blocks),
         [each.starts for each in windows],
         [block.activations(each.ids) for block, each in zip(blocks, windows, strict=True)],
@@ -469,7 +469,7 @@ class _Tokens:
     """Windows as n-grams with the tokens of their texts, each text cut once."""
 
     def __init__(self, predictor: SentencePredictor, texts: Sequence[Any]) -> None:
-        self._cut = predictor.vocabulary.tokens
+        self._cut = predictor.text_vocabulary.tokens
         self._texts = texts
         self._tokens: dict[int, list[str]] = {}
 

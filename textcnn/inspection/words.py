@@ -57,7 +57,7 @@ def nearest_words(model: Any, word: str, n: int = 10) -> list[Neighbour]:
         vectors, names = predictor.network.arrays["words"], predictor.encoder.vocabulary.id_to_token
         number = int(predictor.encoder.encode([[word]]).features.words[0])
     else:
-        vectors, names = predictor.network.embedding, predictor.vocabulary.id_to_token
+        names, vectors = predictor.text_vocabulary.id_to_token, predictor.network.embedding
         number = _word_number(predictor, word)
     if number == 0:
         raise ValueError(f"the vocabulary of the model has no word {word!r}; give one that its texts had")
@@ -72,7 +72,7 @@ def nearest_words(model: Any, word: str, n: int = 10) -> list[Neighbour]:
 
 def _word_number(predictor: SentencePredictor, word: str) -> int:
     """Number of a word as written, or else as the analyzer writes it; 0 if there is none."""
-    vocabulary = predictor.vocabulary
+    vocabulary = predictor.text_vocabulary
     if word in vocabulary:
         return vocabulary[word]
     tokens = vocabulary.tokens(word)

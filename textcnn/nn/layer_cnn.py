@@ -30,6 +30,7 @@ from textcnn.nn.sentence_cnn import checked_array, checked_frozen
 from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
 from textcnn.ops.arithmetic import resolve_padding
+from textcnn.text.embedded import EmbeddedTexts
 
 
 class LayerCNN:
@@ -38,23 +39,33 @@ class LayerCNN:
     Parameters
     ----------
     embedding : float32 ndarray of shape (n_ids, n_dims)
-        One row for each id; row 0 is the unknown token.
+        One row for each id; row 0 is the unknown token. Without any rows the network takes embedded text:
+        float rows (n_tokens, n_dims) wherever methods have ids, of its own dtype, float32 or float64.
     body : Layer
         Built for n_dims channels; gives one row for each text.
     weights : float32 ndarray of shape (n_outputs, body.out_channels)
     bias : float32 ndarray of shape (n_outputs,)
     n_frozen : int
         The first columns of the embedding that training leaves alone.
+    n_features : int, default=None
+        Length that all embedded texts have, if they came as a table of numbers.
     """
 
     def __init__(
-        self, embedding: np.ndarray, body: Layer, weights: np.ndarray, bias: np.ndarray, n_frozen: int = 0
+        self,
+        embedding: np.ndarray,
+        body: Layer,
+        weights: np.ndarray,
+        bias: np.ndarray,
+        n_frozen: int = 0,
+        n_features: int | None = None,
     ) -> None:
         self.embedding = embedding
         self.body = body
         self.weights = weights
         self.bias = bias
         self.n_frozen = n_frozen
+        self.n_features = n_features
         self._prepare()
 
     def _prepare(self) -> None:
@@ -74,6 +85,28 @@ class LayerCNN:
         width = body.build(embedding.shape[1], rng).out_channels
         weights = layers.glorot_uniform(rng, (n_outputs, width), width, n_outputs)
         return cls(embedding, body, weights, np.zeros(n_outputs, np.float32), n_frozen)
+
+    @classmethod
+    def of_embedded_text(
+        cls, rng: np.random.RandomState, texts: EmbeddedTexts, body: Layer, n_outputs: int
+    ) -> LayerCNN:
+        """A network that takes rows such as those of `texts` in place of ids, and computes in their dtype."""
+        n_dims, dtype = texts.rows.shape[1], texts.rows.dtype
+        network = cls.initialized(rng, np.empty((0, n_dims), dtype), body, n_outputs, n_frozen=n_dims)
+        network.n_features = texts.n_features
+        network.weights, network.bias = network.weights.astype(dtype), network.bias.astype(dtype)
+        for layer in body.layers().values():
+            layer.arrays = {name: array.astype(dtype) for name, array in layer.arrays.items()}
+        return network
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether texts come as ids, not embedded."""
+        return len(self.embedding) > 0
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """The rows that the body gets for the ids of tokens; embedded text is rows already."""
+        return self.embedding[ids] if self.takes_ids else ids
 
     @property
     def PENALIZED(self) -> tuple[str, ...]:
@@ -106,7 +139,7 @@ class LayerCNN:
         ValueError
             If the body gives other than one row for each text.
         """
-        out = self.body.forward(Packed(self.embedding[ids], offsets), train, n_threads)
+        out = self.body.forward(Packed(self.rows(ids), offsets), train, n_threads)
         if not np.array_equal(out.offsets, np.arange(len(offsets))):
             raise ValueError(
                 f"the body gives {len(out.rows)} rows for {len(offsets) - 1} texts, but it must give one for "
@@ -124,11 +157,11 @@ class LayerCNN:
     ) -> tuple[float, dict[str, Gradient]]:
         """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
         ids = batch.ids
-        if options.word_dropout and len(ids):
+        if options.word_dropout and len(ids) and self.takes_ids:
             mask = self.work.array("word_mask", (1, len(ids)))
             dropout_mask(seed ^ WORD_DROPOUT_KEY, step, options.word_dropout, mask, 1)
             ids = np.where(mask[0] > 0, ids, 0).astype(np.int32)
-        sample_weight = (batch.sample_weight / weight).astype(np.float32)
+        sample_weight = (batch.sample_weight / weight).astype(self.weights.dtype)
         return self.loss_and_gradients(
             ids, batch.offsets, batch.targets, sample_weight, options.dropout, seed, step, options.n_threads,
             options.loss,
@@ -202,7 +235,8 @@ class LayerCNN:
                 f"the body has a {type(strange[0]).__name__}, but a model file holds the library's layers "
                 "only; use pickle"
             )
-        return {"body": self.body.config(), "n_frozen": self.n_frozen}
+        config = {"body": self.body.config(), "n_frozen": self.n_frozen}
+        return config if self.takes_ids else {**config, "n_features": self.n_features}
 
     @classmethod
     def from_file(
@@ -210,16 +244,24 @@ class LayerCNN:
     ) -> LayerCNN:
         """The network of a model file; raises ValueError if its parts do not fit together."""
         n_dims = arrays["embedding"].shape[-1]
+        dtype = (
+            arrays["weights"].dtype if n_ids == 0 and arrays["weights"].dtype == np.float64 else np.float32
+        )
         body = from_config(config["body"])
         width = body.make(n_dims, None)
         body.set_parameters(
-            {name.removeprefix("body."): array for name, array in arrays.items() if name.startswith("body.")}
+            {name.removeprefix("body."): array for name, array in arrays.items() if name.startswith("body.")},
+            dtype,
         )
         shapes = {"embedding": (n_ids, n_dims), "weights": (n_outputs, width), "bias": (n_outputs,)}
-        checked = {name: checked_array(arrays[name], name, shape) for name, shape in shapes.items()}
+        checked = {name: checked_array(arrays[name], name, shape, dtype) for name, shape in shapes.items()}
         n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)
-        network = cls(**checked, body=body, n_frozen=n_frozen)
-        network.features(np.zeros(3, np.int32), np.array([0, 3], np.intp), 1)  # one row for a text?
+        n_features = config.get("n_features")
+        if n_ids == 0 and (n_frozen < n_dims or not (n_features is None or type(n_features) is int)):
+            raise ValueError(f"{n_frozen} frozen columns of {n_dims}, and {n_features} features")
+        network = cls(**checked, body=body, n_frozen=n_frozen, n_features=n_features)
+        text = np.zeros(3, np.int32) if network.takes_ids else np.zeros((3, n_dims), dtype)
+        network.features(text, np.array([0, 3], np.intp), 1)  # one row for a text?
         return network
 
     def feature_names(self) -> list[str]:
@@ -262,7 +304,8 @@ class LayerInference:
 
     def __init__(self, network: LayerCNN) -> None:
         self.network = network
-        self._weights = PackedMatrix(network.weights.T)
+        is_single = network.weights.dtype == np.float32
+        self._weights = PackedMatrix(network.weights.T) if is_single else None
 
     def features(self, ids: np.ndarray, offsets: np.ndarray, n_threads: int) -> np.ndarray:
         """What the body makes of each text, (n_texts, n_features)."""
@@ -270,8 +313,11 @@ class LayerInference:
 
     def logits(self, features: np.ndarray, n_threads: int) -> np.ndarray:
         """Outputs (n_texts, n_outputs) of features, the scores before a softmax."""
-        out = np.empty((len(features), len(self.network.bias)), np.float32)
-        self._weights.left_multiply(np.ascontiguousarray(features), out, self.network.bias, False, n_threads)
+        network = self.network
+        if self._weights is None:
+            return layers.dense(features, network.weights, network.bias, Workspace(), n_threads)
+        out = np.empty((len(features), len(network.bias)), np.float32)
+        self._weights.left_multiply(np.ascontiguousarray(features), out, network.bias, False, n_threads)
         return out
 
     def contributions(
@@ -289,7 +335,7 @@ class LayerInference:
             If the body is not convolutions side by side, each with a pooling over the whole text.
         """
         columns = pooled_convolutions(self.network.body)
-        x = Packed(self.network.embedding[ids], np.array([0, len(ids)], np.intp))
+        x = Packed(self.network.rows(ids), np.array([0, len(ids)], np.intp))
         logits = self.logits(self.features(ids, x.offsets, 1), 1)[0].astype(np.float64)
         return logits, self._parts(x, columns)
 

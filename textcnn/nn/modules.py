@@ -146,13 +146,13 @@ class Layer(ABC):
             )
         return self.out_channels
 
-    def set_parameters(self, arrays: dict[str, Array]) -> None:
+    def set_parameters(self, arrays: dict[str, Array], dtype: Any = np.float32) -> None:
         """Take the values of all `parameters` from arrays of the same names and shapes, which are shared.
 
         Raises
         ------
         ValueError
-            If one is missing, has another shape, or is not finite float32.
+            If one is missing, has another shape, or is not finite and of the `dtype`.
         """
         for prefix, layer in self.layers().items():
             for key, own in layer.arrays.items():
@@ -160,8 +160,10 @@ class Layer(ABC):
                 array = arrays.get(name)
                 if array is None:
                     raise ValueError(f"the array {name} is missing")
-                if array.shape != own.shape or array.dtype != np.float32 or not np.isfinite(array).all():
-                    raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {own.shape}")
+                if array.shape != own.shape or array.dtype != dtype or not np.isfinite(array).all():
+                    raise ValueError(
+                        f"{name} is {array.dtype} {array.shape}, not finite {np.dtype(dtype)} {own.shape}"
+                    )
                 layer.arrays[key] = array
 
     def forward(self, x: Packed, train: bool = False, n_jobs: int | None = None) -> Packed:

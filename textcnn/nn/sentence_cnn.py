@@ -269,10 +269,12 @@ class SentenceCNN:
         return Inference(self, cache_bytes)
 
 
-def checked_array(array: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of a model file, finite float32 of this shape."""
-    if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
-        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {shape}")
+def checked_array(
+    array: np.ndarray, name: str, shape: tuple[int, ...], dtype: Any = np.float32
+) -> np.ndarray:
+    """An array of a model file, finite and of this shape and type."""
+    if array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite {np.dtype(dtype)} {shape}")
     return array
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from textcnn._kernels import _packing
 from textcnn.nn.losses import Loss, softmax_cross_entropy
 from textcnn.nn.optimizers import Gradient, Optimizer, clip_scale
+from textcnn.text.embedded import EmbeddedTexts
 
 SCHEDULES = ("constant", "linear", "cosine", "invscaling", "adaptive")
 
@@ -32,9 +33,9 @@ class Examples:
 
     Parameters
     ----------
-    ids : int32 ndarray of shape (n_tokens,)
+    ids : int32 ndarray of shape (n_tokens,), or rows of embedded text of shape (n_tokens, n_dims)
     offsets : intp ndarray of shape (n_texts + 1,)
-    targets : intp ndarray of shape (n_texts,), or float32 ndarray of shape (n_texts, n_outputs)
+    targets : intp ndarray of shape (n_texts,), or float ndarray of shape (n_texts, n_outputs)
         Classes; or labels, 0 or 1; or numbers.
     sample_weight : float32 ndarray of shape (n_texts,) or (n_texts, n_outputs)
     """
@@ -66,11 +67,15 @@ class Examples:
     def take(self, index: np.ndarray) -> Examples:
         """The examples `index`, in that order."""
         index = np.ascontiguousarray(index, dtype=np.intp)
+        targets, sample_weight = self.targets[index], self.sample_weight[index]
+        if self.ids.ndim == 2:
+            taken = EmbeddedTexts(self.ids, self.offsets).take(index)
+            return Examples(taken.rows, taken.offsets, targets, sample_weight)
         lengths = self.offsets[index + 1] - self.offsets[index]
         ids = np.empty(int(lengths.sum()), np.int32)
         offsets = np.empty(len(index) + 1, np.intp)
         _packing.take_texts(self.ids, self.offsets, index, ids, offsets)
-        return Examples(ids, offsets, self.targets[index], self.sample_weight[index])
+        return Examples(ids, offsets, targets, sample_weight)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ def as_texts(X: Any, name: str = "X") -> list[Text]:
         texts = X
     elif isinstance(X, (str, bytes)):
         raise ValueError(f"{name} is a single string, but {_EXPECTED}; put it in a list: [text]")
-    elif isinstance(X, dict) or hasattr(X, "tocsr"):
+    elif hasattr(X, "tocsr"):
+        raise TypeError(f"{name} is a {type(X).__name__}, but sparse input is not supported; {_EXPECTED}")
+    elif isinstance(X, dict):
         raise TypeError(f"{name} is a {type(X).__name__}, but {_EXPECTED}")
     else:
         texts = _from_container(X, name)
