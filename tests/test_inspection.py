@@ -517,7 +517,9 @@ def test_wrong_calls(fitted, tagger):
         inspection.ideal_ngrams(tagger)
     with pytest.raises(TypeError, match="a classifier, but a tagger was expected"):
         inspection.receptive_field(fitted, ["a"], 0)
-    with pytest.raises(TypeError, match="model is a str, but a fitted TextCNNClassifier, TextCNNRegressor or"):
+    with pytest.raises(
+        TypeError, match="model is a str, but a fitted TextCNNClassifier, TextCNNRegressor or"
+    ):
         inspection.nearest_words("model", "dull")
     with pytest.raises(ValueError, match="X has 1 texts, but y has 2 labels"):
         inspection.worst_errors(fitted, ["a"], ["good", "bad"])
