@@ -1,13 +1,14 @@
-"""The scripts under examples/ print what they teach and draw a picture; docs/ops.md lists all operations."""
+"""The scripts under examples/ print what they teach and draw a picture; what two pages of docs/ say holds."""
 
 import gzip
 import os
+import re
 from pathlib import Path
 
 import pytest
 from checks import run_python
 
-from textcnn import ops
+from textcnn import nn, ops
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NETWORKS = EXAMPLES / "networks"
@@ -150,3 +151,15 @@ def test_the_page_on_the_operations_lists_all_of_them():
     names = [*ops.__all__, *ops.kernels.__all__, *ops.initializers.__all__]
     forward = [name for name in names if not name.endswith("_backward")]
     assert [name for name in forward if f"`{name}`" not in page] == []
+
+
+def test_the_page_on_the_layers_lists_all_of_them_and_its_snippets_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (EXAMPLES.parent / "docs" / "layers.md").read_text(encoding="utf-8")
+    assert [name for name in nn.__all__ if f"`{name}" not in page] == []
+    names = {"__name__": "layers"}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[0]) > 0.55
+    assert "['request']" in printed

@@ -62,9 +62,8 @@ body = Sequential(
     *(Conv1d(N_DIMS * MAPS[1], WIDTHS[1], **wide), Fold(MAPS[1])),
     *(Pool1d("kmax", k=K_TOP, flatten=True), Activation("tanh")),
 )
-n_epochs = 15 if folder is None else 6
 clf = TextCNNClassifier(
-    body=body, linear=0, embedding_dim=N_DIMS, max_iter=n_epochs, batch_size=25, random_state=0
+    body=body, linear=0, embedding_dim=N_DIMS, max_iter=15, batch_size=25, random_state=0
 ).fit(X_train, y_train)
 print(clf.predictor_.network.body.summary(length=12))
 print(f"\naccuracy on {len(X_test)} test texts: {clf.score(X_test, y_test):.3f}")

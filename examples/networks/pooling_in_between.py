@@ -15,9 +15,9 @@ body = Sequential(
     Conv1d(100, 3),  # three of them are eight tokens
     Parallel(Pool1d("max"), Pool1d("mean")),  # one row for each text, the two side by side
 )
-clf = TextCNNClassifier(
-    body=body, linear=0, embedding_dim=100, max_iter=15 if folder is None else 8, random_state=0
-).fit(X_train, y_train)
+clf = TextCNNClassifier(body=body, linear=0, embedding_dim=100, max_iter=15, random_state=0).fit(
+    X_train, y_train
+)
 
 print(clf.predictor_.network.body.summary(length=12))
 print(f"\naccuracy on {len(X_test)} test texts: {clf.score(X_test, y_test):.3f}")
