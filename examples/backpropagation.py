@@ -34,7 +34,7 @@ for step in range(65):
     d_out, _ = ops.mse_backward(1.0, out, target)
     w = w - 0.1 * ops.conv1d_backward(d_out, x, w)[1]
 
-print("\n3. A network for text: embedding, convolution, rectifier, max over time, dense layer.\n")
+print("\n3. A network for text: one-hot words, convolution, rectifier, max over time, dense layer.\n")
 reviews = ["a good film", "not a bad film", "it was good", "never bad at all", "good , a good film"]
 reviews += ["a bad film", "not good at all", "it was bad", "it was never good"]
 labels = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0])

@@ -23,7 +23,7 @@ for depth in (1, 2, 3):
     dilated = ops.receptive_field([(K, 1, dilation) for dilation in DILATIONS[:depth]])
     plain = ops.receptive_field([(K, 1, 1)] * depth)
     print(f"   {depth:6} {dilated:13} {plain:13}")
-print(f"\n   The {3 * ops.n_parameters(K, 64, 64)} parameters of three layers of 64 channels are the same;")
+print(f"\n   Either way three layers of 64 channels have {3 * ops.n_parameters(K, 64, 64)} parameters;")
 wide = ops.n_parameters(15, 64, 64)
 print(f"   one layer with a kernel of 15 would have {wide}, and no activations in between.")
 
@@ -32,7 +32,7 @@ def gradient_of_row(row, length, dilations, weights):
     """How much each row of the input adds to one row of the output, from the output backwards."""
     gradient = np.zeros((1, length, 1))
     gradient[0, row] = 1
-    for dilation in reversed(dilations):
+    for dilation in reversed(dilations):  # of x only the shape counts here, and that is the gradient's
         gradient, _, _ = ops.conv1d_backward(gradient, gradient, weights, padding="same", dilation=dilation)
     return gradient.ravel()
 

@@ -5,7 +5,6 @@ import argparse
 import numpy as np
 
 from textcnn import ops
-from textcnn.ops.arithmetic import resolve_padding
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--plot", metavar="FILE", help="draw the windows into a picture (needs matplotlib)")
@@ -18,13 +17,13 @@ length, kernel_size = len(words), 3
 print(f"1. Padding: a window of {kernel_size} over {length} words, a result for each place where it fits.\n")
 print(f"   {'padding':8} {'left':>4} {'right':>5} {'rows':>5}   the first and the last window")
 for padding in ("valid", "same", "full"):
-    left, right = resolve_padding(padding, kernel_size)
+    left, right = ops.resolve_padding(padding, kernel_size)
     padded = ["_"] * left + words + ["_"] * right
     rows = ops.conv_output_length(length, kernel_size, padding=padding)
     first, last = " ".join(padded[:kernel_size]), " ".join(padded[-kernel_size:])
     print(f"   {padding:8} {left:4} {right:5} {rows:5}   [{first}] ... [{last}]")
 print("\n   An even kernel cannot be centred: 'same' has its extra row on the right, for 4 taps", end=" ")
-print(resolve_padding("same", 4))
+print(ops.resolve_padding("same", 4))
 
 print("\n2. What the padding holds: two rows before and after the letters of 'abcd'.\n")
 letters = np.array([[[1.0], [2], [3], [4]]])
@@ -59,7 +58,7 @@ if plot_file:
     settings = [("valid", 1), ("same", 1), ("full", 1), ("valid", 2), ("same", 2), ("full", 2)]
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), sharex=True, sharey=True, layout="constrained")
     for axis, (padding, stride) in zip(axes.flat, settings, strict=True):
-        left, right = resolve_padding(padding, kernel_size)
+        left, right = ops.resolve_padding(padding, kernel_size)
         rows = ops.conv_output_length(length, kernel_size, stride=stride, padding=padding)
         for t in range(rows):
             axis.barh(t, kernel_size - 0.2, left=t * stride - left - 0.4, height=0.6, color=f"C{t % 2}")

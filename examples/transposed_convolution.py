@@ -49,7 +49,9 @@ stuffed = ops.upsample(y, stride, mode="zeros")
 show("zeros between", stuffed)
 show("its full convolution", ops.convolve1d(stuffed, w, padding="full"))
 
-print("\n4. Lengths: i = (o - 1) S + K - 2p. A stride makes S lengths one; output_padding picks.\n")
+print(
+    "\n4. Lengths: (L - 1) S + K + output_padding. A stride of S makes S lengths one; output_padding picks.\n"
+)
 for length in (7, 8):
     rows = ops.conv_output_length(length, 3, stride=stride)
     back_to = ops.conv_transpose_output_length(rows, 3, stride=stride, output_padding=length - 7)

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from checks import run_python
 
@@ -163,3 +164,20 @@ def test_the_page_on_the_layers_lists_all_of_them_and_its_snippets_run(tmp_path,
     printed = capsys.readouterr().out.splitlines()
     assert float(printed[0]) > 0.55
     assert "['request']" in printed
+
+
+def test_the_code_on_the_page_runs_and_its_comments_are_right():
+    page = (EXAMPLES.parent / "docs" / "ops.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert names["out"].shape == (2, 7, 5)
+    assert names["rows"].shape == (10, 4)
+    assert names["offsets"].tolist() == [0, 3, 10]
+    assert names["hidden"].shape == (6, 5)
+    assert names["hidden_offsets"].tolist() == [0, 1, 6]
+    assert names["pooled"].shape == (2, 5)
+    # a text has the same result alone
+    alone, _ = ops.global_max_pool1d(ops.relu(ops.conv1d(names["x"][1:], names["weights"])))
+    np.testing.assert_array_equal(names["pooled"][1:], alone)
+    assert names["d_rows"].shape == names["rows"].shape

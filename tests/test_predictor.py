@@ -394,6 +394,18 @@ def test_prediction_starts_without_scikit_learn_and_scipy(path):
     assert finished.stdout.splitlines()[0] in {"good", "bad"}
 
 
+def test_packages_are_there_without_an_import_of_their_own():
+    source = (
+        "import sys, textcnn\n"
+        "print('textcnn.ops' in sys.modules, textcnn.ops.relu(-1.0), len(textcnn.data.load_messages()[0]))\n"
+        "print(callable(textcnn.metrics.span_scores), callable(textcnn.inspection.top_ngrams))"
+    )
+    result = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", "0.0", "704", "True", "True"]
+    with pytest.raises(AttributeError, match="module 'textcnn' has no attribute 'opps'"):
+        textcnn.opps  # noqa: B018
+
+
 def test_eight_threads_on_a_cold_cache_see_what_one_sees(fitted, path):
     texts = X * 20
     expected = fitted.predict_proba(texts)

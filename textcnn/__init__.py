@@ -1,7 +1,7 @@
 """Convolutional networks for text in Cython, with the interface of scikit-learn.
 
-Names are imported when they are first used, so that ``textcnn.load`` and the command line start
-without scikit-learn.
+Names and packages are imported when they are first used, so that ``textcnn.load`` and the command line
+start without scikit-learn.
 """
 
 from __future__ import annotations
@@ -73,7 +73,12 @@ __all__ = [
 ]
 
 
+_PACKAGES = ("data", "inspection", "metrics", "ops")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"textcnn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'textcnn' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -82,4 +87,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_PACKAGES})

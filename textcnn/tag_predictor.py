@@ -572,7 +572,9 @@ def tagger_from_parts(
         )
     try:
         return _checked(arrays, config)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+    except (
+        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, MemoryError
+    ) as error:  # fmt: skip
         raise ModelFileError(
             f"{os.fspath(path)} is no valid model file ({type(error).__name__}: {error}): do not use it."
         ) from error

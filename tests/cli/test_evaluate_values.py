@@ -150,6 +150,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(command, fails, files, tra
     labels, numbers = trained("multilabel")[0], trained("regress")[0]
     for path, what in ((labels, "a classifier of several labels"), (numbers, "a regressor")):
         assert what in fails("explain", path, stdin=b"a text")
+        assert what in fails("report", path, files["multilabel"][1], "-o", tmp_path / "page.html")
         assert f"--plot is for one label a text, but {path} holds {what}" in fails(
             "evaluate", path, files["multilabel"][1], "--plot", tmp_path / "p.png"
         )

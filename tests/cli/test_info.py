@@ -47,6 +47,21 @@ def test_the_favourite_ngram_has_the_largest_activation(model, words_per_block, 
         assert others[:, column].max() <= max(row[column], 0) + 1e-5
 
 
+@pytest.mark.parametrize("command_name", ["info", "report"])
+def test_layers_in_place_of_filters_have_no_ngrams(command_name, command, fails, table, small, tmp_path):
+    path = tmp_path / "layers.textcnn"
+    assert command("train", table, "-o", path, "--set", "pooling=mean", *small).status == 0
+    page = tmp_path / "page.html"
+    arguments = [path] if command_name == "info" else [path, table, "-o", page]
+    finished = command(command_name, *arguments)
+    assert finished.status == 0, finished.err
+    shown = finished.out if command_name == "info" else page.read_text("utf-8")
+    assert ("trained 25 epochs" if command_name == "info" else "Worst errors") in shown
+    assert "likes best" not in shown
+    assert "<h2>Filters" not in shown
+    assert "has layers in their place; leave it out" in fails(command_name, *arguments, "--filters", "3")
+
+
 def test_filters_come_by_the_size_of_their_output_weights(command, model):
     facts = json.loads(command("info", model, "--json", "--filters", "2").out)
     assert [each["width"] for each in facts["filters"]] == [3, 3, 4, 4, 5, 5]

@@ -152,3 +152,9 @@ def test_numbers_that_are_no_integers_are_refused(call):
 
 def test_public_names():
     assert all(callable(getattr(arithmetic, name)) for name in arithmetic.__all__)
+
+
+def test_array_of_pads_is_a_pair_and_nothing_else():
+    assert arithmetic.resolve_padding(np.array([1, 2]), 3) == (1, 2)
+    with pytest.raises(ValueError, match=r"must be an integer\s+or a pair"):
+        arithmetic.resolve_padding(np.array([1, 2, 3]), 3)

@@ -303,6 +303,28 @@ def test_gradients_are_transposes(mode, call):
     )
 
 
+@given(call=calls())
+def test_gradients_of_the_flipped_and_of_local_kernels_are_transposes(call):
+    rows, offsets, kernels, _, options = call
+    options = options | {"offsets": offsets}
+    out, out_offsets = convolve1d(rows, kernels[0], **options)
+    d_out, longest = random(*out.shape), np.diff(out_offsets).max(initial=0)
+    for forward, backward, weights in (
+        (convolve1d, convolve1d_backward, kernels[0]),
+        (locally_connected1d, locally_connected1d_backward, random(longest, *kernels.shape[1:], seed=1)),
+    ):
+        for place in (0, 1):  # of x and of the weights in the arguments
+            arguments = [rows, weights]
+
+            def result(array, place=place, forward=forward, arguments=arguments):
+                return forward(*arguments[:place], array, *arguments[place + 1 :], **options)[0]
+
+            def gradient(d_out, place=place, backward=backward, arguments=arguments):
+                return backward(d_out, *arguments, **options)[place]
+
+            assert_adjoint(result, gradient, arguments[place], d_out)
+
+
 def test_a_fractional_stride_lengthens_the_text():
     # i = (o - 1) s + k - 2 p, Dumoulin & Visin 2016, relationship 13.
     for n_rows, stride, kernel_size, padding in [(3, 2, 3, 0), (3, 2, 3, 1), (5, 3, 4, 2), (1, 4, 1, 0)]:
@@ -698,7 +720,7 @@ def test_options_may_be_integers_of_numpy(name):
         ((7, 2), (3, 2, 4), None, {"offsets": [1, 7]}, "offsets run from 1"),
         ((7, 2), (3, 2, 4), None, {"offsets": [[0, 7]]}, "offsets has shape"),
         ((7, 2), (3, 2, 4), None, {"offsets": [0.0, 7.0]}, "expected integers"),
-        ((2, 7, 2), (3, 2), None, {}, r"weights has shape \(3, 2\), but expected \(any, any, any\)"),
+        ((2, 7, 2), (3, 2), None, {}, r"weights has shape \(3, 2\), but expected \(kernel_size, in_channels"),
         ((2, 7, 2), (1, 3, 2, 4), None, {}, "weights has shape"),
         ((2, 7, 2), (), None, {}, "weights has shape"),
         ((2, 7, 2), (0, 2, 4), None, {}, "the weights have a kernel size of 0, but it must be at least 1"),
@@ -712,7 +734,7 @@ def test_options_may_be_integers_of_numpy(name):
         ((2, 7, 4), (3, 4, 4), None, {"groups": 2}, "but x has 4 in 2 groups, which needs 2"),
         ((2, 7, 4), (3, 2, 3), None, {"groups": 2}, "groups is 2, but it must divide the 4 and 3 channels"),
         ((2, 7, 3), (3, 2, 4), None, {"groups": 2}, "groups is 2, but it must divide the 3 and 4 channels"),
-        ((2, 7, 2), (3, 2, 4), (3,), {}, r"bias has shape \(3,\), but expected \(4\)"),
+        ((2, 7, 2), (3, 2, 4), (3,), {}, r"bias has shape \(3,\), but expected \(4,\)"),
         ((2, 7, 2), (3, 2, 4), (1, 4), {}, "bias has shape"),
         ((2, 7, 2), (3, 2, 4), (), {}, "bias has shape"),
         ((2, 7, 2), (3, 2, 4), None, {"dilation": 2**31 - 1}, "the effective kernel size is"),
@@ -738,8 +760,8 @@ def test_arrays_that_do_not_fit_are_refused(function, x, weights, bias, options,
         ((2, 7, 3), (3, 4, 3), None, {"groups": 2}, "groups is 2, but it must divide the 3 channels of x"),
         ((2, 7, 2), (0, 4, 2), None, {}, "kernel size of 0"),
         ((2, 7, 2), (4, 2), None, {}, "weights has shape"),
-        ((2, 7, 2), (3, 4, 2), (2,), {}, r"bias has shape \(2,\), but expected \(4\)"),
-        ((2, 7, 2), (3, 4, 2), (4,), {"groups": 2}, r"bias has shape \(4,\), but expected \(8\)"),
+        ((2, 7, 2), (3, 4, 2), (2,), {}, r"bias has shape \(2,\), but expected \(4,\)"),
+        ((2, 7, 2), (3, 4, 2), (4,), {"groups": 2}, r"bias has shape \(4,\), but expected \(8,\)"),
         ((2, 7, 2), (3, 4, 2), None, {"output_padding": 1}, "less than the stride, 1, or the dilation, 1"),
         ((2, 7, 2), (3, 4, 2), None, {"output_padding": 3, "stride": 3}, "output_padding is 3"),
         (
@@ -770,7 +792,7 @@ def test_output_padding_must_be_an_integer():
             tiled_conv1d,
             (3, 2, 4),
             None,
-            r"weights has shape \(3, 2, 4\), but expected \(any, any, any, any\)",
+            r"weights has shape \(3, 2, 4\), but expected \(n_kernels, kernel_size, in_channels",
         ),
         (tiled_conv1d, (0, 3, 2, 4), None, "the weights hold 0 kernels, but at least 1 is needed"),
         (tiled_conv1d, (2, 0, 2, 4), None, "kernel size of 0"),
@@ -788,6 +810,15 @@ def test_output_padding_must_be_an_integer():
 def test_kernels_that_do_not_fit_are_refused(function, weights, bias, message):
     with pytest.raises(ValueError, match=message):
         function(np.ones((2, 7, 2)), np.ones(weights), None if bias is None else np.ones(bias))
+
+
+def test_a_packed_batch_without_texts_needs_no_kernel():
+    x, kernels = np.zeros((0, 2)), np.zeros((0, 3, 2, 4))
+    out, out_offsets = locally_connected1d(x, kernels, padding=3, offsets=[0])
+    assert out.shape == (0, 4)
+    assert out_offsets.tolist() == [0]
+    gradients = locally_connected1d_backward(out, x, kernels, padding=3, offsets=[0])
+    assert [gradient.shape for gradient in gradients] == [(0, 2), (0, 3, 2, 4), (0, 4)]
 
 
 def test_a_packed_batch_needs_a_kernel_for_each_row_of_its_longest_text():

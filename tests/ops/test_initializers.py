@@ -87,6 +87,10 @@ def test_bad_arguments_are_refused(function):
 def test_bad_values_are_refused():
     with pytest.raises(ValueError, match="low must not be above high"):
         uniform((3,), low=1, high=0)
+    with pytest.raises(ValueError, match="nor the distance infinite"):
+        uniform((3,), low=-1e308, high=1e308)
+    with pytest.raises(ValueError, match="high is an integer that no float can hold"):
+        uniform((3,), high=10**400)
     with pytest.raises(ValueError, match="value is nan"):
         constant((3,), np.nan)
     with pytest.raises(TypeError, match="value is '1'"):

@@ -54,6 +54,13 @@ def test_gaussian_is_its_formula():
     assert_allclose(apply(kernels.gaussian(7, 1.5), signal, "same", padding_mode="replicate"), expected)
 
 
+def test_a_deviation_far_below_a_tap_is_the_identity():
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        for sigma in (1e-3, 1e-200, 5e-324):
+            assert_array_equal(kernels.gaussian(5, sigma), kernels.identity(5))
+            assert_array_equal(kernels.gaussian(4, sigma), [0, 0.5, 0.5, 0])
+
+
 def test_sharpening_is_the_identity_and_what_a_blur_takes():
     assert_array_equal(kernels.sharpening(), [-1, 3, -1])
     assert_array_equal(kernels.sharpening(), kernels.identity(3) - kernels.laplacian())

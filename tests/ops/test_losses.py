@@ -250,6 +250,8 @@ def test_wrong_options_of_cross_entropy_are_refused(options, message):
 
 
 def test_wrong_logits_are_refused():
+    with pytest.raises(TypeError, match="dtype complex128, but the operations take real numbers"):
+        ops.cross_entropy_backward(1j * np.ones(2), np.zeros((2, 3)), [0, 0], reduction="none")
     with pytest.raises(ValueError, match=r"logits has shape \(3,\)"):
         ops.cross_entropy(np.zeros(3), [0])
     with pytest.raises(ValueError, match="at least one class"):
@@ -267,6 +269,8 @@ def test_wrong_arguments_are_refused(loss, backward, options):
         backward(np.ones(5), x, targets, **options)
     with pytest.raises(ValueError, match="d_loss has shape"):
         backward(np.ones(5), x, targets, reduction="none", **options)
+    with pytest.raises(TypeError, match="dtype complex128, but the operations take real numbers"):
+        backward(1j * np.ones((5, 3)), x, targets, reduction="none", **options)
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, np.nan])
@@ -277,11 +281,17 @@ def test_labels_outside_of_probabilities_are_refused(wrong):
         ops.binary_cross_entropy_backward(1.0, [0.0, 1.0], [1.0, wrong])
 
 
-@pytest.mark.parametrize("delta", [0, -1.0, np.nan, np.inf, "1", None])
-def test_wrong_delta_is_refused(delta):
-    with pytest.raises(ValueError, match="delta is"):
+@pytest.mark.parametrize(
+    ("delta", "error"),
+    [
+        *((delta, ValueError) for delta in (0, -1.0, np.nan, np.inf, 10**400)),
+        *((delta, TypeError) for delta in ("1", None, True)),
+    ],
+)
+def test_wrong_delta_is_refused(delta, error):
+    with pytest.raises(error, match="delta is"):
         ops.huber([1.0], [0.0], delta=delta)
-    with pytest.raises(ValueError, match="delta is"):
+    with pytest.raises(error, match="delta is"):
         ops.huber_backward(1.0, [1.0], [0.0], delta=delta)
 
 

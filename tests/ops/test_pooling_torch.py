@@ -95,3 +95,93 @@ def test_adaptive(length, n_bins):
         lambda d_out: pooling.adaptive_mean_pool1d_backward(d_out, x, n_bins),
         lambda tensor: functional.adaptive_avg_pool1d(tensor, n_bins),
     )
+
+
+@pytest.mark.parametrize("k", [1, 3, 23, 30])
+def test_k_max(k):
+    x = numbers()
+    out, argmax = pooling.k_max_pool1d(x, k)
+
+    def largest_in_order(tensor):
+        places = tensor.topk(min(k, tensor.shape[2]), dim=2).indices.sort(dim=2).values
+        return functional.pad(tensor.gather(2, places), (0, max(0, k - tensor.shape[2])))
+
+    assert_equal_to_torch(
+        x, out, lambda d_out: pooling.k_max_pool1d_backward(d_out, argmax, length=23), largest_in_order
+    )
+
+
+@windows
+def test_sum_and_weighted(kernel_size, stride, padding):
+    x, options = numbers(), {"stride": stride, "padding": padding}
+    weights = np.random.default_rng(2).normal(size=kernel_size)
+    for taps in (np.ones(kernel_size), weights):
+        filters = torch.tensor(taps).repeat(5, 1, 1)
+        assert_equal_to_torch(
+            x,
+            pooling.weighted_pool1d(x, kernel_size, taps, **options),
+            lambda d_out, taps=taps: pooling.weighted_pool1d_backward(d_out, x, kernel_size, taps, **options)[
+                0
+            ],
+            lambda tensor, filters=filters: functional.conv1d(
+                tensor, filters, stride=stride, padding=padding, groups=5
+            ),
+        )
+    filters = torch.ones(5, 1, kernel_size, dtype=torch.float64)
+    assert_equal_to_torch(
+        x,
+        pooling.sum_pool1d(x, kernel_size, **options),
+        lambda d_out: pooling.sum_pool1d_backward(d_out, x, kernel_size, **options),
+        lambda tensor: functional.conv1d(tensor, filters, stride=stride, padding=padding, groups=5),
+    )
+
+
+def test_over_the_whole_text():
+    x = numbers()
+    maxima, argmax = pooling.global_max_pool1d(x)
+    for result, gradient, operation in (
+        (
+            maxima,
+            lambda d_out: pooling.global_max_pool1d_backward(d_out, argmax, length=23),
+            lambda tensor: tensor.amax(dim=2),
+        ),
+        (
+            pooling.global_mean_pool1d(x),
+            lambda d_out: pooling.global_mean_pool1d_backward(d_out, x),
+            lambda tensor: tensor.mean(dim=2),
+        ),
+        (
+            pooling.global_sum_pool1d(x),
+            lambda d_out: pooling.global_sum_pool1d_backward(d_out, x),
+            lambda tensor: tensor.sum(dim=2),
+        ),
+        (
+            pooling.global_lp_pool1d(x, 3),
+            lambda d_out: pooling.global_lp_pool1d_backward(d_out, x, 3),
+            lambda tensor: torch.linalg.vector_norm(tensor, ord=3, dim=2),
+        ),
+    ):
+        assert_equal_to_torch(
+            x,
+            result[:, np.newaxis],
+            lambda d_out, gradient=gradient: gradient(d_out[:, 0]),
+            lambda tensor, operation=operation: operation(tensor)[:, :, None],
+        )
+
+
+@pytest.mark.parametrize("levels", [(1,), (1, 2, 4), (3, 7)])
+def test_pyramid(levels):
+    x = numbers()
+    out, places = pooling.spatial_pyramid_pool1d(x, levels)
+    for mode, result, argmax, peer in (
+        ("max", out, places, functional.adaptive_max_pool1d),
+        ("mean", pooling.spatial_pyramid_pool1d(x, levels, "mean"), None, functional.adaptive_avg_pool1d),
+    ):
+        assert_equal_to_torch(
+            x,
+            result,
+            lambda d_out, argmax=argmax, mode=mode: pooling.spatial_pyramid_pool1d_backward(
+                d_out, argmax, levels, mode, length=23
+            ),
+            lambda tensor, peer=peer: torch.cat([peer(tensor, m) for m in levels], dim=2),
+        )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import assert_close, assert_gradient, assert_same_bits, both_dtypes
+from checks import assert_adjoint, assert_close, assert_gradient, assert_same_bits, both_dtypes
 from hypothesis import given
 from hypothesis import strategies as st
 from packed import (
@@ -84,6 +84,35 @@ def test_sum_of_two_dice():
     total = fft_convolve1d(die.reshape(1, 6, 1), die.reshape(6, 1, 1)).ravel()
     assert total[4 - 2] == pytest.approx(3 / 36)
     assert total.sum() == pytest.approx(1)
+
+
+@given(batch=packed_rows(), kernel_size=st.integers(1, 7), padding=paddings)
+def test_gradients_are_transposes(batch, kernel_size, padding):
+    rows, offsets = batch
+    weights = weights_of(kernel_size, kernel_size, rows.shape[1])
+    options = {"padding": padding, "offsets": offsets}
+    d_out = np.random.default_rng(0).normal(size=fft_convolve1d(rows, weights, **options)[0].shape)
+    assert_adjoint(
+        lambda rows: fft_convolve1d(rows, weights, **options)[0],
+        lambda d_out: fft_convolve1d_backward(d_out, rows, weights, **options)[0],
+        rows,
+        d_out,
+    )
+    assert_adjoint(
+        lambda weights: fft_convolve1d(rows, weights, **options)[0],
+        lambda d_out: fft_convolve1d_backward(d_out, rows, weights, **options)[1],
+        weights,
+        d_out,
+    )
+
+
+def test_what_is_not_finite_spoils_its_text_alone():
+    x, weights = np.random.default_rng(0).normal(size=(3, 5, 2)), weights_of(0, 4, 2)
+    x[1, 4, 0] = np.inf
+    with np.errstate(invalid="ignore"):
+        out = fft_convolve1d(x, weights)
+    assert not np.isfinite(out[1]).any()
+    assert_same_bits(out[::2], fft_convolve1d(x[::2], weights))
 
 
 def test_gradients_are_central_differences():

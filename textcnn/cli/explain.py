@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> None:
         check_writable(args.html)
         check_distinct(args.html, [args.file, args.model])
 
-    predictor = load_classifier(args.model, args.threads)
+    instead = 'explain its predictions in Python, with textcnn.load("MODEL").explain(texts)'
+    predictor = load_classifier(args.model, instead, args.threads)
     if not args.quiet:
         note_terminal([args.file])
     if args.html:

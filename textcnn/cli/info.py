@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from textcnn.cli import options
-from textcnn.cli.models import is_tagger, load_any
+from textcnn.cli.models import has_filters, is_tagger, load_any
 from textcnn.cli.output import aligned, counted, ljust, printable, shortened
 from textcnn.cli.tables import TASKS, label_text
 from textcnn.cli.train import SCORES
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> None:
     if is_tagger(model):
         _run_tagger(args, arrays, config, model)
         return
+    check_filters(args, model)
     wanted = DEFAULT_FILTERS if args.filters is None else args.filters
     n_filters = None if wanted == ALL else wanted
     facts = _facts(args.model, arrays, config, _labels(model))
@@ -203,12 +204,22 @@ def _training_lines(fitted: dict[str, Any], score: str) -> list[str]:
     return [line]
 
 
+def check_filters(args: argparse.Namespace, predictor: Any) -> None:
+    """Refuse --filters for a model without filters over words."""
+    if not has_filters(predictor):
+        options.check_unused(
+            args, ["filters"], f"for filters over words, but {args.model} has layers in their place"
+        )
+
+
 def favourites(predictor: Any, n_filters: int | None) -> list[Filter]:
     """The filters of each width with the largest output weights (None: all), and what they like."""
     import numpy as np
 
     from textcnn.inspection import ideal_ngrams
 
+    if not has_filters(predictor):
+        return []
     network = predictor.network
     chosen = heaviest(network, n_filters)
     sizes = np.linalg.norm(network.weights, axis=0)

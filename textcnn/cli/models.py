@@ -27,15 +27,16 @@ def load_sentence_model(path: str, n_jobs: int | None = None) -> Any:
     return model
 
 
-def load_classifier(path: str, n_jobs: int | None = None) -> Any:
-    """The Predictor of a classifier of one label a text; any other model raises."""
-    model = load_sentence_model(path, n_jobs)
+def load_classifier(path: str, instead: str, n_jobs: int | None = None) -> Any:
+    """The Predictor of a classifier of one label a text; others raise, with what to do `instead`."""
+    return checked_classifier(load_sentence_model(path, n_jobs), path, instead)
+
+
+def checked_classifier(model: Any, path: str, instead: str) -> Any:
+    """The model of a file, if it is a classifier of one label a text; else raises as `load_classifier`."""
     if model.TASK != "classification":
         what = "a classifier of several labels" if model.TASK == "multilabel" else "a regressor"
-        raise InputError(
-            f"{path} holds {what}, but a classifier of one label a text was expected; explain its "
-            'predictions in Python, with textcnn.load("MODEL").explain(texts)'
-        )
+        raise InputError(f"{path} holds {what}, but a classifier of one label a text was expected; {instead}")
     return model
 
 
@@ -44,6 +45,13 @@ def load_any(path: str, n_jobs: int | None = None) -> Any:
     import textcnn
 
     return textcnn.load(path, n_jobs=n_jobs)
+
+
+def has_filters(predictor: Any) -> bool:
+    """Whether the features are filters over words, and not what layers in their place make of the text."""
+    from textcnn.nn.sentence_cnn import SentenceCNN
+
+    return isinstance(predictor.network, SentenceCNN)
 
 
 def is_tagger(model: Any) -> bool:

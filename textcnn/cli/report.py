@@ -1,8 +1,8 @@
 """Write one web page about a model and labelled data: how good it is, what it looks for, where it goes wrong.
 
-For a classifier: scores, confusion matrix, learning curves, the filters with the n-grams that they find, and
-the worst errors with the n-grams that decided. For a tagger: scores of spans, confusion of tags, learning
-curves, and the worst errors with what each token says for the tag.
+For a classifier of one label a text: scores, confusion matrix, learning curves, the filters with the n-grams
+that they find, and the worst errors with the n-grams that decided. For a tagger: scores of spans, confusion
+of tags, learning curves, and the worst errors with what each token says for the tag.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from textcnn.cli import evaluate, evaluate_tagger, info, options, tables
-from textcnn.cli.models import is_tagger, load_any
+from textcnn.cli.models import checked_classifier, has_filters, is_tagger, load_any
 from textcnn.cli.output import check_distinct, check_writable, note, write_file
 
 EPILOG = f"""\
@@ -79,6 +79,10 @@ def _classifier_parts(predictor: Any, args: argparse.Namespace) -> Iterator[str]
     from textcnn.cli import report_page
     from textcnn.inspection import worst_errors
 
+    checked_classifier(
+        predictor, args.model, "see its scores with textcnn evaluate, its filters with textcnn info"
+    )
+    info.check_filters(args, predictor)
     source = evaluate.labelled_texts(args)
     batches = list(source.batches())
     comparison = evaluate.compare(predictor, source, batches, args.allow_unknown_labels)
@@ -90,7 +94,7 @@ def _classifier_parts(predictor: Any, args: argparse.Namespace) -> Iterator[str]
     yield report_page.confusion(scores)
     yield _curves(args.model, "accuracy")
     count = FILTERS if args.filters is None else args.filters
-    if count:
+    if count and has_filters(predictor):
         yield report_page.filters(*_filters(predictor, texts, None if count == info.ALL else count))
     if args.errors:
         classes = predictor.classes_.tolist()

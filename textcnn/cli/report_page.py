@@ -32,14 +32,17 @@ section > p { margin: .2rem 0 .8rem; color: var(--soft); font-size: .9rem; }
 .figures b { display: block; font-size: 1.5rem; color: var(--ink); font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
 table.numbers { width: auto; table-layout: auto; margin: 1rem 0 0; }
-.numbers td { text-align: right; font-variant-numeric: tabular-nums; padding: .18rem .3rem .18rem 1.2rem; }
-.numbers thead th { text-align: right; padding-left: 1.2rem; color: var(--soft); border: 0; }
+.numbers td { text-align: right; font-variant-numeric: tabular-nums; padding: .18rem .3rem .18rem 1.2rem;
+  overflow-wrap: normal; }
+.numbers thead th { text-align: right; padding-left: 1.2rem; color: var(--soft); border: 0;
+  overflow-wrap: normal; }
 .numbers th:first-child { text-align: left; padding-left: 0; max-width: 22rem; }
-.numbers td.name { text-align: left; max-width: 22rem; }
+.numbers td.name { text-align: left; max-width: 22rem; overflow-wrap: anywhere; }
 .numbers .rule > * { border-top: 2px solid var(--line); }
 table.matrix { width: auto; table-layout: auto; }
+.matrix th { overflow-wrap: break-word; }
 .matrix td { text-align: center; min-width: 3rem; padding: .4rem .5rem; border: 1px solid var(--line);
-  font-variant-numeric: tabular-nums; }
+  font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 .matrix td.none { color: var(--soft); }
 .matrix thead th { text-align: center; border: 0; padding: .3rem .5rem; max-width: 8rem;
   vertical-align: bottom; }

@@ -1128,6 +1128,11 @@ KINDS: dict[str, type[Layer]] = {
 }  # fmt: skip
 
 
+# Arguments that make rows out of nothing, and the most that a file may ask for.
+ROWS_MADE = {"k", "length", "levels", "padding", "stride"}
+MOST_ROWS = 100_000
+
+
 def storable_config(body: Layer) -> dict[str, Any]:
     """The `config` of layers that a model file can hold.
 
@@ -1177,6 +1182,10 @@ def from_config(config: dict[str, Any]) -> Layer:
     if kind not in KINDS:
         raise ValueError(f"found a layer of the kind {kind!r}, but expected one of {', '.join(KINDS)}")
     layers = [from_config(inner) for inner in arguments.pop("layers", [])]
+    for name in ROWS_MADE & arguments.keys():
+        sizes = np.ravel(arguments[name])
+        if sizes.dtype.kind in "iu" and sizes.max(initial=0) > MOST_ROWS:
+            raise ValueError(f"{name} is {arguments[name]}, but it must be at most {MOST_ROWS} in a file")
     try:
         return KINDS[kind](*layers, **arguments)
     except TypeError as error:

@@ -6,8 +6,8 @@ where each text begins. A function that gets ``offsets`` and may change the leng
 as the last of its results.
 
 Each operation has a partner ``..._backward`` that takes the gradient of the result and gives the gradient of
-every array that went in. float32 stays float32; everything else is computed in float64. With the same input
-the result has the same bits for any number of threads.
+every array that went in. float32 stays float32, and float16 becomes it; everything else is computed in
+float64. With the same input the result has the same bits for any number of threads.
 """
 
 from textcnn.ops import initializers, kernels

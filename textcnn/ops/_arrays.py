@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,11 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
 
     Raises
     ------
+    ValueError
+        If an array is a list of lists of different lengths.
     TypeError
-        If an array holds anything but real numbers, or is a tuple: the results of a function that gives
-        several, such as the maxima and their places.
+        If there is none, or one holds anything but real numbers, is masked, or is a tuple: the results of a
+        function that gives several, such as the maxima and their places.
     """
     dtypes = []
     for array in arrays:
@@ -26,10 +30,20 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
             continue
         if isinstance(array, tuple):
             raise TypeError(f"found a tuple of {len(array)}, but expected one array; pass the first of them")
-        dtype = np.asarray(array).dtype
+        if isinstance(array, np.ma.MaskedArray):
+            raise TypeError("found a masked array, but the operations do not read masks; fill it first")
+        try:
+            dtype = np.asarray(array).dtype
+        except ValueError:  # lists of different lengths
+            raise ValueError(
+                "an array has rows of different lengths; put texts of different lengths end to end, and say "
+                "with offsets where each begins"
+            ) from None
         if dtype.kind not in "fiub":
             raise TypeError(f"an array has dtype {dtype}, but the operations take real numbers")
         dtypes.append(dtype)
+    if not dtypes:
+        raise TypeError("found None, but expected an array")
     result = np.result_type(*dtypes)
     return np.dtype(np.float32 if result in (np.float32, np.float16) else np.float64)
 
@@ -54,10 +68,26 @@ def as_integer(value: Any, name: str, least: int) -> int:
     """An integer of at least `least`."""
     is_number = hasattr(value, "__index__") and np.ndim(value) == 0
     if not is_number or isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} is {value!r}, but it must be an integer of at least {least}")
+        found = (
+            f"an array of shape {value.shape}" if np.ndim(value) and hasattr(value, "shape") else repr(value)
+        )
+        raise TypeError(f"{name} is {found}, but it must be an integer of at least {least}")
     number = value.__index__()
     if number < least:
         raise ValueError(f"{name} is {value}, but it must be at least {least}")
+    return number
+
+
+def as_real(value: Any, name: str) -> float:
+    """A finite real number."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, but it must be a real number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an integer that no float can hold") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {value}, but it must be finite")
     return number
 
 
@@ -138,6 +168,8 @@ def as_batch(
     if array.ndim != expected or (channels is not None and array.shape[-1] != channels):
         last = "channels" if channels is None else str(channels)
         form = f"(n, length, {last})" if offsets is None else f"(n_rows, {last}) beside offsets"
+        if offsets is None and array.ndim == 2 and name != "d_out":
+            form += f", or (n_rows, {last}) with offsets"
         raise ValueError(f"{name} has shape {np.shape(x)}, but expected {form}")
     if offsets is None:
         n, length = array.shape[:2]
@@ -145,17 +177,25 @@ def as_batch(
     return Batch(array, as_offsets(offsets, len(array), name), None)
 
 
-def as_offsets(offsets: ArrayLike, n_rows: int, name: str) -> Array:
-    """Checked offsets of a packed batch of `n_rows` rows."""
+def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
+    """Checked offsets of a packed batch of `n_rows` rows, or of as many as they say."""
     array = np.asarray(offsets)
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
         raise ValueError(
             f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"
         )
     array = np.ascontiguousarray(array, np.intp)
-    if array[0] != 0 or array[-1] != n_rows or (np.diff(array) < 0).any():
+    if n_rows is None:
+        n_rows = array[-1]
+    if array[0] != 0 or array[-1] != n_rows:
         raise ValueError(
             f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
+        )
+    falls = np.flatnonzero(np.diff(array) < 0)
+    if falls.size:
+        raise ValueError(
+            f"offsets fall from {array[falls[0]]} to {array[falls[0] + 1]} at text {falls[0]}, but must rise "
+            f"from 0 to the {n_rows} rows of {name}"
         )
     return array
 

@@ -12,8 +12,6 @@ passes through 0.
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _activations
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_choice, common_dtype
+from textcnn.ops._arrays import Array, as_choice, as_real, common_dtype
 
 __all__ = [
     "gelu",
@@ -88,6 +86,11 @@ def relu(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     out : ndarray of the shape of `x`
         Exact; -0.0 becomes 0.0.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     Glorot, Bordes & Bengio 2011, "Deep sparse rectifier neural networks", AISTATS.
@@ -115,6 +118,11 @@ def relu_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = None) 
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import relu_backward
@@ -139,6 +147,11 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None) 
     out : ndarray of the shape of `x`
         Correctly rounded for a slope that is a number of the dtype.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     Maas, Hannun & Ng 2013, "Rectifier nonlinearities improve neural network acoustic models", ICML.
@@ -149,7 +162,7 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None) 
     >>> leaky_relu([-2.0, 0.0, 2.0], slope=0.25)
     array([-0.5,  0. ,  2. ])
     """
-    return _forward("leaky_relu", x, n_jobs, _as_slope(slope))
+    return _forward("leaky_relu", x, n_jobs, as_real(slope, "slope"))
 
 
 def leaky_relu_backward(
@@ -168,19 +181,18 @@ def leaky_relu_backward(
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import leaky_relu_backward
     >>> leaky_relu_backward([1.0, 1.0], [-2.0, 2.0], slope=0.25)
     array([0.25, 1.  ])
     """
-    return _backward("leaky_relu", d_out, x, n_jobs, _as_slope(slope))
-
-
-def _as_slope(slope: Any) -> float:
-    if not isinstance(slope, Real) or not math.isfinite(slope):
-        raise ValueError(f"slope is {slope!r}, but it must be a finite number")
-    return float(slope)
+    return _backward("leaky_relu", d_out, x, n_jobs, as_real(slope, "slope"))
 
 
 def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) -> Array:
@@ -202,6 +214,11 @@ def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) 
         Error below 5 ulp in either dtype, also far to the left, where 1 + erf cancels. The
         approximation by tanh: below 10 ulp for x > -3; to the left the error grows as the result vanishes
         (70 ulp in float32, where the result is below 1e-20; 1000 ulp in float64).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -236,6 +253,11 @@ def gelu_backward(
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import gelu_backward
@@ -262,6 +284,15 @@ def tanh(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     out : ndarray of the shape of `x`
         Error below 4 ulp in either dtype.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.3.2.
+
     Examples
     --------
     >>> from textcnn.ops.activations import tanh
@@ -285,6 +316,11 @@ def tanh_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = None) 
     -------
     d_x : ndarray of the shape of `x`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.activations import tanh_backward
@@ -306,6 +342,15 @@ def sigmoid(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     -------
     out : ndarray of the shape of `x`
         Error below 3 ulp in either dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 3.10.
 
     Examples
     --------
@@ -329,6 +374,11 @@ def sigmoid_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = Non
     Returns
     -------
     d_x : ndarray of the shape of `x`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -359,6 +409,10 @@ def softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     ValueError
         If `x` has no axis.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3.
+
     Examples
     --------
     >>> from textcnn.ops.activations import softmax
@@ -382,6 +436,11 @@ def softmax_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = Non
     Returns
     -------
     d_x : ndarray of shape (..., n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -411,6 +470,10 @@ def log_softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     ValueError
         If `x` has no axis.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3.
+
     Examples
     --------
     >>> from textcnn.ops.activations import log_softmax
@@ -433,6 +496,11 @@ def log_softmax_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None =
     Returns
     -------
     d_x : ndarray of shape (..., n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------

@@ -143,6 +143,10 @@ def im2col(
     ValueError, TypeError
         If a shape or option is not as above.
 
+    References
+    ----------
+    Chellapilla, Puri & Simard 2006, High performance convolutional neural networks for document processing.
+
     Examples
     --------
     >>> import numpy as np
@@ -325,7 +329,7 @@ def _as_batch_of_columns(
             f"with a multiple of {windows.kernel_size} as the number of columns"
         )
     if offsets is not None:
-        result_offsets = as_offsets(offsets, int(np.asarray(offsets)[-1:].sum()), "the result")
+        result_offsets = as_offsets(offsets, None, "the result")
         n_windows = int(np.sum(windows.count(np.diff(result_offsets))))
         shape: tuple[int, ...] = (n_windows, array.shape[1])
     else:

@@ -165,7 +165,8 @@ def _check_channels(weights: Array, channels: int, groups: int, axis: str) -> No
     if c != channels // groups:
         raise ValueError(
             f"the weights have {c} {axis} channels in each group, but x has {channels} in {groups} "
-            f"group{'s' * (groups > 1)}, which needs {channels // groups}"
+            f"group{'s' * (groups > 1)}, which needs {channels // groups}; the last axis of x is "
+            "that of its channels, and weights are (kernel_size, in_channels // groups, out_channels)"
         )
 
 
@@ -819,8 +820,8 @@ def locally_connected1d(
 
 def _check_positions(batch: Batch, kernels: Array, geometry: Geometry) -> None:
     """There is a kernel for each row of the result."""
-    longest = batch.lengths.max(initial=0) if batch.length is None else batch.length
-    needed = geometry.output_length(int(longest))
+    lengths = batch.lengths if batch.length is None else np.array([batch.length])
+    needed = geometry.output_length(lengths).max(initial=0)
     if len(kernels) != needed and not (batch.length is None and len(kernels) > needed):
         raise ValueError(
             f"the weights hold {len(kernels)} kernels, but the result has {needed} rows, each with its own"

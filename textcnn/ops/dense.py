@@ -42,6 +42,10 @@ def dense(
     ValueError, TypeError
         If a shape is not as above.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, chapter 6.
+
     Examples
     --------
     >>> import numpy as np
@@ -142,6 +146,10 @@ def dense_as_conv1d(weights: ArrayLike, length: int) -> Array:
     ValueError, TypeError
         If the number of rows of the weights is no multiple of `length`.
 
+    References
+    ----------
+    Long, Shelhamer & Darrell 2015, Fully convolutional networks for semantic segmentation, section 3.1.
+
     Examples
     --------
     >>> import numpy as np
@@ -195,6 +203,10 @@ def conv1d_as_dense(
     ------
     ValueError, TypeError
         If a shape or option is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 9.1.
 
     Examples
     --------

@@ -12,9 +12,8 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from textcnn.ops._arrays import Array
+from textcnn.ops._arrays import Array, as_real
 from textcnn.ops.arithmetic import as_size
-from textcnn.ops.kernels import as_finite
 
 __all__ = ["constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "uniform"]
 
@@ -180,9 +179,12 @@ def uniform(
     >>> weights.shape, bool((weights >= 0).all() and (weights <= 1).all())
     ((2, 3), True)
     """
-    if as_finite(low, "low") > as_finite(high, "high"):
-        raise ValueError(f"low is {low} and high is {high}, but low must not be above high")
-    return _as_weights(_generator(random_state).uniform(low, high, _as_shape(shape)), dtype)
+    bounds = as_real(low, "low"), as_real(high, "high")
+    if not 0 <= bounds[1] - bounds[0] < math.inf:
+        raise ValueError(
+            f"low is {low} and high is {high}, but low must not be above high, nor the distance infinite"
+        )
+    return _as_weights(_generator(random_state).uniform(*bounds, _as_shape(shape)), dtype)
 
 
 def constant(shape: Shape, value: float = 0.0, *, dtype: DTypeLike = np.float32) -> Array:
@@ -212,7 +214,7 @@ def constant(shape: Shape, value: float = 0.0, *, dtype: DTypeLike = np.float32)
     >>> initializers.constant((2,), 0.5)
     array([0.5, 0.5], dtype=float32)
     """
-    return _as_weights(np.full(_as_shape(shape), as_finite(value, "value")), dtype)
+    return _as_weights(np.full(_as_shape(shape), as_real(value, "value")), dtype)
 
 
 def _fans(shape: Shape) -> tuple[int, int]:

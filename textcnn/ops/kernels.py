@@ -7,11 +7,9 @@ has it. Gonzalez & Woods (2018), "Digital Image Processing", 4th edition, chapte
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from textcnn.ops._arrays import Array
+from textcnn.ops._arrays import Array, as_real
 from textcnn.ops.arithmetic import as_size
 
 __all__ = ["gaussian", "identity", "laplacian", "mean", "prewitt", "sharpening", "sobel"]
@@ -97,11 +95,11 @@ def gaussian(kernel_size: int, sigma: float | None = None) -> Array:
     array([0.2741, 0.4519, 0.2741])
     """
     half = (as_size(kernel_size, "kernel_size") - 1) / 2
-    deviation = 0.3 * (half - 1) + 0.8 if sigma is None else as_finite(sigma, "sigma")
+    deviation = 0.3 * (half - 1) + 0.8 if sigma is None else as_real(sigma, "sigma")
     if deviation <= 0:
         raise ValueError(f"sigma is {sigma}, but it must be positive")
-    # Distances beyond some 40 deviations give 0; a huge one must not overflow when squared.
-    distance = np.minimum(np.abs(np.arange(kernel_size) - half) / deviation, 1e100)
+    # Below some 1 / 40 of a tap the deviation changes nothing, but the squares must not overflow.
+    distance = np.abs(np.arange(kernel_size) - half) / max(deviation, 1e-100)
     # Subtracting the least keeps the sum positive for a deviation far below one tap.
     exponent = distance**2 / 2
     weights = np.exp(exponent.min() - exponent)
@@ -139,7 +137,7 @@ def sharpening(kernel_size: int = 3, amount: float | None = None) -> Array:
     """
     if as_size(kernel_size, "kernel_size") % 2 == 0:
         raise ValueError(f"kernel_size is {kernel_size}, but it must be odd, for the mask has a centre")
-    strength = float(kernel_size) if amount is None else as_finite(amount, "amount")
+    strength = float(kernel_size) if amount is None else as_real(amount, "amount")
     return (1 + strength) * identity(kernel_size) - strength / kernel_size
 
 
@@ -196,12 +194,3 @@ def sobel() -> Array:
     array([-1.,  0.,  1.])
     """
     return prewitt()
-
-
-def as_finite(value: object, name: str) -> float:
-    """A finite real number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} is {value!r}, but it must be a real number")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {value}, but it must be finite")
-    return float(value)

@@ -10,7 +10,6 @@ loss. Weights of classes are constants: they have no gradient.
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _losses
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_array, as_choice, common_dtype
+from textcnn.ops._arrays import Array, as_array, as_choice, as_real, common_dtype
 
 __all__ = [
     "binary_cross_entropy",
@@ -52,6 +51,15 @@ def mse(
     -------
     loss : float, or ndarray of the shape of `predictions` for "none"
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 5.1.4.
+
     Examples
     --------
     >>> from textcnn.ops.losses import mse
@@ -83,6 +91,11 @@ def mse_backward(
     Returns
     -------
     d_predictions, d_targets : ndarrays of the shape of `predictions`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -118,6 +131,11 @@ def huber(
     Returns
     -------
     loss : float, or ndarray of the shape of `predictions` for "none"
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -157,6 +175,11 @@ def huber_backward(
     -------
     d_predictions, d_targets : ndarrays of the shape of `predictions`
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.losses import huber_backward
@@ -169,9 +192,10 @@ def huber_backward(
 
 
 def _as_delta(delta: Any) -> float:
-    if not isinstance(delta, Real) or not math.isfinite(delta) or delta <= 0:
+    number = as_real(delta, "delta")
+    if number <= 0:
         raise ValueError(f"delta is {delta!r}, but it must be a positive number")
-    return float(delta)
+    return number
 
 
 def binary_cross_entropy(
@@ -206,6 +230,10 @@ def binary_cross_entropy(
     ------
     ValueError
         If a target lies outside of [0, 1], a weight is negative or not finite, or the shapes differ.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.2.
 
     Examples
     --------
@@ -242,6 +270,11 @@ def binary_cross_entropy_backward(
     Returns
     -------
     d_logits, d_targets : ndarrays of the shape of `logits`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -292,6 +325,7 @@ def _elementwise_backward(
     predictions = arrays[0]
     d_array, scale = None, 1.0
     if reduction == "none":
+        common_dtype(d_loss)
         d_array = as_array(d_loss, "d_loss", shape, predictions.dtype).reshape(-1)
     else:
         scale = _ratio(_as_scalar(d_loss), predictions.size if reduction == "mean" else 1)
@@ -432,6 +466,11 @@ def cross_entropy_backward(
     d_targets : ndarray of shape (n, n_classes)
         Only if the targets are probabilities; classes have no gradient.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> from textcnn.ops.losses import cross_entropy_backward
@@ -442,6 +481,7 @@ def cross_entropy_backward(
     problem = _CrossEntropy(logits, targets, class_weight, label_smoothing, reduction, n_jobs)
     n = len(problem.logits)
     if reduction == "none":
+        common_dtype(d_loss)
         d_losses = as_array(d_loss, "d_loss", (n,), np.dtype(np.float64))
     else:
         d_losses = np.full(n, _ratio(_as_scalar(d_loss), problem.divisor))

@@ -83,6 +83,10 @@ def pad1d(
     ValueError, TypeError
         If a shape or option is not as above.
 
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 9.5 (zeros).
+
     Examples
     --------
     >>> import numpy as np

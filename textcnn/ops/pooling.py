@@ -6,10 +6,8 @@ batch; windows are clipped to their text, so that padding is never stored and a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,10 +24,12 @@ from textcnn.ops._arrays import (
     as_gradient,
     as_integer,
     as_offsets,
+    as_real,
     common_dtype,
     offsets_of,
     regular_offsets,
 )
+from textcnn.ops.arithmetic import MOST, as_pads, as_size
 
 __all__ = [
     "adaptive_max_pool1d",
@@ -73,9 +73,6 @@ N_PARTS = 64
 # For the kernels: every weight is 1.
 NO_WEIGHTS = np.zeros(0)
 
-# Sizes above this fit no array, and sums of them could overflow.
-LARGEST_SIZE = 2**48
-
 
 # ---- the ranges -----------------------------------------------------------------------------------
 
@@ -113,8 +110,8 @@ class Ranges:
 
 def _windows(batch: Batch, kernel_size: int, stride: int | None, padding: Padding) -> Ranges:
     """Windows of `kernel_size` rows that slide over each text."""
-    size = _as_size(kernel_size, "kernel_size")
-    step = size if stride is None else _as_size(stride, "stride")
+    size = as_size(kernel_size, "kernel_size")
+    step = size if stride is None else as_size(stride, "stride")
     left, right = _as_padding(padding, size)
 
     def n_windows(length: Any) -> Any:
@@ -148,18 +145,8 @@ def _bins(offsets: Array, levels: tuple[int, ...]) -> Ranges:
     return Ranges(starts, ends, starts, origins, regular_offsets(n, length), length)
 
 
-def _as_size(value: Any, name: str) -> int:
-    size = as_integer(value, name, 1)
-    if size > LARGEST_SIZE:
-        raise ValueError(f"{name} is {size}, but it must be at most 2**48")
-    return size
-
-
 def _as_padding(padding: Padding, kernel_size: int) -> tuple[int, int]:
-    pair = padding if isinstance(padding, tuple | list | str) else (padding, padding)
-    if len(pair) != 2 or isinstance(pair, str):
-        raise ValueError(f"padding is {padding!r}, but it must be an integer or a pair (left, right)")
-    left, right = (as_integer(side, "padding", 0) for side in pair)
+    left, right = as_pads(padding)
     if max(left, right) >= kernel_size:
         raise ValueError(
             f"padding is {padding!r}, but each side must be less than the kernel_size {kernel_size}: "
@@ -274,6 +261,7 @@ def max_pool1d_backward(
     >>> max_pool1d_backward(d_out, argmax, length=4)[0, :, 0]
     array([0., 7., 3., 0.])
     """
+    _check_packed(d_out, length, out_offsets)
     return _route(d_out, argmax, length, offsets, out_offsets, n_jobs)
 
 
@@ -293,6 +281,11 @@ def global_max_pool1d(
         0 for an empty text.
     argmax : intp ndarray of shape (n, channels)
         Position of the first maximum; -1 for an empty text.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -330,6 +323,11 @@ def global_max_pool1d_backward(
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -357,6 +355,15 @@ def _both(batch: Batch, ranges: Ranges, out: Array, argmax: Array) -> tuple[Arra
         return out, argmax, ranges.offsets
     shape = batch.n_texts, ranges.length, batch.n_channels
     return out.reshape(shape), argmax.reshape(shape)
+
+
+def _check_packed(d_out: ArrayLike, length: int | None, out_offsets: ArrayLike | None) -> None:
+    """The rows of a packed gradient come with their offsets."""
+    if length is None and out_offsets is None and np.ndim(d_out) == 2:
+        raise ValueError(
+            f"d_out has shape {np.shape(d_out)}, rows of a packed batch, but out_offsets is missing; give "
+            "the offsets that the pooling returned last"
+        )
 
 
 def _route(
@@ -390,12 +397,10 @@ def _offsets_of_x(n: int, length: int | None, offsets: ArrayLike | None) -> Arra
     if length is not None:
         if offsets is not None:
             raise ValueError("found both length and offsets, but only one of them can say how long x was")
-        return regular_offsets(n, as_integer(length, "length", 0))
+        return regular_offsets(n, as_size(length, "length", 0))
     if offsets is None:
         raise ValueError("found neither length nor offsets, but one of them must say how long x was")
-    array = np.asarray(offsets)
-    n_rows = int(array[-1]) if array.ndim == 1 and len(array) and array.dtype.kind in "iu" else 0
-    array = as_offsets(array, n_rows, "x")
+    array = as_offsets(offsets, None, "x")
     if len(array) != n + 1:
         raise ValueError(f"offsets has {len(array)} values, but the {n} texts of d_out need {n + 1}")
     return array
@@ -508,6 +513,11 @@ def mean_pool1d(
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     LeCun et al. 1998, Gradient-based learning applied to document recognition (subsampling).
@@ -553,6 +563,11 @@ def mean_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -580,6 +595,11 @@ def global_mean_pool1d(x: ArrayLike, *, offsets: ArrayLike | None = None, n_jobs
     -------
     out : ndarray of shape (n, channels)
         0 for an empty text.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -614,6 +634,11 @@ def global_mean_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -654,6 +679,16 @@ def sum_pool1d(
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    LeCun et al. 1998, Gradient-based learning applied to document recognition (subsampling before its
+    trainable coefficient).
+
     Examples
     --------
     >>> import numpy as np
@@ -690,6 +725,11 @@ def sum_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -714,6 +754,15 @@ def global_sum_pool1d(x: ArrayLike, *, offsets: ArrayLike | None = None, n_jobs:
     Returns
     -------
     out : ndarray of shape (n, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `sum_pool1d`.
 
     Examples
     --------
@@ -743,6 +792,11 @@ def global_sum_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -784,6 +838,16 @@ def weighted_pool1d(
     out : ndarray of shape (n, n_windows, channels), or (n_out_rows, channels)
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville 2016, Deep Learning, section 9.3 (a weighted
+    average based on the distance from the centre).
 
     Examples
     --------
@@ -827,6 +891,11 @@ def weighted_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
     d_weights : ndarray of shape (kernel_size,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -873,6 +942,15 @@ def global_weighted_pool1d(
     out : ndarray of shape (n, channels)
         0 for an empty text.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `weighted_pool1d`.
+
     Examples
     --------
     >>> import numpy as np
@@ -901,6 +979,11 @@ def global_weighted_pool1d_backward(
     Returns
     -------
     d_x : ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -960,13 +1043,18 @@ def lp_pool1d(
     x, kernel_size, stride, padding, offsets, n_jobs
         As in `max_pool1d`.
     p : float, default 2
-        Finite and at least 1.
+        Finite and at least 1; for infinity take `max_pool1d` of the absolute values.
 
     Returns
     -------
     out : ndarray of shape (n, n_windows, channels), or (n_out_rows, channels)
     out_offsets : intp ndarray of shape (n + 1,)
         Only with `offsets`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -1010,6 +1098,11 @@ def lp_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1036,6 +1129,15 @@ def global_lp_pool1d(
     Returns
     -------
     out : ndarray of shape (n, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `lp_pool1d`.
 
     Examples
     --------
@@ -1069,6 +1171,11 @@ def global_lp_pool1d_backward(
     d_x : ndarray of the shape of x
         0 where x is 0.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1098,13 +1205,9 @@ def _norms_backward(gradient: Array, batch: Batch, ranges: Ranges, p: float, n_j
 
 
 def _as_exponent(p: Any) -> float:
-    if isinstance(p, bool | np.bool_) or not isinstance(p, Real):
-        raise TypeError(f"p is {p!r}, but it must be a number of at least 1")
-    exponent = float(p)
-    if not 1 <= exponent < math.inf:
-        raise ValueError(
-            f"p is {p}, but it must be finite and at least 1; for infinity take max_pool1d of |x|"
-        )
+    exponent = as_real(p, "p")
+    if exponent < 1:
+        raise ValueError(f"p is {p}, but it must be at least 1")
     return exponent
 
 
@@ -1166,7 +1269,7 @@ def k_max_pool1d(
     (array([9., 5.]), array([1, 3]))
     """
     batch = as_batch(x, offsets, common_dtype(x))
-    if kernel_size is None and (stride is not None or padding != 0):
+    if kernel_size is None and (stride is not None or as_pads(padding) != (0, 0)):
         raise ValueError("found stride or padding without kernel_size, but they are those of its windows")
     whole = kernel_size is None
     ranges = _whole_texts(batch) if kernel_size is None else _windows(batch, kernel_size, stride, padding)
@@ -1193,15 +1296,15 @@ def k_max_pool1d(
 def _k_of_texts(k: int | ArrayLike, batch: Batch) -> Array:
     """One k for each text, intp ``(n,)``."""
     if np.ndim(k) == 0:
-        return np.full(batch.n_texts, _as_size(k, "k"), np.intp)
+        return np.full(batch.n_texts, as_size(k, "k"), np.intp)
     array = np.asarray(k)
     if array.shape != (batch.n_texts,) or array.dtype.kind not in "iu":
         raise ValueError(
             f"k has shape {array.shape} and dtype {array.dtype}, "
             f"but expected an integer, or one for each of the {batch.n_texts} texts"
         )
-    if (array < 1).any() or (array > LARGEST_SIZE).any():
-        raise ValueError(f"k runs from {array.min()} to {array.max()}, but every k must be from 1 to 2**48")
+    if (array < 1).any() or (array > MOST).any():
+        raise ValueError(f"k runs from {array.min()} to {array.max()}, but every k must be from 1 to {MOST}")
     if batch.length is not None and (array != array[:1]).any():
         raise ValueError(
             f"k runs from {array.min()} to {array.max()}, but texts (n, length, channels) need the same k; "
@@ -1240,6 +1343,11 @@ def k_max_pool1d_backward(
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1248,6 +1356,7 @@ def k_max_pool1d_backward(
     >>> k_max_pool1d_backward(d_out, argmax, length=4)[0, :, 0]
     array([0., 7., 0., 3.])
     """
+    _check_packed(d_out, length, out_offsets)
     return _route(d_out, argmax, length, offsets, out_offsets, n_jobs)
 
 
@@ -1268,6 +1377,11 @@ def dynamic_k(layer: int, n_layers: int, length: int | ArrayLike, k_top: int) ->
     Returns
     -------
     k : int, or intp ndarray of the shape of `length`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     References
     ----------
@@ -1327,6 +1441,11 @@ def spatial_pyramid_pool1d(
         Only for ``mode="max"`` (with ``mode="mean"`` `out` is returned alone): position of the first maximum
         within the text; -1 for an empty text.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     References
     ----------
     He, Zhang, Ren & Sun 2014, Spatial pyramid pooling in deep convolutional networks for visual recognition,
@@ -1379,6 +1498,11 @@ def spatial_pyramid_pool1d_backward(
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1423,6 +1547,15 @@ def adaptive_max_pool1d(
     out : ndarray of shape (n, n_bins, channels)
     argmax : intp ndarray of shape (n, n_bins, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `spatial_pyramid_pool1d`.
+
     Examples
     --------
     >>> import numpy as np
@@ -1431,7 +1564,7 @@ def adaptive_max_pool1d(
     >>> out[0, :, 0], argmax[0, :, 0]
     (array([9., 9.]), array([1, 1]))
     """
-    levels = (_as_size(n_bins, "n_bins"),)
+    levels = (as_size(n_bins, "n_bins"),)
     out, argmax = spatial_pyramid_pool1d(x, levels, offsets=offsets, n_jobs=n_jobs)
     return out, argmax
 
@@ -1456,6 +1589,11 @@ def adaptive_max_pool1d_backward(
     Returns
     -------
     d_x : ndarray of shape (n, length, channels), or (n_rows, channels)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
 
     Examples
     --------
@@ -1483,6 +1621,15 @@ def adaptive_mean_pool1d(
     -------
     out : ndarray of shape (n, n_bins, channels)
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    As `spatial_pyramid_pool1d`.
+
     Examples
     --------
     >>> import numpy as np
@@ -1490,7 +1637,7 @@ def adaptive_mean_pool1d(
     >>> adaptive_mean_pool1d(np.array([[[3.0], [9.0], [1.0]]]), 2)[0, :, 0]
     array([6., 5.])
     """
-    levels = (_as_size(n_bins, "n_bins"),)
+    levels = (as_size(n_bins, "n_bins"),)
     return np.asarray(spatial_pyramid_pool1d(x, levels, "mean", offsets=offsets, n_jobs=n_jobs))
 
 
@@ -1516,6 +1663,11 @@ def adaptive_mean_pool1d_backward(
     -------
     d_x : ndarray of the shape of x
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
     Examples
     --------
     >>> import numpy as np
@@ -1524,7 +1676,7 @@ def adaptive_mean_pool1d_backward(
     array([2., 5., 3.])
     """
     batch = _batch_of(d_out, x, offsets)
-    size = _as_size(n_bins, "n_bins")
+    size = as_size(n_bins, "n_bins")
     gradient = as_array(d_out, "d_out", (batch.n_texts, size, batch.n_channels), batch.rows.dtype)
     ranges = _bins(batch.offsets, (size,))
     rows = gradient.reshape(len(ranges.starts), batch.n_channels)
@@ -1534,7 +1686,7 @@ def adaptive_mean_pool1d_backward(
 def _as_levels(levels: Sequence[int]) -> tuple[int, ...]:
     if isinstance(levels, str) or not isinstance(levels, Iterable):
         raise TypeError(f"levels is {levels!r}, but it must be a sequence of integers such as (1, 2, 4)")
-    sizes = tuple(_as_size(level, "a level") for level in levels)
+    sizes = tuple(as_size(level, "a level") for level in levels)
     if not sizes:
         raise ValueError("levels is empty, but a pyramid has at least one level")
     return sizes

@@ -60,6 +60,11 @@ def upsample(
     ValueError, TypeError
         If a shape or option is not as above.
 
+    References
+    ----------
+    Dumoulin & Visin 2016, arXiv 1603.07285, section 4 (zeros); Odena, Dumoulin & Olah 2016, Deconvolution and
+    checkerboard artifacts, Distill (the others).
+
     Examples
     --------
     >>> import numpy as np

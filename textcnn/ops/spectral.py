@@ -38,7 +38,8 @@ def fft_convolve1d(
     theorem the Fourier transform of y is the product of the transforms of x and of the weights, once both
     are followed by enough zeros that nothing wraps round. The cost does not grow with K as that of the
     direct sum does, which pays for kernels of hundreds of taps. Everything is computed in float64 and rounded
-    once to the dtype of the result; it equals the direct sum up to rounding.
+    once to the dtype of the result; it equals the direct sum up to rounding, relative to the largest values
+    of the text. Each row of the result is made from the whole text: what is not finite shows in all of them.
 
     `padding` picks the rows of y: ``out[t] = y[t + K - 1 - left]``, zeros where y has no such row. This is
     what `textcnn.ops.convolve1d` gives for the same padding.
@@ -63,6 +64,10 @@ def fft_convolve1d(
     ------
     ValueError, TypeError
         If a shape or option is not as above.
+
+    References
+    ----------
+    Mathieu, Henaff & LeCun 2014, Fast training of convolutional networks through FFTs, arXiv 1312.5851.
 
     Examples
     --------

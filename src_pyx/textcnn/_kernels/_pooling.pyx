@@ -332,21 +332,25 @@ cdef void sum_range(
 cdef void add_rows(
     const floating *x, Py_ssize_t row_stride, Py_ssize_t n_rows, Py_ssize_t width, double *total,
 ) noexcept nogil:
-    """Many rows in groups that are summed in their own type, unless they overflow it; few in double."""
-    cdef Py_ssize_t i, j, n_grouped = n_rows if n_rows >= 8 else 0
-    cdef bint overflow = False
-    for i in range(ceil_div(n_grouped, GROUP)):
-        add_group(x + i * GROUP * row_stride, row_stride, min(n_grouped - i * GROUP, <Py_ssize_t>GROUP),
-                  width, total)
-    if n_grouped:
-        for j in range(width):
-            overflow |= not fabs(total[j]) < INFINITY
-    if overflow:
-        fill(total, width, <double>0)
-        n_grouped = 0
-    for i in range(n_grouped, n_rows):
-        for j in range(width):
-            total[j] += x[i * row_stride + j]
+    """Many rows in groups that are summed in their own type, few in double.
+
+    A column that overflows its type is summed again in double, and no other: its neighbours in a block
+    depend on the batch.
+    """
+    cdef Py_ssize_t i, j
+    if n_rows < 8:
+        for i in range(n_rows):
+            for j in range(width):
+                total[j] += x[i * row_stride + j]
+        return
+    for i in range(ceil_div(n_rows, GROUP)):
+        add_group(x + i * GROUP * row_stride, row_stride, min(n_rows - i * GROUP, <Py_ssize_t>GROUP), width,
+                  total)
+    for j in range(width):
+        if not fabs(total[j]) < INFINITY:
+            total[j] = 0
+            for i in range(n_rows):
+                total[j] += x[i * row_stride + j]
 
 
 cdef void add_group(
