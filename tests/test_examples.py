@@ -1,5 +1,7 @@
-"""The scripts under examples/ print what they teach and draw a picture; docs/ops.md lists all operations."""
+"""The scripts under examples/ print what they teach and draw a picture; what two pages of docs/ say holds."""
 
+import gzip
+import os
 import re
 from pathlib import Path
 
@@ -7,9 +9,10 @@ import numpy as np
 import pytest
 from checks import run_python
 
-from textcnn import ops
+from textcnn import nn, ops
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+NETWORKS = EXAMPLES / "networks"
 
 pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the examples are not beside the tests")
 
@@ -48,9 +51,19 @@ LINES = {
 }
 
 
-def run_example(name, *arguments):
+# What each network must reach, on the data that ships, at least; a line that it prints; and its data sets.
+SCORES = {
+    "characters.py": (0.5, "3 Pool1d 1 192 0 whole text", ("thucnews",)),
+    "dynamic_k_max.py": (0.55, "4 Fold 10 336 0 11", ("trec",)),
+    "encoder_decoder.py": (0.6, "1.1.1 Pool1d 7 64 0 4", ()),
+    "pooling_in_between.py": (0.6, "3 Conv1d 6 100 30100 8", ("trec",)),
+    "time_delay.py": (0.6, "five tokens look the same with and without those behind them: True", ()),
+}
+
+
+def run_example(name, *arguments, timeout=120):
     """Lines of standard output of an example, which must succeed."""
-    result = run_python(EXAMPLES / name, *arguments, timeout=120, MPLBACKEND="agg")
+    result = run_python(EXAMPLES / name, *arguments, timeout=timeout, MPLBACKEND="agg")
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
 
@@ -88,11 +101,69 @@ def test_example_draws_a_picture(name, tmp_path):
     assert picture.stat().st_size > 10_000
 
 
+def test_every_network_is_tested_and_listed():
+    scripts = {path.name for path in NETWORKS.glob("*.py")} - {"datasets.py"}
+    assert scripts == set(SCORES)
+    overview = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(scripts) if f"`networks/{name}`" not in overview] == []
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_network_learns_the_data_that_ships(name, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NETWORKS), prepend=os.pathsep)  # the tests run Python with -P
+    least, line, _ = SCORES[name]
+    printed = run_example(f"networks/{name}", timeout=400)
+    assert line in [" ".join(found.split()) for found in printed]
+    assert last_score(printed) >= least
+    assert len((NETWORKS / name).read_text(encoding="utf-8").splitlines()) <= 70
+
+
+def last_score(printed):
+    return float(printed[-1].rsplit(": ", 1)[1])
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if SCORES[name][2]])
+def test_network_reads_labelled_texts(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NETWORKS), prepend=os.pathsep)
+    (tmp_path / "sentences").mkdir()
+    lines = "good\tall of this is good\nbad\tnone of this is good\n" * 100
+    for part in ("trec.train.tsv", "trec.test.tsv", "thucnews.train45k.tsv.gz", "thucnews.test.tsv.gz"):
+        write = gzip.open if part.endswith("gz") else open
+        with write(tmp_path / "sentences" / part, "wt", encoding="utf-8") as file:
+            file.write(lines)
+    assert last_score(run_example(f"networks/{name}", "--data", tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if not SCORES[name][2]])
+def test_network_reads_columns(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NETWORKS), prepend=os.pathsep)
+    block = "Haag NNP I-NP I-PER\nsaw VBD I-VP O\nAnna NNP I-NP I-PER\n. . O O\nthen RB O O\n\n"
+    for part in ("conll2000/train.txt", "conll2000/test.txt", "conll2003/eng.train", "conll2003/eng.testb"):
+        path = tmp_path / "tagging" / part
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("-DOCSTART- -X- O O\n\n" + 200 * block, encoding="utf-8")
+    printed = run_example(f"networks/{name}", "--data", tmp_path)
+    assert " 200 test sentences" in printed[-1]
+    assert last_score(printed) == 1
+
+
 def test_the_page_on_the_operations_lists_all_of_them():
     page = (EXAMPLES.parent / "docs" / "ops.md").read_text(encoding="utf-8")
     names = [*ops.__all__, *ops.kernels.__all__, *ops.initializers.__all__]
     forward = [name for name in names if not name.endswith("_backward")]
     assert [name for name in forward if f"`{name}`" not in page] == []
+
+
+def test_the_page_on_the_layers_lists_all_of_them_and_its_snippets_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (EXAMPLES.parent / "docs" / "layers.md").read_text(encoding="utf-8")
+    assert [name for name in nn.__all__ if f"`{name}" not in page] == []
+    names = {"__name__": "layers"}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[0]) > 0.55
+    assert "['request']" in printed
 
 
 def test_the_code_on_the_page_runs_and_its_comments_are_right():

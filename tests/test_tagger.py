@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from textcnn.data import load_entities
 
-from textcnn import TextCNNTagger, WordVectors
+from textcnn import TextCNNTagger, WordVectors, nn
 from textcnn.metrics import span_scores, token_accuracy
 from textcnn.nn import training
 from textcnn.tagger import as_tags
@@ -171,6 +171,7 @@ OPTIONS = {
     "n_iterations": [1, 3],
     "share_weights": [False],
     "join": ["last", "every"],
+    "body": [nn.Conv1d(8, 3), lambda: nn.DilatedBlock(8, shared=False)],
     "head": ["softmax"],
     "tag_scheme": ["BIO"],
     "dropout": [0, 0.2],
@@ -250,6 +251,7 @@ WRONG = {
     "n_iterations": [0],
     "share_weights": ["yes"],
     "join": ["first"],
+    "body": [3, "Conv1d"],
     "head": ["lstm"],
     "tag_scheme": ["BMES", None],
     "dropout": [1.0, -0.1],

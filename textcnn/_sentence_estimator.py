@@ -31,7 +31,17 @@ from textcnn.io import ModelFileError
 from textcnn.nn.layer_cnn import LayerCNN
 from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
 from textcnn.nn.losses import Loss
-from textcnn.nn.modules import POOLINGS, Conv1d, Layer, MinLength, Parallel, Pool1d, Sequential, from_config
+from textcnn.nn.modules import (
+    POOLINGS,
+    Conv1d,
+    Layer,
+    MinLength,
+    Parallel,
+    Pool1d,
+    Sequential,
+    from_config,
+    new_layer,
+)
 from textcnn.nn.ngram_linear import Collect, LinearOptions, NGramLinear, checked_range
 from textcnn.nn.optimizers import SOLVERS
 from textcnn.nn.packed import pieces
@@ -547,13 +557,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
     def _new_body(self, is_needed: bool = False) -> Layer | None:
         """The layers before the outputs; None, unless needed, for the network that has kernels of its own."""
         if self.body is not None:
-            body = copy.deepcopy(self.body) if isinstance(self.body, Layer) else self.body()
-            if not isinstance(body, Layer):
-                raise TypeError(
-                    f"body made a {type(body).__name__}, but it must make a layer of textcnn.nn, such as a "
-                    "Sequential"
-                )
-            return body
+            return new_layer(self.body)
         poolings = (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
         plain = poolings == ("max",) and self.activation in ACTIVATIONS and self.padding_mode == "zeros"
         if plain and self.stride == self.dilation == 1 and not is_needed:

@@ -669,7 +669,7 @@ def _checked_model(
         )
     try:
         return _from_parts(arrays, config)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, MemoryError) as error:
         raise ModelFileError(
             f"{os.fspath(path)} is no valid model file ({type(error).__name__}: {error}): do not use it."
         ) from error

@@ -7,15 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, load_arrays, save_arrays
 from textcnn.nn.crf import CHAIN, HEADS, SequenceDecoder
-from textcnn.nn.tagging_cnn import JOINS, KERNEL_SIZE, TaggerLayout, TaggingCNN
-from textcnn.nn.tagging_inference import TaggingInference
+from textcnn.nn.tagging_cnn import JOINS, KERNEL_SIZE, TaggerLayout, TaggingCNN, TokenLayout, TokenNetwork
 from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear
 from textcnn.text.inputs import as_sentences
 from textcnn.text.tags import InnerTags, allowed_transitions, convert
@@ -30,6 +29,8 @@ LINE_END = re.compile(r"\n")
 BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 SENTENCES = ("split", "line")
 FAMILY = "tagger"
+
+Layout = TypeVar("Layout", bound=TokenLayout)
 
 
 class TokenSpan(NamedTuple):
@@ -125,7 +126,7 @@ class TagPredictor:
     Parameters
     ----------
     encoder : TokenEncoder
-    network : TaggingCNN
+    network : TokenNetwork
     tags : InnerTags
         The user's tags, and those that the network scores.
     analyzer : {"word", "char"}
@@ -148,7 +149,7 @@ class TagPredictor:
     def __init__(
         self,
         encoder: TokenEncoder,
-        network: TaggingCNN,
+        network: TokenNetwork,
         tags: InnerTags,
         analyzer: str,
         linear: WindowLinear | None = None,
@@ -165,7 +166,7 @@ class TagPredictor:
         self._prepare()
 
     def _prepare(self) -> None:
-        self._inference = TaggingInference(self.network, self.linear, self.share)
+        self._inference = self.network.inference(self.linear, self.share)
         # Which inner tags may begin a sentence, follow each other, and end a sentence.
         masks = allowed_transitions(self.tags.inner_tags, self.tags.inner_scheme)
         transitions, start, stop = (self._inference.chain(name) for name in CHAIN)
@@ -250,8 +251,8 @@ class TagPredictor:
         Returns
         -------
         list of float32 ndarray of shape (n_tokens, n_features)
-            The outputs of the last layer; with ``join="concat"`` those of every iteration, side by side. The
-            linear part has no share in them.
+            The outputs of the last layer, or of the body; with ``join="concat"`` those of every iteration,
+            side by side. The linear part has no share in them.
         """
         found: list[np.ndarray] = []
         for encoded, n_threads in self._encoded(self._sentences(X)):
@@ -444,7 +445,7 @@ class TagPredictor:
     def save_as(self, path: str | os.PathLike[str], kind: str, params: dict[str, Any]) -> None:
         """`save` with the name and the parameters of the estimator that holds the predictor."""
         layout = self.network.layout
-        arrays = {f"network.{name}": array for name, array in self.network.arrays.items()}
+        arrays = {f"network.{name}": array for name, array in self.network.all_arrays().items()}
         arrays |= {f"encoder.{name}": array for name, array in self.encoder.to_arrays().items()}
         if self.linear is not None:
             arrays |= {f"linear.{name}": array for name, array in self.linear.arrays.items()}
@@ -460,7 +461,8 @@ class TagPredictor:
             "encoder": self.encoder.config,
             "share": float(self.share) if self.linear is not None else None,
             "frozen_words": self.network.frozen_words,
-            "layout": {name: _plain(getattr(layout, name)) for name in LAYOUT_FIELDS},
+            "layout": {name: _plain(getattr(layout, name)) for name in type(layout).__dataclass_fields__},
+            **self.network.config(),
         }
         save_arrays(path, arrays, config)
 
@@ -476,11 +478,8 @@ class TagPredictor:
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} of {len(self.tags.tags)} tags, {self.encoder.n_words} words, "
-            f"{self.network.layout.n_layers + 1} layers>"
+            f"{self.network.n_layers} layers>"
         )
-
-
-LAYOUT_FIELDS = tuple(TaggerLayout.__dataclass_fields__)
 
 
 def cut_texts(texts: list[Any], analyzer: str) -> list[list[str]]:
@@ -542,7 +541,7 @@ class TaggerFile:
     """What a tagger's model file holds, checked."""
 
     encoder: TokenEncoder
-    network: TaggingCNN
+    network: TokenNetwork
     tags: InnerTags
     analyzer: str
     linear: WindowLinear | None
@@ -573,7 +572,9 @@ def tagger_from_parts(
         )
     try:
         return _checked(arrays, config)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+    except (
+        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, MemoryError
+    ) as error:  # fmt: skip
         raise ModelFileError(
             f"{os.fspath(path)} is no valid model file ({type(error).__name__}: {error}): do not use it."
         ) from error
@@ -586,16 +587,10 @@ def _checked(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> TaggerFil
         raise ValueError(f"tags {config['tags']!r:.100}")
     encoder = TokenEncoder.from_arrays(_part(arrays, "encoder"), config["encoder"])
     tags = InnerTags(config["tags"], config["scheme"], config["inner_scheme"] or "BIO")
-    layout = _checked_layout(config["layout"], len(tags.inner_tags), encoder.n_attributes)
-    found = _part(arrays, "network")
-    shapes = network_shapes(layout, encoder.n_words, encoder.n_chars, encoder.n_rows)
-    network = TaggingCNN(
-        layout, {name: _checked_array(found, name, shape) for name, shape in shapes.items()},
-        bool(config["frozen_words"]),
-    )  # fmt: skip
+    network = _checked_network(_part(arrays, "network"), config, len(tags.inner_tags), encoder)
     linear, share = None, 0.0
     if config["share"] is not None:
-        linear = _checked_linear(_part(arrays, "linear"), layout, encoder)
+        linear = _checked_linear(_part(arrays, "linear"), network.layout, encoder)
         share = float(config["share"])
         if not 0 <= share <= 1:
             raise ValueError(f"share {share}")
@@ -609,29 +604,52 @@ def _part(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> TaggerLayout:
+def _checked_network(
+    arrays: dict[str, np.ndarray], config: dict[str, Any], n_tags: int, encoder: TokenEncoder
+) -> TokenNetwork:
+    """The network that a file holds."""
+    frozen_words = bool(config["frozen_words"])
+    sizes = encoder.n_words, encoder.n_chars, encoder.n_rows
+    if "body" not in config:
+        layout = _checked_layout(config["layout"], n_tags, encoder.n_attributes, TaggerLayout)
+        shapes = network_shapes(layout, *sizes)
+        checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
+        return TaggingCNN(layout, checked, frozen_words)
+    from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN  # few models have layers of their own
+    from textcnn.nn.modules import from_config
+
+    token_layout = _checked_layout(config["layout"], n_tags, encoder.n_attributes, TokenLayout)
+    body = from_config(config["body"])
+    width = body.make(token_layout.n_features, None)
+    body.set_parameters(_part(arrays, "body"))
+    shapes = token_shapes(token_layout, width, *sizes)
+    checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
+    return LayerTaggingCNN(token_layout, checked, body, frozen_words)
+
+
+def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int, kind: type[Layout]) -> Layout:
     """The layout that a file tells, with every size inside its limits."""
-    values = {name: fields[name] for name in LAYOUT_FIELDS}
-    for name in ("char_kernel_sizes", "dilations"):
+    values = {name: fields[name] for name in kind.__dataclass_fields__}
+    for name in {"char_kernel_sizes", "dilations"} & values.keys():
         values[name] = tuple(values[name])
     sizes = [value for name, value in values.items() if name not in ("share_weights", "join", "head")]
     flat = [size for value in sizes for size in (value if isinstance(value, tuple) else (value,))]
     if not all(type(size) is int and 0 <= size < 2**24 for size in flat):
         raise ValueError(f"layout {fields}")
     # Arrays without columns would tell nothing of how many rows they have.
-    widths = (values["word_dim"], values["char_dim"], values["hashed_dim"], values["n_channels"])
-    if not all(size > 0 for size in (*widths, *values["char_kernel_sizes"], *values["dilations"])):
+    widths = (values["word_dim"], values["char_dim"], values["hashed_dim"], values.get("n_channels", 1))
+    if not all(size > 0 for size in (*widths, *values["char_kernel_sizes"], *values.get("dilations", ()))):
         raise ValueError(f"layout {fields}")
     if (
-        values["join"] not in JOINS
+        values.get("join", JOINS[0]) not in JOINS
         or values["head"] not in HEADS
-        or type(values["share_weights"]) is not bool
+        or type(values.get("share_weights", True)) is not bool
     ):
         raise ValueError(f"layout {fields}")
-    layout = TaggerLayout(**values)
+    layout = kind(**values)
     if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags:
         raise ValueError(f"{layout.n_tags} tags and {layout.n_attributes} attributes")
-    if layout.n_iterations < 1 or layout.n_layers > 10_000:
+    if isinstance(layout, TaggerLayout) and (layout.n_iterations < 1 or layout.n_layers > 10_000):
         raise ValueError(f"{layout.n_layers} layers")
     return layout
 
@@ -639,19 +657,29 @@ def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int) -> T
 def network_shapes(
     layout: TaggerLayout, n_words: int, n_chars: int, n_hashed_rows: int
 ) -> dict[str, tuple[int, ...]]:
-    """Shape of each array of a network."""
-    c, tags = layout.n_channels, layout.n_tags
+    """Shape of each array of a `TaggingCNN`."""
+    c = layout.n_channels
+    return {
+        **token_shapes(layout, layout.n_joined, n_words, n_chars, n_hashed_rows),
+        "first": (KERNEL_SIZE * c, layout.n_features),
+        "first_bias": (c,),
+        "block": (layout.n_sets, KERNEL_SIZE, c, c),
+        "block_bias": (layout.n_sets, c),
+    }
+
+
+def token_shapes(
+    layout: TokenLayout, n_inputs: int, n_words: int, n_chars: int, n_hashed_rows: int
+) -> dict[str, tuple[int, ...]]:
+    """Shape of each array of a `TokenNetwork`, but those of the layers between."""
+    tags = layout.n_tags
     return {
         "words": (n_words, layout.word_dim),
         "chars": (n_chars, layout.char_dim),
         "char_filters": (sum(layout.char_kernel_sizes) * layout.n_char_filters, layout.char_dim),
         "char_bias": (layout.char_outputs,),
         "hashed": (n_hashed_rows, layout.hashed_dim),
-        "first": (KERNEL_SIZE * c, layout.n_features),
-        "first_bias": (c,),
-        "block": (layout.n_sets, KERNEL_SIZE, c, c),
-        "block_bias": (layout.n_sets, c),
-        "weights": (tags, layout.n_joined),
+        "weights": (tags, n_inputs),
         "bias": (tags,),
         "transitions": (tags, tags),
         "start": (tags,),
@@ -667,7 +695,7 @@ def _checked_array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, .
 
 
 def _checked_linear(
-    arrays: dict[str, np.ndarray], layout: TaggerLayout, encoder: TokenEncoder
+    arrays: dict[str, np.ndarray], layout: TokenLayout, encoder: TokenEncoder
 ) -> WindowLinear:
     pairs, tags = arrays["pairs"], layout.n_tags
     if pairs.dtype != np.int64 or pairs.ndim != 1 or (pairs[1:] <= pairs[:-1]).any():

@@ -27,9 +27,11 @@ from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError
 from textcnn.metrics import span_scores, token_accuracy
 from textcnn.nn.crf import HEADS
+from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN
+from textcnn.nn.modules import Layer, from_config, new_layer
 from textcnn.nn.optimizers import SOLVERS as COMMON_SOLVERS
 from textcnn.nn.optimizers import Adam, LazyAdam, Optimizer
-from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN
+from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN, TokenLayout, TokenNetwork
 from textcnn.nn.training import PLANNED_SCHEDULES, SCHEDULES, History, Trainer, TrainingOptions
 from textcnn.nn.window_linear import WindowLinear
 from textcnn.tag_predictor import (
@@ -135,6 +137,11 @@ class TextCNNTagger(TextEstimator):
     join : {"concat", "last", "every"}, default="concat"
         What is scored: the outputs of all iterations side by side; that of the last one; or in training
         each by itself, and the last one in prediction (Strubell et al. 2017, 4.3).
+    body : Layer or callable, default=None
+        A network of your own in place of the first convolution and the dilated block, one row for each
+        token: a layer of `textcnn.nn`, or a function that makes one. The parameters from `n_channels` to
+        `join` are not used then. It sees each sentence as a whole, so that the memory that it needs grows
+        with the longest.
     head : {"auto", "crf", "softmax"}, default="auto"
         A random field over the tags of a sentence, or independent tags. "auto" is "crf" up to 200 tags.
     tag_scheme : {"auto", "BIO", "BIOES"}, default="auto"
@@ -242,6 +249,7 @@ class TextCNNTagger(TextEstimator):
         "n_iterations": [Interval(Integral, 1, None, closed="left")],
         "share_weights": ["boolean"],
         "join": [StrOptions(set(JOINS))],
+        "body": [Layer, callable, None],
         "head": [StrOptions({"auto", *HEADS})],
         "tag_scheme": [StrOptions({"auto", "BIO", "BIOES"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -291,6 +299,7 @@ class TextCNNTagger(TextEstimator):
         n_iterations: int = 4,
         share_weights: bool = True,
         join: str = "concat",
+        body: Any = None,
         head: str = "auto",
         tag_scheme: str = "auto",
         dropout: float = 0.5,
@@ -336,6 +345,7 @@ class TextCNNTagger(TextEstimator):
         self.n_iterations = n_iterations
         self.share_weights = share_weights
         self.join = join
+        self.body = body
         self.head = head
         self.tag_scheme = tag_scheme
         self.dropout = dropout
@@ -598,27 +608,44 @@ class TextCNNTagger(TextEstimator):
             encoder.extend([_words_of(vectors, bool(self.lowercase))[:MOST_ADDED_WORDS]])
             words = self._pretrained(vectors, encoder.vocabulary.id_to_token, rng)
         layout = self._layout(len(tags.inner_tags), words.shape[1], encoder.n_attributes)
-        network = TaggingCNN.initialized(
-            rng, layout, words, encoder.n_chars, encoder.n_rows, frozen_words=mode == "static"
-        )
+        network = self._new_network(rng, layout, words, encoder, mode == "static")
         return _Model(encoder, network, tags, analyzer, float(self.linear), n_training_words, encoded)
 
-    def _layout(self, n_tags: int, word_dim: int, n_attributes: int) -> TaggerLayout:
+    def _new_network(
+        self,
+        rng: np.random.RandomState,
+        layout: TokenLayout,
+        words: np.ndarray,
+        encoder: TokenEncoder,
+        frozen_words: bool,
+    ) -> TokenNetwork:
+        n_chars, n_rows = encoder.n_chars, encoder.n_rows
+        if isinstance(layout, TaggerLayout):
+            return TaggingCNN.initialized(rng, layout, words, n_chars, n_rows, frozen_words)
+        body = new_layer(self.body)
+        return LayerTaggingCNN.initialized(rng, layout, words, n_chars, n_rows, body, frozen_words)
+
+    def _layout(self, n_tags: int, word_dim: int, n_attributes: int) -> TokenLayout:
         """The shape of the network that the parameters ask for."""
+        around: dict[str, Any] = {
+            "n_tags": n_tags,
+            "word_dim": word_dim,
+            "char_dim": int(self.char_dim),
+            "char_kernel_sizes": tuple(int(size) for size in self.char_kernel_sizes),
+            "n_char_filters": int(self.n_char_filters),
+            "hashed_dim": int(self.affix_dim),
+            "n_attributes": n_attributes,
+            "head": self._resolved_head(n_tags),
+        }
+        if self.body is not None:
+            return TokenLayout(**around)
         return TaggerLayout(
-            n_tags=n_tags,
-            word_dim=word_dim,
-            char_dim=int(self.char_dim),
-            char_kernel_sizes=tuple(int(size) for size in self.char_kernel_sizes),
-            n_char_filters=int(self.n_char_filters),
-            hashed_dim=int(self.affix_dim),
-            n_attributes=n_attributes,
+            **around,
             n_channels=int(self.n_channels),
             dilations=tuple(int(dilation) for dilation in self.dilations),
             n_iterations=int(self.n_iterations),
             share_weights=bool(self.share_weights),
             join=self.join,
-            head=self._resolved_head(n_tags),
         )
 
     def _pretrained(self, vectors: Any, words: list[str], rng: np.random.RandomState) -> np.ndarray:
@@ -635,15 +662,7 @@ class TextCNNTagger(TextEstimator):
         """Copies of the encoder and the network, grown by the new words, and the sentences encoded."""
         old = self.predictor_
         encoder, network = copy.deepcopy(old.encoder), old.network.copy()
-        layout = network.layout
-        wanted = self._layout(layout.n_tags, layout.word_dim, layout.n_attributes)
-        for name in TaggerLayout.__dataclass_fields__:
-            is_now, was = getattr(wanted, name), getattr(layout, name)
-            if is_now != was:
-                raise ValueError(
-                    f"the network of the last fit has {name} {was}, but the parameters ask for {is_now}; set "
-                    "it back, or fit a new model"
-                )
+        self._check_network(network)
         n_threads, n_known = effective_n_threads(self.n_jobs), encoder.n_words
         room = None if self.max_features is None else self.max_features - (n_known - 1)
         if room is None or room > 0:
@@ -664,6 +683,25 @@ class TextCNNTagger(TextEstimator):
             network.add_words(rows)
         encoded = encoder.encode(sentences, n_threads)
         return _Model(encoder, network, old.tags, old.analyzer, float(self.linear), encoder.n_words, encoded)
+
+    def _check_network(self, network: TokenNetwork) -> None:
+        """Raise if the parameters ask for another network than that of the last fit."""
+        layout = network.layout
+        wanted = self._layout(layout.n_tags, layout.word_dim, layout.n_attributes)
+        body = network.body if isinstance(network, LayerTaggingCNN) else None
+        asked = None if self.body is None else new_layer(self.body)
+        if (body and body.config()) != (asked and asked.config()):
+            raise ValueError(
+                f"the network of the last fit has the body {body}, but the parameters ask for {asked}; set "
+                "it back, or fit a new model"
+            )
+        for name in type(layout).__dataclass_fields__:
+            is_now, was = getattr(wanted, name), getattr(layout, name)
+            if is_now != was:
+                raise ValueError(
+                    f"the network of the last fit has {name} {was}, but the parameters ask for {is_now}; set "
+                    "it back, or fit a new model"
+                )
 
     def _examples(self, model: _Model, tags: list[list[str]], sample_weight: np.ndarray) -> TaggedExamples:
         encoded = model.encoded
@@ -779,8 +817,8 @@ class TextCNNTagger(TextEstimator):
         Returns
         -------
         features : list of float32 ndarray of shape (n_tokens, n_features)
-            The outputs of the last layer; with ``join="concat"`` those of every iteration, side by side. The
-            linear part has no share in them.
+            The outputs of the last layer, or of the body; with ``join="concat"`` those of every iteration,
+            side by side. The linear part has no share in them.
 
         Examples
         --------
@@ -897,6 +935,8 @@ class TextCNNTagger(TextEstimator):
         params = dict(model.params)
         fitted = params.pop("fitted", {})
         try:
+            if params.get("body") is not None:
+                params["body"] = from_config(params["body"])
             tagger = cls().set_params(
                 **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
             )
@@ -945,7 +985,7 @@ class _Model:
     """What training works on: the text side, the network, the linear part, and the encoded sentences."""
 
     encoder: TokenEncoder
-    network: TaggingCNN
+    network: TokenNetwork
     tags: InnerTags
     analyzer: str
     share: float
@@ -1092,6 +1132,8 @@ def _params_to_json(tagger: TextCNNTagger) -> dict[str, Any]:
         params["random_state"] = None
     for name in ("char_kernel_sizes", "dilations", "prefix_lengths", "suffix_lengths"):
         params[name] = [int(value) for value in params[name]]
+    if params["body"] is not None:  # a function too: what it made
+        params["body"] = tagger.predictor_.network.config().get("body")
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from math import isfinite
 from typing import Any, NamedTuple
 
 from textcnn.cli import options
@@ -101,14 +102,15 @@ def _run_tagger(
 
 def _shape(tagger: Any, config: dict[str, Any]) -> dict[str, Any]:
     """Sizes of the network of a tagger."""
-    layout = tagger.network.layout
+    network = tagger.network
     return {
         **config["layout"],
         "n_words": tagger.encoder.n_words,
         "analyzer": tagger.analyzer,
         "inner_scheme": config["inner_scheme"],
-        "layers": layout.n_layers + 1,
-        "receptive_field": layout.receptive_field,
+        **({"body": str(network.body)} if "body" in config else {}),
+        "layers": network.n_layers,
+        "receptive_field": network.receptive_field if isfinite(network.receptive_field) else "whole sentence",
         "linear_share": tagger.share,
     }
 

@@ -136,7 +136,7 @@ def _tagger_parts(tagger: Any, args: argparse.Namespace) -> Iterator[str]:
     if args.errors:
         errors = worst_tag_errors(tagger, sentences.tokens, sentences.tags, args.errors)
         n_wrong = sum(own != found for own, found in zip(sentences.tags, predicted, strict=True))
-        yield report_page.tag_errors(errors, n_wrong, tagger.network.layout.receptive_field)
+        yield report_page.tag_errors(errors, n_wrong, tagger.network.receptive_field)
     yield report_page.END
 
 

@@ -318,10 +318,11 @@ def text_errors(
     )
 
 
-def tag_errors(errors: list[Any], n_wrong: int, receptive_field: int) -> str:
+def tag_errors(errors: list[Any], n_wrong: int, receptive_field: float) -> str:
     """The sentences with the largest losses, each token shaded by what it says for the tag."""
     if not errors:
         return _no_errors("Every token has its own tag.")
+    seen = f"{receptive_field:g} tokens" if math.isfinite(receptive_field) else "the whole sentence"
     cards = ""
     for number, error in enumerate(errors, 1):
         cards += (
@@ -335,7 +336,7 @@ def tag_errors(errors: list[Any], n_wrong: int, receptive_field: int) -> str:
         "token of each, by falling loss: the negative logarithm of the probability of the own tag. Blue "
         "tokens speak for the predicted tag, orange ones against it: the strength is the change of the "
         "logarithm of its local probability when the token is erased. Grey tokens are out of sight: the "
-        f"network sees {receptive_field} tokens.</p>\n{cards}</section>\n"
+        f"network sees {seen}.</p>\n{cards}</section>\n"
     )
 
 

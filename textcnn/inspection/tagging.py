@@ -10,7 +10,7 @@ import numpy as np
 
 from textcnn._threads import effective_n_threads
 from textcnn.inspection._models import tagger_of
-from textcnn.nn.tagging_cnn import KERNEL_SIZE
+from textcnn.nn.tagging_cnn import KERNEL_SIZE, TaggingCNN
 from textcnn.nn.window_linear import WINDOW
 from textcnn.tag_predictor import TagPredictor
 from textcnn.text.inputs import as_sentences
@@ -47,7 +47,8 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
     The scores of the tags at `position` depend on the tokens that the convolutions reach: with dilations
     d_1 .. d_m and width 3 those at a distance of ``e_0 + e_1 d_1 + ... + e_m d_m`` with every e in
     {-1, 0, 1}; and on those in the window of the linear part, if there is one. (A random field makes a tag
-    depend on its neighbours' tags besides; that is left out here.)
+    depend on its neighbours' tags besides; that is left out here.) With a body of layers they are those less
+    than the receptive field of the body away, on both sides even if it looks to one side only.
 
     The effect of token j is the change of the logarithm of the tag's local probability when j is erased
     (Li, Monroe & Jurafsky 2016, who divide it by the logarithm itself), with ``s`` the scores at `position`::
@@ -103,14 +104,19 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
     scores = predictor._inference.emissions(types, encoded.offsets, features, n_threads)
     tag = int(predictor._decoder.best(scores, encoded.offsets, n_threads)[position])
 
-    # The part of the sentence that is visible, and below it the same with one token erased.
+    # What the scores depend on, and below it the same with one token erased. A body of layers gets the whole
+    # sentence: with strides its results depend on where the sentence begins.
     places = np.flatnonzero(visible)
-    part = types[places[0] : places[-1] + 1]
+    part = types
+    first = 0
+    if isinstance(predictor.network, TaggingCNN):
+        first = places[0]
+        part = types[first : places[-1] + 1]
     variants = np.tile(part, (len(places) + 1, 1))
-    variants[np.arange(1, len(variants)), places - places[0]] = len(features) - 1
+    variants[np.arange(1, len(variants)), places - first] = len(features) - 1
     offsets = np.arange(len(variants) + 1, dtype=np.intp) * len(part)
     scores = predictor._inference.emissions(variants.reshape(-1), offsets, features, n_threads)
-    at_position = scores[position - places[0] :: len(part)].astype(np.float64)
+    at_position = scores[position - first :: len(part)].astype(np.float64)
     logs = at_position[:, tag] - _log_sum_exp(at_position)
     effects = np.zeros(len(types))
     effects[places] = logs[0] - logs[1:]
@@ -119,9 +125,13 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
 
 def _visible(predictor: TagPredictor, n_tokens: int, position: int) -> np.ndarray:
     """The tokens that the scores at `position` can depend on."""
-    reach = {0}
-    for dilation in (1, *predictor.network.layout.layer_dilations):
-        reach = {place + tap * dilation for place in reach for tap in _taps(KERNEL_SIZE)}
+    network = predictor.network
+    if isinstance(network, TaggingCNN):
+        reach = {0}
+        for dilation in (1, *network.layout.layer_dilations):
+            reach = {place + tap * dilation for place in reach for tap in _taps(KERNEL_SIZE)}
+    else:
+        reach = set(_taps(2 * int(min(n_tokens, network.receptive_field)) - 1))
     if predictor.linear is not None:
         reach |= set(_taps(WINDOW))
         if predictor.linear.has_shapes:  # three shapes, the last of which stands before the token

@@ -25,18 +25,22 @@ class ArrayModel(ABC):
     def limit_norms(self, options: TrainingOptions) -> None:  # noqa: B027 - most models have nothing to do
         """Nothing to do: no weights have limits."""
 
+    def all_arrays(self) -> dict[str, np.ndarray]:
+        """Every array by name, shared."""
+        return self.arrays
+
     def copy_arrays(self) -> dict[str, np.ndarray]:
         """A copy of every array, to come back to with `restore_arrays`."""
-        return {name: array.copy() for name, array in self.arrays.items()}
+        return {name: array.copy() for name, array in self.all_arrays().items()}
 
     def restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the values of `copy_arrays` back."""
-        for name, value in arrays.items():
-            self.arrays[name][...] = value
+        for name, array in self.all_arrays().items():
+            array[...] = arrays[name]
 
     def is_finite(self) -> bool:
         """True if no array holds NaN or infinity."""
-        return all(np.isfinite(array).all() for array in self.arrays.values())
+        return all(np.isfinite(array).all() for array in self.all_arrays().values())
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the scratch memory."""

@@ -15,7 +15,6 @@ from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
 from textcnn.nn.losses import Loss
 from textcnn.nn.modules import (
-    KINDS,
     Conv1d,
     Layer,
     MinLength,
@@ -24,6 +23,7 @@ from textcnn.nn.modules import (
     Pool1d,
     Sequential,
     from_config,
+    storable_config,
 )
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.sentence_cnn import checked_array, checked_frozen
@@ -229,13 +229,7 @@ class LayerCNN:
 
     def config(self) -> dict[str, Any]:
         """What a model file needs beside the arrays, as JSON values."""
-        strange = [layer for layer in self.body.layers().values() if type(layer).__name__ not in KINDS]
-        if strange:
-            raise ValueError(
-                f"the body has a {type(strange[0]).__name__}, but a model file holds the library's layers "
-                "only; use pickle"
-            )
-        config = {"body": self.body.config(), "n_frozen": self.n_frozen}
+        config = {"body": storable_config(self.body), "n_frozen": self.n_frozen}
         return config if self.takes_ids else {**config, "n_features": self.n_features}
 
     @classmethod

@@ -8,6 +8,7 @@ its forward passes are undone in reverse order, and their gradients add up.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -1129,6 +1130,47 @@ KINDS: dict[str, type[Layer]] = {
 }  # fmt: skip
 
 
+# Arguments that make rows out of nothing, and the most that a file may ask for.
+ROWS_MADE = {"k", "length", "levels", "padding", "stride"}
+MOST_ROWS = 100_000
+
+
+def storable_config(body: Layer) -> dict[str, Any]:
+    """The `config` of layers that a model file can hold.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not the library's.
+    """
+    strange = [
+        layer for layer in body.layers().values() if KINDS.get(type(layer).__name__) is not type(layer)
+    ]
+    if strange:
+        raise ValueError(
+            f"the body has a {type(strange[0]).__name__}, but a model file holds the library's layers only; "
+            "use pickle"
+        )
+    return body.config()
+
+
+def new_layer(body: Any) -> Layer:
+    """A copy of a layer, or the one that a function makes.
+
+    Raises
+    ------
+    TypeError
+        If the function makes something else.
+    """
+    layer = copy.deepcopy(body) if isinstance(body, Layer) else body()
+    if not isinstance(layer, Layer):
+        raise TypeError(
+            f"body made a {type(layer).__name__}, but it must make a layer of textcnn.nn, such as a "
+            "Sequential"
+        )
+    return layer
+
+
 def from_config(config: dict[str, Any]) -> Layer:
     """The layer whose `config` this is, without weights.
 
@@ -1142,6 +1184,10 @@ def from_config(config: dict[str, Any]) -> Layer:
     if kind not in KINDS:
         raise ValueError(f"found a layer of the kind {kind!r}, but expected one of {', '.join(KINDS)}")
     layers = [from_config(inner) for inner in arguments.pop("layers", [])]
+    for name in ROWS_MADE & arguments.keys():
+        sizes = np.ravel(arguments[name])
+        if sizes.dtype.kind in "iu" and sizes.max(initial=0) > MOST_ROWS:
+            raise ValueError(f"{name} is {arguments[name]}, but it must be at most {MOST_ROWS} in a file")
     try:
         return KINDS[kind](*layers, **arguments)
     except TypeError as error:

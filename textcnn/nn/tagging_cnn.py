@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from textcnn.nn.layers import ConvLayout
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.training import WORD_DROPOUT_KEY, TrainingOptions
 from textcnn.nn.workspace import Workspace
+
+if TYPE_CHECKING:
+    from textcnn.nn.tagging_inference import TaggingInference, TokenInference
+    from textcnn.nn.window_linear import WindowLinear
 
 JOINS = ("concat", "last", "every")
 
@@ -32,8 +37,8 @@ RARE_WORD_DROPOUT_KEY = 0x14057B7EF767814F
 
 
 @dataclass(frozen=True)
-class TaggerLayout:
-    """Shape of a `TaggingCNN`.
+class TokenLayout:
+    """Shape of what stands before and behind the layers of a tagging network.
 
     Parameters
     ----------
@@ -44,16 +49,6 @@ class TaggerLayout:
         The character network of a token; `n_char_filters` 0 for none.
     hashed_dim, n_attributes : int
         Dimensions of the embedding of each hashed attribute (prefix, suffix, shape).
-    n_channels : int
-    dilations : tuple of int
-        Of the layers of the block; with none there is the first convolution alone.
-    n_iterations : int
-        How often the block is applied.
-    share_weights : bool
-        Whether all iterations use the same weights.
-    join : {"concat", "last", "every"}
-        What is scored: the outputs of all iterations side by side; that of the last one; or each by
-        itself in training, and the last one in prediction.
     head : {"crf", "softmax"}
     """
 
@@ -64,11 +59,6 @@ class TaggerLayout:
     n_char_filters: int
     hashed_dim: int
     n_attributes: int
-    n_channels: int
-    dilations: tuple[int, ...]
-    n_iterations: int
-    share_weights: bool
-    join: str
     head: str
 
     @property
@@ -85,6 +75,38 @@ class TaggerLayout:
     def n_features(self) -> int:
         """Features of a token, the channels of the first convolution."""
         return self.word_dim + self.char_outputs + self.hashed_outputs
+
+    @cached_property
+    def char_layout(self) -> ConvLayout:
+        """The filters over characters."""
+        return ConvLayout(self.char_kernel_sizes, self.n_char_filters, "same")
+
+
+@dataclass(frozen=True)
+class TaggerLayout(TokenLayout):
+    """Shape of a `TaggingCNN`.
+
+    Parameters
+    ----------
+    n_tags, word_dim, char_dim, char_kernel_sizes, n_char_filters, hashed_dim, n_attributes, head
+        As in `TokenLayout`.
+    n_channels : int
+    dilations : tuple of int
+        Of the layers of the block; with none there is the first convolution alone.
+    n_iterations : int
+        How often the block is applied.
+    share_weights : bool
+        Whether all iterations use the same weights.
+    join : {"concat", "last", "every"}
+        What is scored: the outputs of all iterations side by side; that of the last one; or each by
+        itself in training, and the last one in prediction.
+    """
+
+    n_channels: int
+    dilations: tuple[int, ...]
+    n_iterations: int
+    share_weights: bool
+    join: str
 
     @property
     def n_layers(self) -> int:
@@ -130,11 +152,6 @@ class TaggerLayout:
     def receptive_field(self) -> int:
         """Tokens that the scores of one token depend on: 1 + 2 (1 + sum of dilations) for width 3."""
         return 1 + 2 * (1 + sum(self.layer_dilations))
-
-    @cached_property
-    def char_layout(self) -> ConvLayout:
-        """The filters over characters."""
-        return ConvLayout(self.char_kernel_sizes, self.n_char_filters, "same")
 
 
 @dataclass(frozen=True)
@@ -206,37 +223,31 @@ class _TokenFeatures:
     chars: layers.ConvCache | None
 
 
-class TaggingCNN(ArrayModel):
-    """Token features -> convolution -> iterated dilated block -> dropout -> linear -> CRF or softmax.
-
-    Every convolution over tokens has width 3, "same" padding and a ReLU.
+class TokenNetwork(ArrayModel):
+    """Token features in front and the scores of the tags behind: what all networks for tagging share.
 
     Parameters
     ----------
-    layout : TaggerLayout
+    layout : TokenLayout
     arrays : dict of str to ndarray
         All of one dtype, float32 or float64:
 
         - ``words`` (n_words, word_dim), row 0 for unknown words;
         - ``chars`` (n_chars, char_dim), ``char_filters`` (rows of `char_layout`, char_dim), ``char_bias``;
         - ``hashed`` (n_rows, hashed_dim);
-        - ``first`` (3 * n_channels, n_features), tap j of filter q in row ``j * n_channels + q``, and
-          ``first_bias`` (n_channels,);
-        - ``block`` (n_sets, 3, n_channels, n_channels), tap, channel in, channel out, and ``block_bias``
-          (n_sets, n_channels);
-        - ``weights`` (n_tags, n_joined), ``bias`` (n_tags,);
+        - ``weights`` (n_tags, n_inputs), ``bias`` (n_tags,);
         - ``transitions`` (n_tags, n_tags), from row to column, ``start`` and ``stop`` (n_tags,); zeros with
-          a softmax head.
+          a softmax head;
+        - those of the layers between.
     frozen_words : bool, default=False
         Leave the word embeddings as they are in training.
     """
 
     SCRATCH: ClassVar[tuple[str, ...]] = ("_marks", "work")
-    PENALIZED: ClassVar[tuple[str, ...]] = ("first", "block", "weights", "char_filters")
     ROW_WISE: ClassVar[tuple[str, ...]] = ("words", "hashed", "chars")
 
     def __init__(
-        self, layout: TaggerLayout, arrays: dict[str, np.ndarray], frozen_words: bool = False
+        self, layout: TokenLayout, arrays: dict[str, np.ndarray], frozen_words: bool = False
     ) -> None:
         self.layout = layout
         self.arrays = arrays
@@ -248,74 +259,22 @@ class TaggingCNN(ArrayModel):
         arrays = self.arrays
         self._marks = {name: np.full(len(arrays[name]), -1, np.int32) for name in self.ROW_WISE}
 
-    @classmethod
-    def initialized(
-        cls,
-        rng: np.random.RandomState,
-        layout: TaggerLayout,
-        words: np.ndarray,
-        n_chars: int,
-        n_hashed_rows: int,
-        frozen_words: bool = False,
-    ) -> TaggingCNN:
-        """A network around the word embeddings `words`.
+    @property
+    @abstractmethod
+    def PENALIZED(self) -> tuple[str, ...]:
+        """Parameters that the l2 penalty applies to."""
 
-        Weights before a ReLU are uniform with variance 2 / fan-in (He et al. 2015), but those of the
-        dilated layers are 0.3 of that plus the identity at the middle tap, so that a deep stack begins as
-        hardly more than a copy of its input (Strubell et al. 2017, 5.1; one point of F1 on half of
-        CoNLL-2003). The output weights are Glorot-uniform, characters uniform in +-sqrt(3 / char_dim).
-        Hashed attributes, biases and transitions start at zero, so that an attribute never seen in training
-        has no say.
-        """
-        c, f32 = layout.n_channels, np.float32
-        n_sets = layout.n_sets
+    @property
+    @abstractmethod
+    def n_layers(self) -> int:
+        """Layers with weights between token features and the output layer."""
 
-        def he_uniform(shape: tuple[int, ...], fan_in: int) -> np.ndarray:
-            limit = np.sqrt(6.0 / max(1, fan_in))
-            return rng.uniform(-limit, limit, size=shape).astype(f32)
+    @property
+    @abstractmethod
+    def receptive_field(self) -> float:
+        """Tokens that the scores of one token depend on; infinity for the whole sentence."""
 
-        block = BLOCK_NOISE * he_uniform((n_sets, KERNEL_SIZE, c, c), KERNEL_SIZE * c)
-        block[:, KERNEL_SIZE // 2] += np.eye(c, dtype=f32)
-        char_limit = np.sqrt(3.0 / max(1, layout.char_dim))
-        arrays = {
-            "words": words,
-            "chars": rng.uniform(-char_limit, char_limit, (n_chars, layout.char_dim)).astype(f32),
-            "char_filters": np.concatenate(
-                [he_uniform((width * layout.n_char_filters, layout.char_dim), width * layout.char_dim)
-                 for width in layout.char_kernel_sizes]
-            ),
-            "char_bias": np.zeros(layout.char_outputs, f32),
-            "hashed": np.zeros((n_hashed_rows, layout.hashed_dim), f32),
-            "first": he_uniform((KERNEL_SIZE * c, layout.n_features), KERNEL_SIZE * layout.n_features),
-            "first_bias": np.zeros(c, f32),
-            "block": block,
-            "block_bias": np.zeros((n_sets, c), f32),
-            "weights": layers.glorot_uniform(
-                rng, (layout.n_tags, layout.n_joined), layout.n_joined, layout.n_tags
-            ),
-            "bias": np.zeros(layout.n_tags, f32),
-            **chain_arrays(layout.n_tags),
-        }  # fmt: skip
-        return cls(layout, arrays, frozen_words)
-
-    def parameters(self) -> dict[str, np.ndarray]:
-        """The trained parameters as matrices that share memory with the network."""
-        parameters = {}
-        unused = {
-            "words": self.frozen_words,
-            "chars": not self.layout.char_outputs,
-            "hashed": not self.layout.hashed_outputs,
-        }
-        for name, array in self.arrays.items():
-            if array.size and not unused.get(name, False):
-                parameters[name] = array.reshape(-1, array.shape[-1])
-        if self.layout.head == "softmax":
-            for name in CHAIN:
-                del parameters[name]
-        return parameters
-
-    # ---- training -------------------------------------------------------------------------------
-
+    @abstractmethod
     def batch_gradients(
         self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
     ) -> tuple[float, dict[str, Gradient]]:
@@ -337,32 +296,39 @@ class TaggingCNN(ArrayModel):
         gradients : dict of Gradient
             Valid until the next call.
         """
-        layout, work, n_threads = self.layout, self.work, options.n_threads
-        distinct, dropped, slots = self._distinct(batch, options, seed, step)
-        tokens = self._token_features(batch.features, distinct, dropped, options, seed, step)
-        first = self._first_level(tokens.rows, slots, batch.offsets, n_threads)
-        tiling = _dilated.Tiling(batch.offsets, layout.layer_dilations, KERNEL_SIZE, first.itemsize)
-        levels = self._training_levels(first)
-        self._stack_forward(tiling, first, levels, n_threads)
 
-        sample_weight = (batch.sample_weight / weight).astype(first.dtype)
-        loss, gradients, d_levels, d_first = self._score(
-            batch, first, levels, sample_weight, options, seed, step
-        )
+    @abstractmethod
+    def inference(self, linear: WindowLinear | None, share: float) -> TokenInference:
+        """The forward passes when it is not trained any more, with a linear part beside it."""
 
-        deltas = [work.array(f"delta{i}", level.shape, level.dtype) for i, level in enumerate(levels)]
-        d_input = work.array("d_first", first.shape, first.dtype)
-        if layout.n_layers:
-            _dilated.conv_stack_backward(
-                tiling, first, levels, d_levels, self._packed_filters(True, n_threads), deltas, d_input, True,
-                n_threads,
-            )  # fmt: skip
-            gradients |= self._block_gradients(tiling, first, levels, deltas, n_threads)
-        else:
-            assert d_first is not None, "the first convolution is what is scored"
-            np.multiply(d_first, first > 0, out=d_input)
-        gradients |= self._first_gradients(tokens, slots, batch.offsets, d_input, n_threads)
-        return loss, {name: gradients[name] for name in self.parameters()}
+    def config(self) -> dict[str, Any]:
+        """What a model file needs beside the layout and the arrays, as JSON values."""
+        return {}
+
+    @abstractmethod
+    def copy(self) -> TokenNetwork:
+        """A network with arrays of its own."""
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The trained parameters as matrices that share memory with the network."""
+        parameters = {}
+        unused = {
+            "words": self.frozen_words,
+            "chars": not self.layout.char_outputs,
+            "hashed": not self.layout.hashed_outputs,
+        }
+        for name, array in self.arrays.items():
+            if array.size and not unused.get(name, False):
+                parameters[name] = array.reshape(-1, array.shape[-1])
+        if self.layout.head == "softmax":
+            for name in CHAIN:
+                del parameters[name]
+        return parameters
+
+    def add_words(self, rows: np.ndarray) -> None:
+        """Append word embeddings."""
+        self.arrays["words"] = np.concatenate([self.arrays["words"], rows])
+        self._prepare()
 
     def _distinct(
         self, batch: TaggedExamples, options: TrainingOptions, seed: int, step: int
@@ -392,7 +358,7 @@ class TaggingCNN(ArrayModel):
         step: int,
     ) -> _TokenFeatures:  # fmt: skip
         layout, work, arrays = self.layout, self.work, self.arrays
-        dtype = arrays["first"].dtype
+        dtype = arrays["weights"].dtype
         rows = work.array("features", (len(distinct), layout.n_features), dtype)
         words = np.where(dropped, 0, features.words[distinct]).astype(np.int32)
         rows[:, : layout.word_dim] = arrays["words"][words]
@@ -451,6 +417,175 @@ class TaggingCNN(ArrayModel):
                 arrays["hashed"][features.hashed[types].reshape(-1)].reshape(-1, layout.hashed_outputs)
             )
         return np.concatenate(parts, axis=1)
+
+    def _head(
+        self,
+        batch: TaggedExamples,
+        output: np.ndarray,
+        sample_weight: np.ndarray,
+        options: TrainingOptions,
+        seed: int,
+        step: int,
+        name: str,
+    ) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
+        """Dropout, the output layer and the loss: loss, gradients of the head's arrays and of `output`."""
+        work, n_threads, arrays = self.work, options.n_threads, self.arrays
+        dropped, mask = layers.dropout(output, options.dropout, seed, step, work, n_threads)
+        emissions = layers.dense(dropped, arrays["weights"], arrays["bias"], work, n_threads)
+        loss, d_emissions, chain = sequence_loss(
+            self.layout.head, emissions, arrays, batch.targets, batch.offsets, sample_weight, work, n_threads
+        )
+        d_weights, d_bias, d_dropped = layers.dense_backward(
+            d_emissions, dropped, arrays["weights"], work, n_threads
+        )
+        d_output = work.array(name, output.shape, output.dtype)
+        if mask is None:
+            d_output[...] = d_dropped
+        else:
+            np.multiply(d_dropped, mask, out=d_output)
+        return loss, chain | {"weights": d_weights, "bias": d_bias}, d_output
+
+    def _feature_gradients(
+        self, tokens: _TokenFeatures, d_rows: np.ndarray, n_threads: int
+    ) -> dict[str, Gradient]:
+        """Gradients of everything that token features are made of, given that of their rows; changes it."""
+        layout, work, arrays = self.layout, self.work, self.arrays
+        if tokens.mask is not None:
+            np.multiply(d_rows, tokens.mask, out=d_rows)
+        gradients: dict[str, Gradient] = {}
+        if layout.word_dim and not self.frozen_words:
+            gradients["words"] = row_gradient(
+                "words", tokens.words[:, np.newaxis], d_rows[:, : layout.word_dim], self._marks["words"], work
+            )
+        if tokens.chars is not None:
+            pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
+            d_filters, d_bias, d_chars = layers.conv_max_backward(
+                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0,
+                work, n_threads,
+            )  # fmt: skip
+            assert d_chars is not None, "all columns are trained"
+            gradients["char_filters"] = Gradient(d_filters)
+            gradients["char_bias"] = Gradient(d_bias[np.newaxis])
+            gradients["chars"] = Gradient(d_chars, tokens.chars.distinct)
+        if layout.hashed_outputs:
+            d_hashed = np.ascontiguousarray(d_rows[:, layout.word_dim + layout.char_outputs :])
+            gradients["hashed"] = row_gradient(
+                "hashed", tokens.hashed[:, np.newaxis], d_hashed.reshape(-1, layout.hashed_dim),
+                self._marks["hashed"], work,
+            )  # fmt: skip
+        return gradients
+
+
+class TaggingCNN(TokenNetwork):
+    """Token features -> convolution -> iterated dilated block -> dropout -> linear -> CRF or softmax.
+
+    Every convolution over tokens has width 3, "same" padding and a ReLU.
+
+    Parameters
+    ----------
+    layout : TaggerLayout
+    arrays : dict of str to ndarray
+        All of one dtype, float32 or float64:
+
+        - ``words`` (n_words, word_dim), row 0 for unknown words;
+        - ``chars`` (n_chars, char_dim), ``char_filters`` (rows of `char_layout`, char_dim), ``char_bias``;
+        - ``hashed`` (n_rows, hashed_dim);
+        - ``first`` (3 * n_channels, n_features), tap j of filter q in row ``j * n_channels + q``, and
+          ``first_bias`` (n_channels,);
+        - ``block`` (n_sets, 3, n_channels, n_channels), tap, channel in, channel out, and ``block_bias``
+          (n_sets, n_channels);
+        - ``weights`` (n_tags, n_joined), ``bias`` (n_tags,);
+        - ``transitions`` (n_tags, n_tags), from row to column, ``start`` and ``stop`` (n_tags,); zeros with
+          a softmax head.
+    frozen_words : bool, default=False
+        Leave the word embeddings as they are in training.
+    """
+
+    PENALIZED = ("first", "block", "weights", "char_filters")
+
+    layout: TaggerLayout
+
+    @classmethod
+    def initialized(
+        cls,
+        rng: np.random.RandomState,
+        layout: TaggerLayout,
+        words: np.ndarray,
+        n_chars: int,
+        n_hashed_rows: int,
+        frozen_words: bool = False,
+    ) -> TaggingCNN:
+        """A network around the word embeddings `words`.
+
+        Weights before a ReLU are uniform with variance 2 / fan-in (He et al. 2015), but those of the
+        dilated layers are 0.3 of that plus the identity at the middle tap, so that a deep stack begins as
+        hardly more than a copy of its input (Strubell et al. 2017, 5.1; one point of F1 on half of
+        CoNLL-2003). The output weights are Glorot-uniform, characters uniform in +-sqrt(3 / char_dim).
+        Hashed attributes, biases and transitions start at zero, so that an attribute never seen in training
+        has no say.
+        """
+        c, f32 = layout.n_channels, np.float32
+        n_sets = layout.n_sets
+        block = BLOCK_NOISE * _he_uniform(rng, (n_sets, KERNEL_SIZE, c, c), KERNEL_SIZE * c)
+        block[:, KERNEL_SIZE // 2] += np.eye(c, dtype=f32)
+        arrays = {
+            **feature_arrays(rng, layout, words, n_chars, n_hashed_rows),
+            "first": _he_uniform(rng, (KERNEL_SIZE * c, layout.n_features), KERNEL_SIZE * layout.n_features),
+            "first_bias": np.zeros(c, f32),
+            "block": block,
+            "block_bias": np.zeros((n_sets, c), f32),
+            **head_arrays(rng, layout, layout.n_joined),
+        }
+        return cls(layout, arrays, frozen_words)
+
+    @property
+    def n_layers(self) -> int:
+        """The first convolution and the dilated ones."""
+        return self.layout.n_layers + 1
+
+    @property
+    def receptive_field(self) -> float:
+        """Tokens that the scores of one token depend on."""
+        return self.layout.receptive_field
+
+    def inference(self, linear: WindowLinear | None, share: float) -> TaggingInference:
+        """The forward passes when it is not trained any more, with a linear part beside it."""
+        from textcnn.nn.tagging_inference import TaggingInference  # which imports this module
+
+        return TaggingInference(self, linear, share)
+
+    # ---- training -------------------------------------------------------------------------------
+
+    def batch_gradients(
+        self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
+        layout, work, n_threads = self.layout, self.work, options.n_threads
+        distinct, dropped, slots = self._distinct(batch, options, seed, step)
+        tokens = self._token_features(batch.features, distinct, dropped, options, seed, step)
+        first = self._first_level(tokens.rows, slots, batch.offsets, n_threads)
+        tiling = _dilated.Tiling(batch.offsets, layout.layer_dilations, KERNEL_SIZE, first.itemsize)
+        levels = self._training_levels(first)
+        self._stack_forward(tiling, first, levels, n_threads)
+
+        sample_weight = (batch.sample_weight / weight).astype(first.dtype)
+        loss, gradients, d_levels, d_first = self._score(
+            batch, first, levels, sample_weight, options, seed, step
+        )
+
+        deltas = [work.array(f"delta{i}", level.shape, level.dtype) for i, level in enumerate(levels)]
+        d_input = work.array("d_first", first.shape, first.dtype)
+        if layout.n_layers:
+            _dilated.conv_stack_backward(
+                tiling, first, levels, d_levels, self._packed_filters(True, n_threads), deltas, d_input, True,
+                n_threads,
+            )  # fmt: skip
+            gradients |= self._block_gradients(tiling, first, levels, deltas, n_threads)
+        else:
+            assert d_first is not None, "the first convolution is what is scored"
+            np.multiply(d_first, first > 0, out=d_input)
+        gradients |= self._first_gradients(tokens, slots, batch.offsets, d_input, n_threads)
+        return loss, {name: gradients[name] for name in self.parameters()}
 
     def _first_level(
         self, rows: np.ndarray, slots: np.ndarray, offsets: np.ndarray, n_threads: int
@@ -528,40 +663,13 @@ class TaggingCNN(ArrayModel):
                     gradients[name] += part
         d_levels: list[np.ndarray | None] = [None] * layout.n_layers
         if not levels:
-            return total, _as_gradients(gradients), d_levels, d_outputs[0]
+            return total, as_gradients(gradients), d_levels, d_outputs[0]
         for i, level in enumerate(layout.scored_levels):
             if layout.join == "concat":
                 d_levels[level] = d_outputs[0][:, i * layout.n_channels : (i + 1) * layout.n_channels]
             else:
                 d_levels[level] = d_outputs[i]
-        return total, _as_gradients(gradients), d_levels, None
-
-    def _head(
-        self,
-        batch: TaggedExamples,
-        output: np.ndarray,
-        sample_weight: np.ndarray,
-        options: TrainingOptions,
-        seed: int,
-        step: int,
-        name: str,
-    ) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
-        """Dropout, the output layer and the loss: loss, gradients of the head's arrays and of `output`."""
-        work, n_threads, arrays = self.work, options.n_threads, self.arrays
-        dropped, mask = layers.dropout(output, options.dropout, seed, step, work, n_threads)
-        emissions = layers.dense(dropped, arrays["weights"], arrays["bias"], work, n_threads)
-        loss, d_emissions, chain = sequence_loss(
-            self.layout.head, emissions, arrays, batch.targets, batch.offsets, sample_weight, work, n_threads
-        )
-        d_weights, d_bias, d_dropped = layers.dense_backward(
-            d_emissions, dropped, arrays["weights"], work, n_threads
-        )
-        d_output = work.array(name, output.shape, output.dtype)
-        if mask is None:
-            d_output[...] = d_dropped
-        else:
-            np.multiply(d_dropped, mask, out=d_output)
-        return loss, chain | {"weights": d_weights, "bias": d_bias}, d_output
+        return total, as_gradients(gradients), d_levels, None
 
     def _block_gradients(
         self,
@@ -588,49 +696,53 @@ class TaggingCNN(ArrayModel):
         n_threads: int,
     ) -> dict[str, Gradient]:
         """Gradients of the first convolution and of everything before it."""
-        layout, work, arrays = self.layout, self.work, self.arrays
-        rows, dtype = tokens.rows, d_first.dtype
+        work, arrays, rows, dtype = self.work, self.arrays, tokens.rows, d_first.dtype
         d_projected = work.array("d_projected_tokens", (len(rows), len(arrays["first"])), dtype)
         _conv.conv_same_backward(d_first, slots, offsets, KERNEL_SIZE, d_projected, n_threads)
         d_weights = work.array("d_first_weights", arrays["first"].shape, dtype)
         _blas.matmul(d_projected.T, rows, d_weights, None, False, n_threads)
         d_rows = work.array("d_features", rows.shape, dtype)
         _blas.matmul(d_projected, arrays["first"], d_rows, None, False, n_threads)
-        if tokens.mask is not None:
-            np.multiply(d_rows, tokens.mask, out=d_rows)
         gradients = {"first": Gradient(d_weights), "first_bias": Gradient(d_first.sum(axis=0, keepdims=True))}
-        if layout.word_dim and not self.frozen_words:
-            gradients["words"] = row_gradient(
-                "words", tokens.words[:, np.newaxis], d_rows[:, : layout.word_dim], self._marks["words"], work
-            )
-        if tokens.chars is not None:
-            pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
-            d_filters, d_bias, d_chars = layers.conv_max_backward(
-                np.ascontiguousarray(pooled), tokens.chars, arrays["char_filters"], layout.char_layout, 0,
-                work, n_threads,
-            )  # fmt: skip
-            assert d_chars is not None, "all columns are trained"
-            gradients["char_filters"] = Gradient(d_filters)
-            gradients["char_bias"] = Gradient(d_bias[np.newaxis])
-            gradients["chars"] = Gradient(d_chars, tokens.chars.distinct)
-        if layout.hashed_outputs:
-            d_hashed = np.ascontiguousarray(d_rows[:, layout.word_dim + layout.char_outputs :])
-            gradients["hashed"] = row_gradient(
-                "hashed", tokens.hashed[:, np.newaxis], d_hashed.reshape(-1, layout.hashed_dim),
-                self._marks["hashed"], work,
-            )  # fmt: skip
-        return gradients
+        return gradients | self._feature_gradients(tokens, d_rows, n_threads)
 
     # ---- the state ------------------------------------------------------------------------------
-
-    def add_words(self, rows: np.ndarray) -> None:
-        """Append word embeddings."""
-        self.arrays["words"] = np.concatenate([self.arrays["words"], rows])
-        self._prepare()
 
     def copy(self) -> TaggingCNN:
         """A network with arrays of its own."""
         return TaggingCNN(self.layout, self.copy_arrays(), self.frozen_words)
+
+
+def feature_arrays(
+    rng: np.random.RandomState, layout: TokenLayout, words: np.ndarray, n_chars: int, n_hashed_rows: int
+) -> dict[str, np.ndarray]:
+    """First values of the arrays that token features are made of."""
+    limit, widths = np.sqrt(3.0 / max(1, layout.char_dim)), layout.char_kernel_sizes
+    return {
+        "words": words,
+        "chars": rng.uniform(-limit, limit, (n_chars, layout.char_dim)).astype(np.float32),
+        "char_filters": np.concatenate(
+            [_he_uniform(rng, (width * layout.n_char_filters, layout.char_dim), width * layout.char_dim)
+             for width in widths]
+        ),
+        "char_bias": np.zeros(layout.char_outputs, np.float32),
+        "hashed": np.zeros((n_hashed_rows, layout.hashed_dim), np.float32),
+    }  # fmt: skip
+
+
+def head_arrays(rng: np.random.RandomState, layout: TokenLayout, n_inputs: int) -> dict[str, np.ndarray]:
+    """First values of the arrays of the output layer and of the random field."""
+    return {
+        "weights": layers.glorot_uniform(rng, (layout.n_tags, n_inputs), n_inputs, layout.n_tags),
+        "bias": np.zeros(layout.n_tags, np.float32),
+        **chain_arrays(layout.n_tags),
+    }
+
+
+def _he_uniform(rng: np.random.RandomState, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """Uniform float32 weights with variance 2 / fan-in (He et al. 2015)."""
+    limit = np.sqrt(6.0 / max(1, fan_in))
+    return rng.uniform(-limit, limit, size=shape).astype(np.float32)
 
 
 def row_gradient(
@@ -661,5 +773,5 @@ def row_gradient(
     return Gradient(total, found)
 
 
-def _as_gradients(arrays: dict[str, np.ndarray]) -> dict[str, Gradient]:
+def as_gradients(arrays: dict[str, np.ndarray]) -> dict[str, Gradient]:
     return {name: Gradient(array.reshape(-1, array.shape[-1])) for name, array in arrays.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from math import lcm
@@ -11,7 +12,7 @@ import numpy as np
 
 from textcnn._kernels import _conv, _dilated
 from textcnn._kernels._blas import PackedMatrix
-from textcnn.nn.tagging_cnn import KERNEL_SIZE, TaggingCNN
+from textcnn.nn.tagging_cnn import KERNEL_SIZE, TaggingCNN, TokenNetwork
 from textcnn.nn.window_linear import WINDOW, WindowLinear
 
 # Tokens that go through the network at once, about.
@@ -24,31 +25,24 @@ LONGEST_PART = 2048
 LONGEST_STEP = 4096
 
 
-class TaggingInference:
-    """Emissions of a `TaggingCNN` that is not trained any more, mixed with those of a `WindowLinear`.
+class TokenInference(ABC):
+    """Emissions of a network that is not trained any more, mixed with those of a `WindowLinear`.
 
     ``emissions = (1 - share) * network + share * linear``. May be shared by any number of threads.
 
     Parameters
     ----------
-    network : TaggingCNN
+    network : TokenNetwork
     linear : WindowLinear or None
     share : float
         Of the linear part; 0 without one.
     """
 
-    def __init__(self, network: TaggingCNN, linear: WindowLinear | None, share: float) -> None:
+    def __init__(self, network: TokenNetwork, linear: WindowLinear | None, share: float) -> None:
         self.network = network
         self.linear = linear
         self.share = np.float32(share if linear is not None else 0)
-        arrays = network.arrays
-        self._first = PackedMatrix(arrays["first"].T)
-        self._weights = PackedMatrix(arrays["weights"].T)
-        self._panels = []
-        for weights in arrays["block"]:
-            panels = np.empty(_dilated.filters_size(weights), np.float32)
-            _dilated.pack_filters(weights, panels)
-            self._panels.append(panels)
+        self._weights = PackedMatrix(network.arrays["weights"].T)
 
     def chain(self, name: str) -> np.ndarray:
         """Transitions, start or stop scores of both parts together."""
@@ -59,10 +53,6 @@ class TaggingInference:
 
     def emissions(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
         """Scores of the tags at each token.
-
-        A sentence of any length is taken in parts with as much of their neighbours as a score's bits can
-        depend on, so that memory beside the result does not grow with it and the result is that of the whole
-        sentence.
 
         Parameters
         ----------
@@ -79,11 +69,11 @@ class TaggingInference:
         return self._by_groups(self._group_emissions, types, offsets, features, n_threads, out)
 
     def outputs(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
-        """What the output layer of the network sees at each token, float32 (n_tokens, layout.n_joined).
+        """What the output layer of the network sees at each token, float32 (n_tokens, n_inputs).
 
         Arguments and bits as those of `emissions`.
         """
-        out = np.empty((len(types), self.network.layout.n_joined), np.float32)
+        out = np.empty((len(types), self.network.arrays["weights"].shape[1]), np.float32)
         return self._by_groups(self._group_outputs, types, offsets, features, n_threads, out)
 
     def _by_groups(
@@ -119,6 +109,53 @@ class TaggingInference:
         if size:
             yield parts
 
+    @abstractmethod
+    def _parts(self, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """The parts in which the sentence of the tokens begin to end - 1 is taken."""
+
+    @abstractmethod
+    def _group_outputs(
+        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
+    ) -> np.ndarray:
+        """`outputs` of parts that go through the network at once."""
+
+    def _group_emissions(
+        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
+    ) -> np.ndarray:
+        output = self._group_outputs(types, offsets, features, n_threads)
+        scores = np.empty((len(types), self.network.layout.n_tags), np.float32)
+        self._weights.left_multiply(output, scores, self.network.arrays["bias"], False, n_threads)
+        if self.linear is not None:
+            scores *= 1 - self.share
+            scores += self.share * self.linear.emissions(types, offsets, features, n_threads)
+        return scores
+
+
+class TaggingInference(TokenInference):
+    """Emissions of a `TaggingCNN`.
+
+    A sentence of any length is taken in parts with as much of their neighbours as a score's bits can depend
+    on, so that memory beside the result does not grow with it and the result is that of the whole sentence.
+
+    Parameters
+    ----------
+    network : TaggingCNN
+    linear, share
+        As in `TokenInference`.
+    """
+
+    network: TaggingCNN
+
+    def __init__(self, network: TaggingCNN, linear: WindowLinear | None, share: float) -> None:
+        super().__init__(network, linear, share)
+        arrays = network.arrays
+        self._first = PackedMatrix(arrays["first"].T)
+        self._panels = []
+        for weights in arrays["block"]:
+            panels = np.empty(_dilated.filters_size(weights), np.float32)
+            _dilated.pack_filters(weights, panels)
+            self._panels.append(panels)
+
     def _parts(self, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         if end - begin <= LONGEST_PART:
             yield begin, end, begin, end
@@ -134,17 +171,6 @@ class TaggingInference:
         for first in range(begin, end, kept):
             last = min(first + kept, end)
             yield max(begin, first - halo), min(last + halo, end), first, last
-
-    def _group_emissions(
-        self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
-    ) -> np.ndarray:
-        output = self._group_outputs(types, offsets, features, n_threads)
-        scores = np.empty((len(types), self.network.layout.n_tags), np.float32)
-        self._weights.left_multiply(output, scores, self.network.arrays["bias"], False, n_threads)
-        if self.linear is not None:
-            scores *= 1 - self.share
-            scores += self.share * self.linear.emissions(types, offsets, features, n_threads)
-        return scores
 
     def _group_outputs(
         self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int
