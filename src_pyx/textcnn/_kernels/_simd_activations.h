@@ -546,7 +546,7 @@ INLINE VEC FN(add_power)(FN(lane_sums) *sums, VEC v, REAL top, const int apart)
 INLINE FN(row_sums) FN(sum_powers)(ptrdiff_t c, const REAL *x, REAL top, const int apart, REAL *powers)
 {
     const ptrdiff_t whole = c - c % LANES(REAL);
-    FN(row_sums) total = {0, 0};
+    FN(row_sums) total = {0, top - top}; /* NaN if the maximum is infinite */
     FN(lane_sums) sums = {{0}, {0}};
     if (whole < c) {
         const VEC power =
