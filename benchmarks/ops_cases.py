@@ -319,7 +319,15 @@ def elementwise(rows: tuple[int, int], n_jobs: int) -> Iterator[Case]:
         yield case("gelu", partial(F.gelu, approximate=form), approximate=form)
     yield case("tanh", torch.tanh)
     yield case("sigmoid", torch.sigmoid)
-    yield case("softmax", partial(torch.softmax, dim=1))
+    yield Case(
+        "softmax",
+        "",
+        (3 * normal(*rows),),
+        (same, same),
+        partial(ops.softmax, n_jobs=n_jobs),
+        lambda d, out, x: ops.softmax_backward(d, x, out=out, n_jobs=n_jobs),
+        partial(torch.softmax, dim=1),
+    )
     yield case("log_softmax", partial(torch.log_softmax, dim=1))
 
 

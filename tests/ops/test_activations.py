@@ -170,6 +170,23 @@ def test_dtypes(forward, backward):
             forward(wrong)
 
 
+@both_dtypes
+def test_gradient_of_softmax_from_its_result(dtype):
+    rng = np.random.default_rng(0)
+    for shape in [(0, 3), (3, 0), (7,), (2, 3, 37)]:
+        x, d_out = (rng.normal(size=shape).astype(dtype) for _ in range(2))
+        d_x = ops.softmax_backward(d_out, x, out=read_only(ops.softmax(x)))
+        assert_same_bits(d_x, ops.softmax_backward(d_out, x))
+
+
+def test_wrong_result_of_softmax_is_refused():
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match="out has shape"):
+        ops.softmax_backward(x, x, out=x.T)
+    with pytest.raises(ValueError, match="out has dtype float64"):
+        ops.softmax_backward(x, x, out=x.astype(float))
+
+
 @every_pair
 def test_gradient_of_another_shape_is_refused(forward, backward):
     assert forward(np.ones((2, 3))).shape == (2, 3)

@@ -28,6 +28,7 @@ def softmax(
 def softmax_backward(
     d_out: NDArray[Any],
     x: NDArray[Any],
+    out: NDArray[Any] | None,
     d_x: NDArray[Any],
     log: bool = False,
     n_threads: int = 1,

@@ -41,6 +41,7 @@ def loss_backward(
     d_targets: NDArray[Any],
     n_threads: int = 1,
 ) -> None: ...
+def first_no_class(targets: NDArray[Any], n_classes: int) -> int: ...
 def cross_entropy(
     logits: NDArray[Any],
     probabilities: NDArray[Any] | None,

@@ -529,24 +529,32 @@ class _CrossEntropy:
         n, n_classes = self.logits.shape
         if n and not n_classes:
             raise ValueError(f"logits has shape {self.logits.shape}, but there must be at least one class")
-        weights = np.ones(n_classes) if class_weight is None else _as_class_weight(class_weight, n_classes)
-        smoothed = (
-            (weights * (label_smoothing / max(n_classes, 1))).astype(dtype) if label_smoothing else None
-        )
+        weights = None if class_weight is None else _as_class_weight(class_weight, n_classes)
+        smoothed = None
+        if label_smoothing:
+            smoothed = _weighted(weights, label_smoothing / max(n_classes, 1), n_classes).astype(dtype)
         self.classes: Array | None = None
         self.divisor: float = float(n) if reduction == "mean" else 1.0
         if probabilities:
             p = as_array(targets, "targets", (n, n_classes), dtype)
             _check_probabilities(p, self.n_threads)
-            plain = class_weight is None and not label_smoothing
-            scale = None if plain else (weights * (1 - label_smoothing)).astype(dtype)
+            scale = None
+            if weights is not None or label_smoothing:
+                scale = _weighted(weights, 1 - label_smoothing, n_classes).astype(dtype)
             self.distribution: _Distribution = p, scale, smoothed, None, None
             return
         self.classes = _as_classes(targets, n, n_classes)
-        target_weights = weights[self.classes]
-        if reduction == "mean":
+        target_weights = None if weights is None else weights[self.classes]
+        if reduction == "mean" and target_weights is not None:
             self.divisor = float(target_weights.sum())
-        self.distribution = None, None, smoothed, self.classes, target_weights * (1 - label_smoothing)
+        if target_weights is not None or label_smoothing:
+            target_weights = _weighted(target_weights, 1 - label_smoothing, n)
+        self.distribution = None, None, smoothed, self.classes, target_weights
+
+
+def _weighted(weights: Array | None, factor: float, n: int) -> Array:
+    """`factor` times the n weights, which are ones by default."""
+    return np.full(n, factor) if weights is None else weights * factor
 
 
 def _as_class_weight(class_weight: ArrayLike, n_classes: int) -> Array:
@@ -567,12 +575,13 @@ def _as_classes(targets: Array, n: int, n_classes: int) -> Array:
         return np.zeros(0, np.intp)
     if targets.dtype.kind not in "iu":
         raise TypeError(f"targets has dtype {targets.dtype}, but classes must be integers")
-    wrong = np.flatnonzero((targets < 0) | (targets >= n_classes))
-    if wrong.size:
+    classes = np.ascontiguousarray(targets, np.intp)  # what is too large for intp becomes negative
+    wrong = _losses.first_no_class(classes, n_classes)
+    if wrong >= 0:
         raise ValueError(
-            f"target {wrong[0]} is {targets[wrong[0]]}, but there are {n_classes} classes, from 0 on"
+            f"target {wrong} is {targets[wrong]}, but there are {n_classes} classes, from 0 on"
         )
-    return np.ascontiguousarray(targets, np.intp)
+    return classes
 
 
 def _as_scalar(d_loss: ArrayLike) -> float:

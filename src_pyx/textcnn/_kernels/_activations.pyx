@@ -87,6 +87,7 @@ def softmax(
 def softmax_backward(
     const floating[:, ::1] d_out,    # IN   (n, c)
     const floating[:, ::1] x,        # IN   (n, c)
+    const floating[:, ::1] out,      # IN   (n, c) softmax(x), or None; that of the logarithm is not read
     floating[:, ::1] d_x,            # OUT  (n, c)
     bint log=False,
     int n_threads=1,
@@ -97,12 +98,20 @@ def softmax_backward(
     """
     cdef Py_ssize_t i, n = x.shape[0], c = x.shape[1]
     cdef const simd_table *table = active_table()
+    cdef const floating *p = NULL
     if d_out.shape[0] != n or d_out.shape[1] != c or d_x.shape[0] != n or d_x.shape[1] != c:
         raise ValueError(f"d_out and d_x must be ({n}, {c})")
-    if c == 0:
+    if out is not None and (out.shape[0] != n or out.shape[1] != c):
+        raise ValueError(f"out must be ({n}, {c})")
+    if n == 0 or c == 0:
         return
+    if out is not None:
+        p = &out[0, 0]
     for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * c * ELEMENT_COST)):
         if log:
             _simd.log_softmax_backward_row(table, c, &d_out[i, 0], &x[i, 0], &d_x[i, 0])
+        elif p != NULL:
+            _simd.softmax_backward_row(table, c, &d_out[i, 0], p + i * c, &d_x[i, 0])
         else:
-            _simd.softmax_backward_row(table, c, &d_out[i, 0], &x[i, 0], &d_x[i, 0])
+            _simd.softmax_row(table, c, &x[i, 0], &d_x[i, 0])
+            _simd.softmax_backward_row(table, c, &d_out[i, 0], &d_x[i, 0], &d_x[i, 0])

@@ -166,7 +166,8 @@ cdef int check_rows(
     const Py_ssize_t[::1] targets,
     const double[::1] target_weights,
 ) except -1:
-    cdef Py_ssize_t i, n = logits.shape[0], c = logits.shape[1]
+    cdef Py_ssize_t i
+    cdef Py_ssize_t n = logits.shape[0], c = logits.shape[1]
     if c == 0 and n > 0:
         raise ValueError("there must be at least one class")
     if probabilities is not None and (probabilities.shape[0] != n or probabilities.shape[1] != c):
@@ -175,12 +176,28 @@ cdef int check_rows(
         raise ValueError(f"scale and shift must have {c} elements")
     if targets is None:
         return 0
-    if target_weights is None or targets.shape[0] != n or target_weights.shape[0] != n:
+    if targets.shape[0] != n or (target_weights is not None and target_weights.shape[0] != n):
         raise ValueError(f"targets and target_weights must have {n} elements")
-    for i in range(n):
-        if targets[i] < 0 or targets[i] >= c:
-            raise ValueError(f"target {i} is {targets[i]}, but there are {c} classes")
+    i = find_no_class(targets, c)
+    if i >= 0:
+        raise ValueError(f"target {i} is {targets[i]}, but there are {c} classes")
     return 0
+
+
+cdef Py_ssize_t find_no_class(const Py_ssize_t[::1] targets, Py_ssize_t n_classes) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(targets.shape[0]):
+        if targets[i] < 0 or targets[i] >= n_classes:
+            return i
+    return -1
+
+
+def first_no_class(
+    const Py_ssize_t[::1] targets,   # IN   (n,)
+    Py_ssize_t n_classes,            # IN
+):
+    """Place of the first target that is no class, or -1."""
+    return find_no_class(targets, n_classes)
 
 
 def cross_entropy(
@@ -189,7 +206,7 @@ def cross_entropy(
     const floating[::1] scale,              # IN   (c,), or None: ones
     const floating[::1] shift,              # IN   (c,), or None: zeros
     const Py_ssize_t[::1] targets,          # IN   (n,) classes, or None
-    const double[::1] target_weights,       # IN   (n,), or None with targets
+    const double[::1] target_weights,       # IN   (n,), or None: ones
     double[::1] loss,                       # OUT  (n,)
     int n_threads=1,
 ):
@@ -203,6 +220,7 @@ def cross_entropy(
     cdef const floating *first_scale = NULL
     cdef const floating *first_shift = NULL
     cdef bint have_targets = targets is not None
+    cdef bint have_weights = target_weights is not None
     check_rows(logits, probabilities, scale, shift, targets, target_weights)
     if loss.shape[0] != n:
         raise ValueError(f"loss must have {n} elements")
@@ -217,7 +235,7 @@ def cross_entropy(
     for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * c * ELEMENT_COST)):
         loss[i] = _simd.cross_entropy_row(
             table, c, &logits[i, 0], at(first_probability, i * c), first_scale, first_shift,
-            targets[i] if have_targets else -1, target_weights[i] if have_targets else 0)
+            targets[i] if have_targets else -1, target_weights[i] if have_weights else 1)
 
 
 def cross_entropy_backward(
@@ -227,7 +245,7 @@ def cross_entropy_backward(
     const floating[::1] scale,              # IN   (c,), or None: ones
     const floating[::1] shift,              # IN   (c,), or None: zeros
     const Py_ssize_t[::1] targets,          # IN   (n,) classes, or None
-    const double[::1] target_weights,       # IN   (n,), or None with targets
+    const double[::1] target_weights,       # IN   (n,), or None: ones
     floating[:, ::1] d_logits,              # OUT  (n, c)
     floating[:, ::1] d_probabilities,       # OUT  (n, c), or None without probabilities
     int n_threads=1,
@@ -244,6 +262,7 @@ def cross_entropy_backward(
     cdef const floating *first_shift = NULL
     cdef floating *first_d_probability = NULL
     cdef bint have_targets = targets is not None
+    cdef bint have_weights = target_weights is not None
     check_rows(logits, probabilities, scale, shift, targets, target_weights)
     if d_loss.shape[0] != n or d_logits.shape[0] != n or d_logits.shape[1] != c:
         raise ValueError(f"d_loss must have {n} elements and d_logits be ({n}, {c})")
@@ -263,5 +282,5 @@ def cross_entropy_backward(
     for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * c * ELEMENT_COST)):
         _simd.cross_entropy_backward_row(
             table, d_loss[i], c, &logits[i, 0], at(first_probability, i * c), first_scale, first_shift,
-            targets[i] if have_targets else -1, target_weights[i] if have_targets else 0, &d_logits[i, 0],
+            targets[i] if have_targets else -1, target_weights[i] if have_weights else 1, &d_logits[i, 0],
             first_d_probability + i * c if first_d_probability != NULL else NULL)

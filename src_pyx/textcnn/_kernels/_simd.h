@@ -70,10 +70,12 @@ enum { TEXTCNN_MSE, TEXTCNN_HUBER, TEXTCNN_BCE, TEXTCNN_N_LOSSES };
     void (*activation_##SUFFIX)(int number, ptrdiff_t n, const REAL *x, double parameter, REAL *out);\
     void (*activation_backward_##SUFFIX)(int number, ptrdiff_t n, const REAL *d_out, const REAL *x,\
                                          double parameter, REAL *d_x);                             \
-    /* Rows of softmax and of its logarithm, and their gradients. */                               \
+    /* Rows of softmax and of its logarithm, and their gradients; that of softmax takes its result  \
+       `out` in place of x, and d_x may be `out`. */                                               \
     void (*softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, REAL *out);                           \
     void (*log_softmax_row_##SUFFIX)(ptrdiff_t c, const REAL *x, REAL *out);                       \
-    void (*softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *x, REAL *d_x);\
+    void (*softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *out,        \
+                                          REAL *d_x);                                              \
     void (*log_softmax_backward_row_##SUFFIX)(ptrdiff_t c, const REAL *d_out, const REAL *x,       \
                                               REAL *d_x);                                          \
     /* -(sum over k of q[k] log p[k]) - weight log p[target], p = softmax(x), and its gradients times\

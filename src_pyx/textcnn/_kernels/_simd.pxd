@@ -252,12 +252,12 @@ cdef inline void log_softmax_row(
 
 
 cdef inline void softmax_backward_row(
-    const simd_table *table, Py_ssize_t c, const floating *d_out, const floating *x, floating *d_x,
+    const simd_table *table, Py_ssize_t c, const floating *d_out, const floating *out, floating *d_x,
 ) noexcept nogil:
     if floating is float:
-        table.softmax_backward_row_f32(c, d_out, x, d_x)
+        table.softmax_backward_row_f32(c, d_out, out, d_x)
     else:
-        table.softmax_backward_row_f64(c, d_out, x, d_x)
+        table.softmax_backward_row_f64(c, d_out, out, d_x)
 
 
 cdef inline void log_softmax_backward_row(

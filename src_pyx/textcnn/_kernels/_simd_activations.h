@@ -7,7 +7,7 @@
 #ifndef TEXTCNN_COEFFICIENTS
 #define TEXTCNN_COEFFICIENTS
 
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -19,15 +19,29 @@ static const double inverse_odd[] = {
     1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13, 1.0 / 15, 1.0 / 17,
     1.0 / 19, 1.0 / 21, 1.0 / 23, 1.0 / 25, 1.0 / 27, 1.0 / 29, 1.0 / 31, 1.0 / 33,
 };
+/* (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2: minimax, error of exp(r) 3e-9. */
+static const double exp_f32[] = {
+    0.4999999341216014, 0.16666520103720817, 0.04166839427204321, 0.008368780843482837,
+    0.0013814464954269713,
+};
+/* tanh(x) = x P(x^2) / Q(x^2): minimax for |x| <= 9.02, relative error 2e-8. No sum of them cancels. */
+static const double tanh_numerator[] = {
+    0.9999999790230946, 0.1337971398662282, 0.0034940298329876793, 2.0583403312284427e-05,
+    1.3318965757467206e-08,
+};
+static const double tanh_denominator[] = {
+    1.0, 0.46713029229418235, 0.02587105528709518, 0.00032830850873066944, 7.761975489300816e-07,
+};
 /* (a + 4) exp(a^2 / 2) Phi(-a) for a >= 0 as polynomials in t = (a - 4) / (a + 4), the variable of
    Shepherd & Laframboise (1981, Mathematics of Computation 36, 249-253), who approximate erfc so.
-   Chebyshev interpolation in 60 digits; relative error 2e-9 and 2e-16. */
-static const double normal_tail_f32[] = {
-    0.7552851305046339, -0.6078966402127833, 0.38713739441911355, -0.18652198492773026,
-    0.06039664399817553, -0.007538688779951782, -0.003479943025800335, 0.001624247637261679,
-    0.00013364042623394883, -0.00021777106565111796, -1.7259922922894346e-06, 2.1979043414611655e-05,
+   In single precision minimax for a <= 14.42, relative error 9e-9; in double Chebyshev interpolation in 60
+   digits, 2e-16. */
+static const double tail_f32[] = {
+    0.7552851354000467, -0.6078965896583661, 0.38713689900162196, -0.1865234052271964,
+    0.06040388335582164, -0.007525490931408471, -0.003512937362190362, 0.0015702024842143875,
+    0.00018015723874692158, -0.0001315961214148085,
 };
-static const double normal_tail_f64[] = {
+static const double tail_f64[] = {
     0.7552851304157515, -0.6078966419718931, 0.38713740074221653, -0.1865218579595672,
     0.0603965748907624, -0.007540188969137313, -0.0034796923628903557, 0.0016308184878823643,
     0.00013334425890372837, -0.0002310951507876874, -1.9079074883936755e-06, 3.514564458582385e-05,
@@ -104,6 +118,9 @@ INLINE double FN(lanes_sum)(VEC v) { return v; }
 
 INLINE REAL FN(lanes_max)(VEC v)
 {
+#if defined(__AVX512F__)
+    return SINGLE(REAL) ? (REAL)_mm512_reduce_max_ps((__m512)v) : (REAL)_mm512_reduce_max_pd((__m512d)v);
+#endif
     REAL lane[LANES(REAL)];
     FN(store)(lane, v);
     UNROLL
@@ -142,15 +159,37 @@ INLINE VEC FN(with_sign)(VEC magnitude, VEC x)
     return FN(of_bits)(FN(bits)(magnitude) | (FN(bits)(x) & FN(sign_bit)()));
 }
 
-INLINE VEC FN(at_least)(VEC x, REAL bound)
+/* The larger of `bound` and x, the smaller of them; NaN in x stays: the instructions give their second
+   argument if the comparison is false. */
+#if defined(__AVX512F__)
+#define NATIVE(name) (SINGLE(REAL) ? (VEC)_mm512_##name##_ps((__m512)bound, (__m512)x)                  \
+                                   : (VEC)_mm512_##name##_pd((__m512d)bound, (__m512d)x))
+#elif defined(__AVX__)
+#define NATIVE(name) (SINGLE(REAL) ? (VEC)_mm256_##name##_ps((__m256)bound, (__m256)x)                  \
+                                   : (VEC)_mm256_##name##_pd((__m256d)bound, (__m256d)x))
+#endif
+INLINE VEC FN(larger)(VEC bound, VEC x)
 {
-    return SELECT(VEC, x < bound, FN(constant)(bound), x); /* NaN stays */
+#ifdef NATIVE
+    return NATIVE(max);
+#else
+    return SELECT(VEC, bound > x, bound, x);
+#endif
 }
 
-INLINE VEC FN(at_most)(VEC x, REAL bound)
+INLINE VEC FN(smaller)(VEC bound, VEC x)
 {
-    return SELECT(VEC, x > bound, FN(constant)(bound), x);
+#ifdef NATIVE
+    return NATIVE(min);
+#else
+    return SELECT(VEC, bound < x, bound, x);
+#endif
 }
+#undef NATIVE
+
+INLINE VEC FN(at_least)(VEC x, REAL bound) { return FN(larger)(FN(constant)(bound), x); }
+
+INLINE VEC FN(at_most)(VEC x, REAL bound) { return FN(smaller)(FN(constant)(bound), x); }
 
 /* sum over k < n of coefficients[k] x^k */
 INLINE VEC FN(polynomial)(const int n, const double *coefficients, VEC x)
@@ -162,54 +201,56 @@ INLINE VEC FN(polynomial)(const int n, const double *coefficients, VEC x)
     return sum;
 }
 
-/* y = n log 2 + r with the integer n nearest to near / log(2), near being about y: r. *n is n + `shift` in
-   the place of the exponent: the vector with these bits is 2^(n + shift). log 2 in two parts after Cody &
-   Waite, from the exp and expf of the Cephes library (Moshier). */
-INLINE VEC FN(reduce)(VEC y, VEC near, int shift, IVEC *n)
+/* y = n log 2 + r with the integer n nearest to y / log(2): r. *rounded is ROUND + n, so that its last bits
+   are those of n. log 2 in two parts after Cody & Waite, from the exp and expf of the Cephes library
+   (Moshier). */
+#define LOG_2_HIGH ((REAL)(SINGLE(REAL) ? 0.693359375 : 6.93145751953125e-1))
+#define LOG_2_LOW ((REAL)(SINGLE(REAL) ? -2.12194440e-4 : 1.42860682030941723212e-6))
+#define ROUND ((REAL)(SINGLE(REAL) ? 0x1.8p23 : 0x1.8p52)) /* added and taken away: to the nearest integer */
+INLINE VEC FN(reduce)(VEC y, VEC *rounded)
 {
-    const REAL round = SINGLE(REAL) ? 0x1.8p23 : 0x1.8p52; /* added and taken away: to the nearest integer */
-    const REAL high = (REAL)(SINGLE(REAL) ? 0.693359375 : 6.93145751953125e-1);
-    const REAL low = (REAL)(SINGLE(REAL) ? -2.12194440e-4 : 1.42860682030941723212e-6);
-    const int mantissa = SINGLE(REAL) ? 23 : 52, bias = SINGLE(REAL) ? 127 : 1023;
-    const VEC rounded = near * (REAL)1.4426950408889634074 + round;
-    const VEC integer = rounded - round;
-    *n = (FN(bits)(rounded) - FN(bits)(FN(constant)(round)) + (INT)(bias + shift)) << mantissa;
-    return (y - integer * high) - integer * low;
+    *rounded = y * (REAL)1.4426950408889634074 + ROUND;
+    const VEC n = *rounded - ROUND;
+    return (y - n * LOG_2_HIGH) - n * LOG_2_LOW;
 }
 
-/* exp(r) - 1 for |r| <= log(2) / 2, by its Taylor series. */
-INLINE VEC FN(expm1_reduced)(VEC r)
+/* 2^(n + shift) for a normal result. */
+INLINE VEC FN(power_of_two)(VEC rounded, int shift)
 {
-    return r + r * r * FN(polynomial)(SINGLE(REAL) ? 6 : 12, inverse_factorials + 2, r);
+    const int mantissa = SINGLE(REAL) ? 23 : 52, bias = SINGLE(REAL) ? 127 : 1023;
+    return FN(of_bits)((FN(bits)(rounded) - FN(bits)(FN(constant)(ROUND)) + (INT)(bias + shift)) << mantissa);
+}
+
+/* v 2^n for v between 1/2 and 2, subnormal results included. */
+INLINE VEC FN(scaled)(VEC v, VEC rounded)
+{
+#if defined(__AVX512F__)
+    const VEC n = rounded - ROUND;
+    return SINGLE(REAL) ? (VEC)_mm512_scalef_ps((__m512)v, (__m512)n)
+                        : (VEC)_mm512_scalef_pd((__m512d)v, (__m512d)n);
+#else
+    return v * FN(power_of_two)(rounded, SINGLE(REAL) ? 64 : 512) *
+           (REAL)(SINGLE(REAL) ? 0x1p-64 : 0x1p-512);
+#endif
+}
+
+/* exp(r) - 1 for |r| <= log(2) / 2 over r. */
+INLINE VEC FN(expm1_ratio)(VEC r)
+{
+    return 1 + r * (SINGLE(REAL) ? FN(polynomial)(5, exp_f32, r) : FN(polynomial)(12, inverse_factorials + 2, r));
 }
 
 #define EXP_IS_0 ((REAL)(SINGLE(REAL) ? -104 : -746))
 
-/* exp(r) 2^n for the reduced argument r, subnormal results included; `power` is 2^(n + EXP_SHIFT). */
-#define EXP_SHIFT (SINGLE(REAL) ? 64 : 512)
-INLINE VEC FN(exp_reduced)(VEC r, IVEC power)
-{
-    const VEC scale = FN(of_bits)(power);
-    return (FN(expm1_reduced)(r) * scale + scale) * (REAL)(SINGLE(REAL) ? 0x1p-64 : 0x1p-512);
-}
+/* exp(r) 2^n for the reduced argument r. */
+INLINE VEC FN(exp_reduced)(VEC r, VEC rounded) { return FN(scaled)(1 + r * FN(expm1_ratio)(r), rounded); }
 
 /* exp(y) for y <= 0. */
 INLINE VEC FN(exp_negative)(VEC y)
 {
-    IVEC power;
-    y = FN(at_least)(y, EXP_IS_0);
-    const VEC r = FN(reduce)(y, y, EXP_SHIFT, &power);
-    return FN(exp_reduced)(r, power);
-}
-
-/* exp(y + error) for y <= 0 and a small error. */
-INLINE VEC FN(exp_of_sum)(VEC y, VEC error)
-{
-    IVEC power;
-    error = SELECT(VEC, y < EXP_IS_0, (VEC){0}, error);
-    y = FN(at_least)(y, EXP_IS_0);
-    const VEC r = FN(reduce)(y, y + error, EXP_SHIFT, &power) + error;
-    return FN(exp_reduced)(r, power);
+    VEC rounded;
+    const VEC r = FN(reduce)(FN(at_least)(y, EXP_IS_0), &rounded);
+    return FN(exp_reduced)(r, rounded);
 }
 
 /* 1 / d for d between 1 and 20. Of single precision with AVX-512 an estimate of 14 bits and one step of
@@ -226,12 +267,18 @@ INLINE VEC FN(reciprocal)(VEC d)
     return 1 / d;
 }
 
-/* exp(x - top) for x <= top, with the rounding error of the difference (Knuth's two-sum). */
+/* exp(x - top) for x <= top. In double with the rounding error of the difference (Knuth's two-sum); in single
+   precision that error costs up to |x - top| / 2 ulp of the result. */
 INLINE VEC FN(exp_below)(VEC x, REAL top)
 {
     const VEC difference = x - top;
+    if (SINGLE(REAL))
+        return FN(exp_negative)(difference);
     const VEC subtracted = difference - x;
-    return FN(exp_of_sum)(difference, (x - (difference - subtracted)) - (top + subtracted));
+    const VEC error = (x - (difference - subtracted)) - (top + subtracted);
+    VEC rounded;
+    const VEC r = FN(reduce)(FN(at_least)(difference, EXP_IS_0), &rounded);
+    return FN(exp_reduced)(r + SELECT(VEC, difference < EXP_IS_0, (VEC){0}, error), rounded);
 }
 
 /* log(1 + e) for 0 <= e <= 1: 2 artanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e). */
@@ -241,22 +288,37 @@ INLINE VEC FN(log1p_unit)(VEC e)
     return 2 * s * FN(polynomial)(SINGLE(REAL) ? 8 : 17, inverse_odd, s * s);
 }
 
-/* Phi(x), the normal distribution function, and *density = exp(-x^2 / 2) / sqrt(2 pi). */
-INLINE VEC FN(normal)(VEC x, VEC *density)
+/* exp(-a^2 / 2) for a^2 / 2 <= -EXP_IS_0, without the rounding error of the square. */
+INLINE VEC FN(exp_half_square)(VEC a)
 {
-    const REAL limit = (REAL)(SINGLE(REAL) ? 14.5 : 39); /* Phi(-limit) is 0 */
-    const VEC a = FN(at_most)(FN(absolute)(x), limit);
+    VEC rounded;
+#if defined(__AVX512F__)
+    const VEC half = (REAL)-0.5 * a;
+    (void)FN(reduce)(a * half, &rounded);
+    const VEC n = rounded - ROUND, whole = n * LOG_2_HIGH;
+    const VEC fraction = SINGLE(REAL) ? (VEC)_mm512_fmsub_ps((__m512)a, (__m512)half, (__m512)whole)
+                                      : (VEC)_mm512_fmsub_pd((__m512d)a, (__m512d)half, (__m512d)whole);
+    const VEC r = fraction - n * LOG_2_LOW;
+#else
     /* a^2 = leading^2 + (a - leading) (a + leading); the square of half the digits is exact. */
     const VEC leading = FN(of_bits)(FN(bits)(a) & ~(INT)(SINGLE(REAL) ? 0xFFF : 0x7FFFFFF));
     const VEC half = (REAL)-0.5 * leading;
-    const VEC e = FN(exp_of_sum)(leading * half, (a - leading) * ((REAL)-0.5 * a + half));
+    const VEC r = FN(reduce)(leading * half, &rounded) + (a - leading) * ((REAL)-0.5 * a + half);
+#endif
+    return FN(exp_reduced)(r, rounded);
+}
+
+/* Where the normal distribution function is 0 and its density too: not yet beyond EXP_IS_0. */
+#define NORMAL_IS_0 ((REAL)(SINGLE(REAL) ? 14.42 : 38.62))
+
+/* Phi(-a), the normal distribution function, for 0 <= a <= NORMAL_IS_0; *power = exp(-a^2 / 2). */
+INLINE VEC FN(normal_tail)(VEC a, VEC *power)
+{
+    *power = FN(exp_half_square)(a);
     const VEC u = FN(reciprocal)(a + 4);
-    const VEC t = (a - 4) * u;
-    const VEC tail =
-        e * u *
-        (SINGLE(REAL) ? FN(polynomial)(12, normal_tail_f32, t) : FN(polynomial)(23, normal_tail_f64, t));
-    *density = e * (REAL)0.39894228040143267794;
-    return SELECT(VEC, x > 0, 1 - tail, tail);
+    const VEC t = 1 - 8 * u;
+    return *power * u *
+           (SINGLE(REAL) ? FN(polynomial)(10, tail_f32, t) : FN(polynomial)(23, tail_f64, t));
 }
 
 INLINE VEC FN(logistic)(VEC x)
@@ -293,26 +355,24 @@ INLINE VEC FN(leaky_relu_slope)(VEC x, VEC d_out, REAL slope)
     return SELECT(VEC, x > 0, d_out, SELECT(VEC, x <= 0, slope * d_out, x));
 }
 
-/* Beyond this the gelu is 0 on the left and x on the right, and its slope 0 and 1. */
-INLINE VEC FN(gelu_range)(VEC x)
-{
-    const REAL limit = (REAL)(SINGLE(REAL) ? 14.5 : 39);
-    return FN(at_most)(FN(at_least)(x, -limit), limit);
-}
-
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|) */
 INLINE VEC FN(gelu)(VEC x, REAL parameter)
 {
-    VEC density;
+    VEC power;
     (void)parameter;
-    return SELECT(VEC, x > 0, x, FN(gelu_range)(x)) * FN(normal)(x, &density);
+    const VEC a = FN(at_most)(FN(absolute)(x), NORMAL_IS_0);
+    return FN(at_least)(x, 0) - a * FN(normal_tail)(a, &power);
 }
 
+/* Phi(x) + x phi(x) with the density phi */
 INLINE VEC FN(gelu_slope)(VEC x, VEC d_out, REAL parameter)
 {
-    VEC density;
+    VEC power;
     (void)parameter;
-    const VEC distribution = FN(normal)(x, &density);
-    return d_out * (distribution + FN(gelu_range)(x) * density);
+    const VEC a = FN(at_most)(FN(absolute)(x), NORMAL_IS_0);
+    const VEC tail = FN(normal_tail)(a, &power);
+    const VEC right = tail - a * (power * (REAL)0.39894228040143267794); /* at -a; that at a is 1 - right */
+    return d_out * SELECT(VEC, x > 0, 1 - right, right);
 }
 
 /* 2 sqrt(2 / pi) (x + 0.044715 x^3); half of it is the argument of the tanh. */
@@ -324,15 +384,15 @@ INLINE VEC FN(gelu_inner)(VEC x)
 INLINE VEC FN(gelu_tanh)(VEC x, REAL parameter)
 {
     (void)parameter;
-    const VEC bounded = FN(gelu_range)(x);
+    const VEC above = FN(at_least)(x, -NORMAL_IS_0);
     /* (1 + tanh(u / 2)) / 2 is the logistic function of u, which has no cancellation. */
-    return SELECT(VEC, x > 0, x, bounded) * FN(logistic)(FN(gelu_inner)(bounded));
+    return above * FN(logistic)(FN(gelu_inner)(FN(at_most)(above, NORMAL_IS_0)));
 }
 
 INLINE VEC FN(gelu_tanh_slope)(VEC x, VEC d_out, REAL parameter)
 {
     (void)parameter;
-    x = FN(gelu_range)(x);
+    x = FN(at_most)(FN(at_least)(x, -NORMAL_IS_0), NORMAL_IS_0);
     const VEC inner = FN(gelu_inner)(x);
     const VEC e = FN(exp_negative)(-FN(absolute)(inner));
     const VEC inverse = FN(reciprocal)(1 + e);
@@ -341,15 +401,22 @@ INLINE VEC FN(gelu_tanh_slope)(VEC x, VEC d_out, REAL parameter)
     return d_out * (value + x * (e * inverse * inverse) * inner_slope);
 }
 
-/* With m = exp(-2 |x|) - 1 it is -m / (m + 2): no cancellation at 0. */
+/* In single precision a quotient of polynomials, which is above 1 at the bound of x. In double, with
+   m = exp(-2 |x|) - 1, it is -m / (m + 2): no cancellation at 0. */
 INLINE VEC FN(tanh)(VEC x, REAL parameter)
 {
     (void)parameter;
-    IVEC power;
-    const VEC y = -2 * FN(at_most)(FN(absolute)(x), 25); /* 1 from here on */
-    const VEC r = FN(reduce)(y, y, 0, &power);
-    const VEC scale = FN(of_bits)(power);
-    const VEC m = scale * FN(expm1_reduced)(r) + (scale - 1);
+    if (SINGLE(REAL)) {
+        const REAL bound = 10;
+        const VEC bounded = FN(at_most)(FN(at_least)(x, -bound), bound), square = bounded * bounded;
+        const VEC ratio = bounded * FN(polynomial)(5, tanh_numerator, square) *
+                          FN(reciprocal)(FN(polynomial)(5, tanh_denominator, square));
+        return FN(at_most)(FN(at_least)(ratio, -1), 1);
+    }
+    VEC rounded;
+    const VEC r = FN(reduce)(-2 * FN(at_most)(FN(absolute)(x), 25), &rounded); /* 1 from here on */
+    const VEC scale = FN(power_of_two)(rounded, 0);
+    const VEC m = scale * (r * FN(expm1_ratio)(r)) + (scale - 1);
     return FN(with_sign)(FN(absolute)(m * FN(reciprocal)(m + 2)), x);
 }
 
@@ -429,17 +496,17 @@ static void FN(activation_backward)(int number, ptrdiff_t n, const REAL *d_out, 
 
 /* ---- rows of softmax -------------------------------------------------------------------------- */
 
-/* Element k of a row on: a whole vector of it, or `last`, loaded before the loop. */
-INLINE VEC FN(load_row)(const REAL *row, ptrdiff_t k, ptrdiff_t c, VEC last)
-{
-    return k + LANES(REAL) <= c ? FN(load)(row + k) : last;
-}
-
 /* The elements of a row that fill no whole vector, and `fill`. */
 INLINE VEC FN(load_last)(const REAL *row, ptrdiff_t c, REAL fill)
 {
     const ptrdiff_t whole = c - c % LANES(REAL);
     return whole < c ? FN(load_some)(row + whole, c - whole, fill) : FN(constant)(fill);
+}
+
+/* Where a sum in REAL from vector k on ends. */
+INLINE ptrdiff_t FN(block_end)(ptrdiff_t k, ptrdiff_t whole)
+{
+    return k + SUMMED_VECTORS * LANES(REAL) < whole ? k + SUMMED_VECTORS * LANES(REAL) : whole;
 }
 
 static REAL FN(row_maximum)(ptrdiff_t c, const REAL *x)
@@ -453,53 +520,84 @@ static REAL FN(row_maximum)(ptrdiff_t c, const REAL *x)
     return FN(lanes_max)(top);
 }
 
-/* Sums over a row of exp(x - top), and of its products with `factors` (or of `factors` alone, if `alone`).
-   The maxima of the row, whose power is 1, are counted apart (if `apart`) from the rest of the sum, which
-   may be far below a unit in the last place of 1. */
+/* Sums over a row of exp(x - top). The maxima of the row, whose power is 1, are counted apart (if `apart`)
+   from the rest of the sum, which may be far below a unit in the last place of 1. */
 typedef struct {
-    double maxima, rest, products;
+    double maxima, rest;
 } FN(row_sums);
 
-INLINE FN(row_sums) FN(sum_powers)(ptrdiff_t c, const REAL *x, REAL top, const int apart,
-                                   const REAL *factors, const int alone, REAL *powers)
+/* The same in the lanes of a vector. */
+typedef struct {
+    VEC maxima, rest;
+} FN(lane_sums);
+
+INLINE VEC FN(add_power)(FN(lane_sums) *sums, VEC v, REAL top, const int apart)
 {
-    FN(row_sums) sums = {0, 0, 0};
-    const VEC last = FN(load_last)(x, c, -(REAL)INFINITY);
-    const VEC last_factor = factors ? FN(load_last)(factors, c, 0) : (VEC){0};
-    VEC power = {0};
-    for (ptrdiff_t k = 0; k < c;) {
-        const ptrdiff_t end = k + SUMMED_VECTORS * LANES(REAL) < c ? k + SUMMED_VECTORS * LANES(REAL) : c;
-        VEC maxima = {0}, rest = {0}, products = {0};
-        for (; k < end; k += LANES(REAL)) {
-            const VEC v = FN(load_row)(x, k, c, last);
-            power = FN(exp_below)(v, top);
-            if (powers && k + LANES(REAL) <= c)
-                FN(store)(powers + k, power);
-            if (factors && alone)
-                products += FN(load_row)(factors, k, c, last_factor);
-            else if (factors)
-                products += FN(load_row)(factors, k, c, last_factor) * power;
-            if (apart) {
-                const VEC one = SELECT(VEC, v == top, FN(constant)(1), (VEC){0});
-                maxima += one;
-                rest += power - one;
-            } else
-                rest += power;
-        }
-        sums.rest += FN(lanes_sum)(rest);
-        if (apart)
-            sums.maxima += FN(lanes_sum)(maxima);
-        if (factors)
-            sums.products += FN(lanes_sum)(products);
+    const VEC power = FN(exp_below)(v, top);
+    if (apart) {
+        const IVEC is_top = v == top;
+        sums->maxima += SELECT(VEC, is_top, FN(constant)(1), (VEC){0});
+        sums->rest += SELECT(VEC, is_top, (VEC){0}, power);
+    } else
+        sums->rest += power;
+    return power;
+}
+
+INLINE FN(row_sums) FN(sum_powers)(ptrdiff_t c, const REAL *x, REAL top, const int apart, REAL *powers)
+{
+    const ptrdiff_t whole = c - c % LANES(REAL);
+    FN(row_sums) total = {0, top - top}; /* NaN if the maximum is infinite */
+    FN(lane_sums) sums = {{0}, {0}};
+    if (whole < c) {
+        const VEC power =
+            FN(add_power)(&sums, FN(load_some)(x + whole, c - whole, -(REAL)INFINITY), top, apart);
+        if (powers)
+            FN(store_some)(powers + whole, power, c - whole);
     }
-    if (powers && c % LANES(REAL))
-        FN(store_some)(powers + c - c % LANES(REAL), power, c % LANES(REAL));
-    return sums;
+    for (ptrdiff_t k = 0;;) {
+        const ptrdiff_t end = FN(block_end)(k, whole);
+        for (; k < end; k += LANES(REAL)) {
+            const VEC power = FN(add_power)(&sums, FN(load)(x + k), top, apart);
+            if (powers)
+                FN(store)(powers + k, power);
+        }
+        total.rest += FN(lanes_sum)(sums.rest);
+        if (apart)
+            total.maxima += FN(lanes_sum)(sums.maxima);
+        if (k == whole)
+            return total;
+        sums = (FN(lane_sums)){{0}, {0}};
+    }
+}
+
+/* Sum of a row of `values`, or of its products with `factors`. */
+INLINE double FN(sum_products)(ptrdiff_t c, const REAL *values, const REAL *factors)
+{
+    const ptrdiff_t whole = c - c % LANES(REAL);
+    double total = 0;
+    VEC sum = FN(load_last)(values, c, 0);
+    if (factors)
+        sum *= FN(load_last)(factors, c, 0);
+    for (ptrdiff_t k = 0;;) {
+        const ptrdiff_t end = FN(block_end)(k, whole);
+        for (; k < end; k += LANES(REAL))
+            sum += factors ? FN(load)(values + k) * FN(load)(factors + k) : FN(load)(values + k);
+        total += FN(lanes_sum)(sum);
+        if (k == whole)
+            return total;
+        sum = (VEC){0};
+    }
+}
+
+/* log(1 + rest) */
+INLINE double FN(log_sum)(double rest)
+{
+    return rest < 0.5 ? log1p(rest) : log(1 + rest); /* the logarithm takes half the time */
 }
 
 static void FN(softmax_row)(ptrdiff_t c, const REAL *x, REAL *out)
 {
-    const FN(row_sums) sums = FN(sum_powers)(c, x, FN(row_maximum)(c, x), 0, NULL, 0, out);
+    const FN(row_sums) sums = FN(sum_powers)(c, x, FN(row_maximum)(c, x), 0, out);
     const REAL norm = (REAL)(1 / sums.rest);
     for (ptrdiff_t k = 0; k < c; k++)
         out[k] *= norm;
@@ -508,26 +606,25 @@ static void FN(softmax_row)(ptrdiff_t c, const REAL *x, REAL *out)
 static void FN(log_softmax_row)(ptrdiff_t c, const REAL *x, REAL *out)
 {
     const REAL top = FN(row_maximum)(c, x);
-    const FN(row_sums) sums = FN(sum_powers)(c, x, top, 1, NULL, 0, NULL);
-    const REAL log_sum = (REAL)log1p(sums.maxima - 1 + sums.rest);
+    const FN(row_sums) sums = FN(sum_powers)(c, x, top, 1, NULL);
+    const REAL log_sum = (REAL)FN(log_sum)(sums.maxima - 1 + sums.rest);
     for (ptrdiff_t k = 0; k < c; k++)
         out[k] = (x[k] - top) - log_sum;
 }
 
-static void FN(softmax_backward_row)(ptrdiff_t c, const REAL *restrict d_out, const REAL *x,
-                                     REAL *restrict d_x)
+static void FN(softmax_backward_row)(ptrdiff_t c, const REAL *d_out, const REAL *out, REAL *d_x)
 {
-    const FN(row_sums) sums = FN(sum_powers)(c, x, FN(row_maximum)(c, x), 0, d_out, 0, d_x);
-    const REAL norm = (REAL)(1 / sums.rest), mean = (REAL)(sums.products / sums.rest);
+    const REAL mean = (REAL)FN(sum_products)(c, d_out, out);
+    INDEPENDENT
     for (ptrdiff_t k = 0; k < c; k++)
-        d_x[k] = norm * d_x[k] * (d_out[k] - mean);
+        d_x[k] = out[k] * (d_out[k] - mean);
 }
 
 static void FN(log_softmax_backward_row)(ptrdiff_t c, const REAL *restrict d_out, const REAL *x,
                                          REAL *restrict d_x)
 {
-    const FN(row_sums) sums = FN(sum_powers)(c, x, FN(row_maximum)(c, x), 0, d_out, 1, d_x);
-    const REAL norm = (REAL)(sums.products / sums.rest);
+    const FN(row_sums) sums = FN(sum_powers)(c, x, FN(row_maximum)(c, x), 0, d_x);
+    const REAL norm = (REAL)(FN(sum_products)(c, d_out, NULL) / sums.rest);
     for (ptrdiff_t k = 0; k < c; k++)
         d_x[k] = d_out[k] - norm * d_x[k];
 }
@@ -550,8 +647,8 @@ static double FN(cross_entropy_row)(ptrdiff_t c, const REAL *x, const REAL *prob
                                     const REAL *scale, const REAL *shift, ptrdiff_t target, double weight)
 {
     const REAL top = FN(row_maximum)(c, x);
-    const FN(row_sums) sums = FN(sum_powers)(c, x, top, 1, NULL, 0, NULL);
-    const double log_sum = log1p(sums.maxima - 1 + sums.rest);
+    const FN(row_sums) sums = FN(sum_powers)(c, x, top, 1, NULL);
+    const double log_sum = FN(log_sum)(sums.maxima - 1 + sums.rest);
     double loss = target >= 0 && weight != 0 ? weight * (log_sum - ((double)x[target] - top)) : 0;
     if (!probabilities && !shift)
         return loss;
@@ -584,9 +681,9 @@ static void FN(cross_entropy_backward_row)(double d_loss, ptrdiff_t c, const REA
                 sum += FN(coefficient)(probabilities, scale, shift, k, FN(filled)(c - k));
             total += FN(lanes_sum)(sum);
         }
-    const FN(row_sums) sums = FN(sum_powers)(c, x, top, 1, NULL, 0, d_x);
+    const FN(row_sums) sums = FN(sum_powers)(c, x, top, 1, d_x);
     const double rest = sums.maxima - 1 + sums.rest;
-    const REAL norm = (REAL)(d_loss * total / (1 + rest)), d = (REAL)d_loss, log_sum = (REAL)log1p(rest);
+    const REAL norm = (REAL)(d_loss * total / (1 + rest)), d = (REAL)d_loss, log_sum = (REAL)(probabilities || shift ? FN(log_sum)(rest) : 0);
     if (!probabilities && !shift)
         for (ptrdiff_t k = 0; k < c; k++)
             d_x[k] *= norm;
@@ -605,20 +702,7 @@ static void FN(cross_entropy_backward_row)(double d_loss, ptrdiff_t c, const REA
         d_x[target] -= (REAL)(d_loss * weight);
 }
 
-/* Sum in double, of blocks in REAL. */
-static double FN(sum)(ptrdiff_t n, const REAL *x)
-{
-    const VEC last = FN(load_last)(x, n, 0);
-    double total = 0;
-    for (ptrdiff_t k = 0; k < n;) {
-        const ptrdiff_t end = k + SUMMED_VECTORS * LANES(REAL) < n ? k + SUMMED_VECTORS * LANES(REAL) : n;
-        VEC sum = {0};
-        for (; k < end; k += LANES(REAL))
-            sum += FN(load_row)(x, k, n, last);
-        total += FN(lanes_sum)(sum);
-    }
-    return total;
-}
+static double FN(sum)(ptrdiff_t n, const REAL *x) { return FN(sum_products)(n, x, NULL); }
 
 /* ---- losses of single elements ---------------------------------------------------------------- */
 
@@ -758,4 +842,3 @@ static int FN(all_within)(ptrdiff_t n, const REAL *x, double least, double most)
     return any == 0;
 }
 #undef EXP_IS_0
-#undef EXP_SHIFT

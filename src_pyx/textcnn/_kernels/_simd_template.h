@@ -12,8 +12,13 @@ typedef INT IVEC __attribute__((vector_size(VECTOR_BYTES)));
 typedef REAL LOADED __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 #ifndef LANES
 #define LANES(T) ((ptrdiff_t)(VECTOR_BYTES / sizeof(T)))
-/* Bits of `yes` where the mask is all ones, of `no` where it is zero; T is the result's type. */
+/* Bits of `yes` where the mask is all ones, of `no` where it is zero; T is the result's type. The first form
+   uses the mask once, which AVX-512 holds in a register of another kind; GCC makes a blend of the second. */
+#if defined(__AVX512F__)
+#define SELECT(T, mask, yes, no) ((T)((IVEC)(no) ^ ((mask) & ((IVEC)(yes) ^ (IVEC)(no)))))
+#else
 #define SELECT(T, mask, yes, no) ((T)(((mask) & (IVEC)(yes)) | (~(mask) & (IVEC)(no))))
+#endif
 #endif
 #else
 typedef REAL VEC;
