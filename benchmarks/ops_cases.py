@@ -101,7 +101,7 @@ class Case:
         yield (
             "backward",
             partial(self.ours_backward, d_out, kept, *arrays),
-            partial(torch.autograd.grad, graph, inputs, d_theirs, retain_graph=True),
+            lambda: written_out(torch.autograd.grad(graph, inputs, d_theirs, retain_graph=True)),
             gradients,
         )
 
@@ -109,13 +109,22 @@ class Case:
             return self.ours_backward(d_out, self.ours(*arrays), *arrays)
 
         def their_both() -> Any:
-            return torch.autograd.grad(as_tuple(self.theirs(*inputs))[0], inputs, d_theirs)
+            return written_out(torch.autograd.grad(as_tuple(self.theirs(*inputs))[0], inputs, d_theirs))
 
         yield "fwd+bwd", our_both, their_both, gradients
 
 
 def as_tuple(results: Any) -> tuple[Any, ...]:
     return tuple(results) if isinstance(results, tuple | list) else (results,)
+
+
+def written_out(gradients: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """The gradients as arrays with a place for each value, like ours.
+
+    That of a sum is a view of `d_out` that repeats its values and computes nothing; all others stay as they
+    are.
+    """
+    return tuple(tensor.contiguous() if 0 in tensor.stride() else tensor for tensor in gradients)
 
 
 def as_tensor(array: Array) -> torch.Tensor:

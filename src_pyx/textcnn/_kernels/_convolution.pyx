@@ -47,10 +47,17 @@ cdef enum:
 cdef enum:
     ROWS_PER_SUM = 512
 
-# Columns of the gathered rows, and channels of the result, in one task of the weights' gradient.
+# Columns of the gathered rows, at most, and channels of the result in one task of the weights' gradient. A
+# task of fewer columns has a multiple of COLUMNS_STEP: whole tiles of `gemm_panel`.
 cdef enum:
     COLUMNS_PER_TASK = 128
-    CHANNELS_PER_TASK = 64
+    COLUMNS_STEP = 12
+    CHANNELS_PER_TASK = 128
+
+# Values that are copied without a call, and in one move.
+cdef enum:
+    SHORT_COPY = 64
+    MOVE = 16
 
 # Minimal filtering: results and products of a tile, tiles of a block, and channels from which it pays.
 cdef enum:
@@ -213,32 +220,34 @@ cdef class Windows:
     cdef int list_rows(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
                        Py_ssize_t stride, Py_ssize_t left) except -1:
         """Rows of the result by phase, in order of text and position: every n_phases-th of a text."""
-        cdef Py_ssize_t phase, i, t, _t, period = self.n_kernels * stride
+        cdef Py_ssize_t phase, i, t, length, base, step, period = self.n_kernels * stride
         cdef Row *row
         self.rows = <Row *>malloc(max(1, self.n_out_rows) * sizeof(Row))
         if self.rows == NULL:
             raise MemoryError(f"no memory for {self.n_out_rows} rows")
-        # counted one place further on, so that the sums say where each phase begins and, filled, ends
         for i in range(offsets.shape[0] - 1):
-            phase = 0
-            for _t in range(out_offsets[i + 1] - out_offsets[i]):
-                self.phase_rows[phase + 2] += 1
-                phase = phase + 1 if phase + 1 < self.n_phases else 0
+            length = out_offsets[i + 1] - out_offsets[i]
+            for phase in range(min(self.n_phases, length)):
+                self.phase_rows[phase + 2] += ceil_div(length - phase, self.n_phases)
+        # summed one place further on, so that the sums say where each phase begins and, filled, ends
         for phase in range(self.n_phases):
             self.phase_rows[phase + 2] += self.phase_rows[phase + 1]
         for i in range(offsets.shape[0] - 1):
-            phase = 0
-            for t in range(out_offsets[i + 1] - out_offsets[i]):
+            length = out_offsets[i + 1] - out_offsets[i]
+            for phase in range(min(self.n_phases, length)):
                 row = self.rows + self.phase_rows[phase + 1]
-                row.out = out_offsets[i] + t
-                row.begin = offsets[i]
-                row.end = offsets[i + 1]
+                # rows of the result that are n_phases apart read input that is so many rows apart
                 if self.adjoint:
-                    row.base = offsets[i] + (t + left) // period * self.n_kernels
+                    base, step = offsets[i] + (phase + left) // period * self.n_kernels, self.n_kernels
                 else:
-                    row.base = offsets[i] + t * stride - left
-                self.phase_rows[phase + 1] += 1
-                phase = phase + 1 if phase + 1 < self.n_phases else 0
+                    base, step = offsets[i] + phase * stride - left, self.n_phases * stride
+                t = phase
+                while t < length:
+                    row[0] = Row(out_offsets[i] + t, base, offsets[i], offsets[i + 1])
+                    row += 1
+                    base += step
+                    t += self.n_phases
+                self.phase_rows[phase + 1] += ceil_div(length - phase, self.n_phases)
         return 0
 
     cdef int list_tiles(self, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] out_offsets,
@@ -540,12 +549,9 @@ cdef bint lie_in_place(
     Py_ssize_t groups,
 ) noexcept nogil:
     """The windows of these rows are runs of values of x, at equal distances, with nothing outside a text."""
-    cdef Py_ssize_t i, tap
-    if n_taps == 0 or (n_taps > 1 and groups > 1):
+    cdef Py_ssize_t i
+    if n_taps == 0 or (n_taps > 1 and groups > 1) or not follow_each_other(shifts, n_taps):
         return False
-    for tap in range(1, n_taps):
-        if shifts[tap] != shifts[tap - 1] + 1:
-            return False
     for i in range(n):
         if rows[i].base + shifts[0] < rows[i].begin or rows[i].base + shifts[n_taps - 1] >= rows[i].end:
             return False
@@ -566,19 +572,49 @@ cdef void gather(
     floating *out,                         # OUT  (n, last - first)
 ) noexcept nogil:
     """The rows that some results read, tap beside tap; rows outside the text are zero."""
-    cdef Py_ssize_t i, tap, row, begin, end
+    cdef Py_ssize_t i, tap, row, begin, end, last_tap
+    cdef bint adjacent
+    if first == last:
+        return
+    last_tap = (last - 1) // c
+    # a window is then one run of values
+    adjacent = stride == c and follow_each_other(shifts, last_tap + 1)
     for i in range(n):
+        if (adjacent and rows[i].begin <= rows[i].base + shifts[0]
+                and rows[i].base + shifts[last_tap] < rows[i].end):
+            copy_values(x + (rows[i].base + shifts[0]) * c + first, last - first, out)
+            out += last - first
+            continue
         begin = first
         while begin < last:
             tap = begin // c
             end = min(last, (tap + 1) * c)
             row = rows[i].base + shifts[tap]
             if rows[i].begin <= row < rows[i].end:
-                memcpy(out, x + row * stride + begin - tap * c, (end - begin) * sizeof(floating))
+                copy_values(x + row * stride + begin - tap * c, end - begin, out)
             else:
                 memset(out, 0, (end - begin) * sizeof(floating))
             out += end - begin
             begin = end
+
+
+cdef inline void copy_values(const floating *x, Py_ssize_t n, floating *out) noexcept nogil:
+    """Few values by moves that are compiled here: a call for 32 of them takes as long as the copy."""
+    cdef Py_ssize_t i = 0
+    if n <= SHORT_COPY:
+        while i + MOVE <= n:
+            memcpy(out + i, x + i, MOVE * sizeof(floating))
+            i += MOVE
+    if i < n:
+        memcpy(out + i, x + i, (n - i) * sizeof(floating))
+
+
+cdef bint follow_each_other(const Py_ssize_t *shifts, Py_ssize_t n_taps) noexcept nogil:
+    cdef Py_ssize_t tap
+    for tap in range(1, n_taps):
+        if shifts[tap] != shifts[tap - 1] + 1:
+            return False
+    return True
 
 
 # ---- one filter for each channel -------------------------------------------------------------------------
@@ -805,8 +841,10 @@ cdef int row_gradients(
     int n_threads,
 ) except -1:
     """A task owns some rows (taps and channels) and some columns of one kernel's gradient."""
-    cdef Py_ssize_t n_rows = max(<Py_ssize_t>1, ceil_div(sizes.taps * sizes.c, COLUMNS_PER_TASK))
+    cdef int team = team_size(n_threads, <double>windows.n_out_rows * sizes.taps * sizes.c * d_out.shape[1])
     cdef Py_ssize_t n_columns = ceil_div(sizes.f, CHANNELS_PER_TASK)
+    cdef Py_ssize_t per_task = columns_per_task(sizes, windows.n_phases * sizes.groups * n_columns, team)
+    cdef Py_ssize_t n_rows = max(<Py_ssize_t>1, ceil_div(sizes.taps * sizes.c, per_task))
     cdef Py_ssize_t per_phase = sizes.groups * n_rows * n_columns, task
     # gathered rows, panels of d_out with room for a last one, and products
     cdef Py_ssize_t block_size = (ROWS_PER_SUM * (COLUMNS_PER_TASK + 2 * CHANNELS_PER_TASK)
@@ -815,18 +853,24 @@ cdef int row_gradients(
     cdef const floating *deltas = first_value(d_out)
     cdef floating *target = &d_weights[0, 0, 0, 0] if sizes.taps and sizes.c else NULL
     cdef floating *biases = &d_bias[0, 0] if d_bias is not None else NULL
-    cdef int team = team_size(n_threads, <double>windows.n_out_rows * sizes.taps * sizes.c * d_out.shape[1])
     cdef floating *scratch = <floating *>malloc(team * block_size * sizeof(floating))
     if scratch == NULL:
         raise MemoryError(f"no memory for the gradients of {d_weights.shape[0]} kernels")
     for task in prange(windows.n_phases * per_phase, schedule="dynamic", num_threads=team, nogil=True):
         row_gradient(
             windows, sizes, task // per_phase, task // (n_rows * n_columns) % sizes.groups,
-            task // n_columns % n_rows * COLUMNS_PER_TASK, task % n_columns * CHANNELS_PER_TASK,
+            task // n_columns % n_rows * per_task, per_task, task % n_columns * CHANNELS_PER_TASK,
             source, deltas, target, biases, scratch + threadid() * block_size,
         )
     free(scratch)
     return 0
+
+
+cdef Py_ssize_t columns_per_task(const Sizes *sizes, Py_ssize_t n_others, int team) noexcept nogil:
+    """As many as fit, or fewer so that all of a team have a task; it changes no sum."""
+    cdef Py_ssize_t wanted = ceil_div(sizes.taps * sizes.c, ceil_div(team, n_others))
+    wanted = max(<Py_ssize_t>1, ceil_div(wanted, COLUMNS_STEP)) * COLUMNS_STEP
+    return min(<Py_ssize_t>COLUMNS_PER_TASK, wanted)
 
 
 cdef void row_gradient(
@@ -835,6 +879,7 @@ cdef void row_gradient(
     Py_ssize_t phase,
     Py_ssize_t group,
     Py_ssize_t first,              # row of the stacked matrices (taps, c)
+    Py_ssize_t most_rows,          # of the stacked matrices
     Py_ssize_t column,             # of the group
     const floating *x,
     const floating *d_out,
@@ -844,51 +889,63 @@ cdef void row_gradient(
 ) noexcept nogil:
     cdef const simd_table *table = active_table()
     cdef Py_ssize_t width = panel_width(table, x), columns = sizes.f * sizes.groups
-    cdef Py_ssize_t n_rows = min(<Py_ssize_t>COLUMNS_PER_TASK, sizes.taps * sizes.c - first)
+    cdef Py_ssize_t n_rows = min(most_rows, sizes.taps * sizes.c - first)
     cdef Py_ssize_t n_columns = min(<Py_ssize_t>CHANNELS_PER_TASK, sizes.f - column)
-    cdef Py_ssize_t origin = group * sizes.f + column
-    cdef Py_ssize_t row = windows.phase_rows[phase], end = windows.phase_rows[phase + 1], n, i, j, panel
+    cdef Py_ssize_t origin = group * sizes.f + column, tap = windows.phase_taps[phase]
+    cdef Py_ssize_t n_taps = windows.phase_taps[phase + 1] - tap, stride = sizes.c * sizes.groups
+    cdef Py_ssize_t row = windows.phase_rows[phase], end = windows.phase_rows[phase + 1], n, i
+    cdef const Row *rows
     cdef floating *panels = scratch + ROWS_PER_SUM * COLUMNS_PER_TASK
     cdef floating *product = panels + 2 * ROWS_PER_SUM * CHANNELS_PER_TASK
     cdef floating *target = d_weights + (phase * sizes.taps * sizes.c + first) * columns + origin
     cdef floating *bias = d_bias + phase * columns + origin if d_bias != NULL and first == 0 else NULL
+    cdef floating one = 1
     for i in range(n_rows):
         memset(target + i * columns, 0, n_columns * sizeof(floating))
     if bias != NULL:
         memset(bias, 0, n_columns * sizeof(floating))
     while row < end:
         n = min(<Py_ssize_t>ROWS_PER_SUM, end - row)
-        if bias != NULL:
-            add_rows(windows.rows + row, n, d_out + origin, columns, n_columns, product, bias)
-        if n_rows > 0:
-            gather(windows.rows + row, n, windows.shifts + windows.phase_taps[phase], first, first + n_rows,
-                   sizes.c, x + group * sizes.c, sizes.c * sizes.groups, scratch)
-            gather_panels(windows.rows + row, n, d_out + origin, columns, n_columns, width, panels)
-            for panel in range(ceil_div(n_columns, width)):
-                j = panel * width
-                gemm_panel(table, n_rows, min(width, n_columns - j), n, scratch, 1, n_rows,
-                           panels + j * n, product + j, n_columns, NULL, False)
-            for i in range(n_rows):
-                for j in range(n_columns):
-                    target[i * columns + j] += product[i * n_columns + j]
+        rows = windows.rows + row
+        gather_panels(rows, n, d_out + origin, columns, n_columns, width, panels)
+        if bias != NULL:  # the weights of a column of ones
+            add_product(table, 1, n_columns, n, &one, 0, 0, panels, product, bias, columns)
+        if lie_in_place(rows, n, windows.shifts + tap, n_taps, sizes.groups):
+            i = rows[1].base - rows[0].base if n > 1 else 1
+            add_product(table, n_rows, n_columns, n,
+                        x + group * sizes.c + (rows[0].base + windows.shifts[tap]) * stride + first, 1,
+                        i * stride, panels, product, target, columns)
+        elif n_rows > 0:
+            gather(rows, n, windows.shifts + tap, first, first + n_rows, sizes.c, x + group * sizes.c, stride,
+                   scratch)
+            add_product(table, n_rows, n_columns, n, scratch, 1, n_rows, panels, product, target, columns)
         row += n
 
 
-cdef void add_rows(
-    const Row *rows, Py_ssize_t n, const floating *d_out, Py_ssize_t stride, Py_ssize_t n_columns,
-    floating *sums,                # scratch (n_columns,)
-    floating *total,               # IN/OUT  (n_columns,)
+cdef void add_product(
+    const simd_table *table,
+    Py_ssize_t m,
+    Py_ssize_t n,
+    Py_ssize_t k,
+    const floating *a,             # IN   (m, k)
+    Py_ssize_t row_stride,
+    Py_ssize_t col_stride,
+    const floating *panels,        # IN   (ceil(n / width), k, width)
+    floating *product,             # scratch (m, n)
+    floating *total,               # IN/OUT  (m, n)
+    Py_ssize_t ldc,                # between rows of the total
 ) noexcept nogil:
-    """Add the sum of some rows to the total."""
-    cdef Py_ssize_t i, j
-    cdef const floating *delta
-    memset(sums, 0, n_columns * sizeof(floating))
-    for i in range(n):
-        delta = d_out + rows[i].out * stride
-        for j in range(n_columns):
-            sums[j] += delta[j]
-    for j in range(n_columns):
-        total[j] += sums[j]
+    """total += a panels."""
+    cdef Py_ssize_t width = panel_width(table, a), panel, i, j
+    if m <= 0:
+        return
+    for panel in range(ceil_div(n, width)):
+        j = panel * width
+        gemm_panel(table, m, min(width, n - j), k, a, row_stride, col_stride, panels + j * k, product + j, n,
+                   NULL, False)
+    for i in range(m):
+        for j in range(n):
+            total[i * ldc + j] += product[i * n + j]
 
 
 cdef void gather_panels(
@@ -906,8 +963,9 @@ cdef void gather_panels(
             first = panel * width
             count = min(width, n_columns - first)
             out = panels + first * n + i * width
-            memcpy(out, delta + first, count * sizeof(floating))
-            memset(out + count, 0, (width - count) * sizeof(floating))
+            copy_values(delta + first, count, out)
+            if count < width:
+                memset(out + count, 0, (width - count) * sizeof(floating))
 
 
 cdef int channel_gradients(

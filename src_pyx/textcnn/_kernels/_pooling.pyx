@@ -15,7 +15,7 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
 from textcnn._kernels._openmp cimport team_size
-from textcnn._kernels._simd cimport active_table, weighted_sum
+from textcnn._kernels._simd cimport active_table, add_squares, weighted_sum
 
 # About what one element costs, in multiply-add operations of a matrix product: it waits for memory.
 cdef enum:
@@ -424,16 +424,28 @@ cdef void sum_backward_piece(
     Py_ssize_t piece,
     floating[:, ::1] d_x,
 ) noexcept nogil:
-    cdef Py_ssize_t w, row, c = d_x.shape[1]
+    cdef Py_ssize_t w, row, begin, end, c = d_x.shape[1]
     cdef Py_ssize_t first = piece * ROWS, last = min(first + ROWS, d_x.shape[0])
-    cdef double weight
-    fill(&d_x[first, 0], (last - first) * c, <floating>0)
+    cdef Py_ssize_t written = first        # the rows before it
+    cdef floating weight
     for w in range(bounds[2 * piece], bounds[2 * piece + 1]):
-        for row in range(max(first, starts[w]), min(last, ends[w])):
-            weight = scales[w]
-            if weights.shape[0]:
-                weight = weight * weights[row - shifts[w]]
-            add_scaled(&d_out[w, 0], <floating>weight, c, &d_x[row, 0])
+        begin, end = max(first, starts[w]), min(last, ends[w])
+        for row in range(begin, end):
+            weight = <floating>(scales[w] * weights[row - shifts[w]] if weights.shape[0] else scales[w])
+            if row < written:
+                add_scaled(&d_out[w, 0], weight, c, &d_x[row, 0])
+            else:
+                fill(&d_x[written, 0], (row - written) * c, <floating>0)
+                set_scaled(&d_out[w, 0], weight, c, &d_x[row, 0])
+                written = row + 1
+    if written < last:
+        fill(&d_x[written, 0], (last - written) * c, <floating>0)
+
+
+cdef inline void set_scaled(const floating *x, floating scale, Py_ssize_t n, floating *out) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        out[j] = 0 + scale * x[j]  # -0 becomes 0, as in a sum that begins with 0
 
 
 cdef inline void add_scaled(const floating *x, floating scale, Py_ssize_t n, floating *out) noexcept nogil:
@@ -560,8 +572,12 @@ cdef void lp_range(
     fill(total, width, <double>0)
     if floating is float and (p == 1 or p == 2):  # squares of floats fit in a double as they are
         fill(unit, width, <double>1)
-        for i in range(n_rows):
-            add_power(x + i * row_stride, p == 2, width, total)
+        if p == 2:
+            add_squares(active_table(), n_rows, x, row_stride, width, total)
+        else:
+            for i in range(n_rows):
+                for j in range(width):
+                    total[j] += fabs(x[i * row_stride + j])
     else:  # powers of |x| / max |x| neither overflow nor vanish
         largest(x, row_stride, n_rows, width, unit)
         for i in range(n_rows):
@@ -572,16 +588,6 @@ cdef void lp_range(
         elif p != 1:
             total[j] = pow(total[j], 1 / p)
         out[j] = <result_t>(total[j] * unit[j])
-
-
-cdef inline void add_power(const floating *x, bint square, Py_ssize_t width, double *total) noexcept nogil:
-    cdef Py_ssize_t j
-    if square:
-        for j in range(width):
-            total[j] += <double>x[j] * x[j]
-    else:
-        for j in range(width):
-            total[j] += fabs(x[j])
 
 
 cdef inline void add_scaled_power(

@@ -42,6 +42,8 @@ enum { TEXTCNN_MSE, TEXTCNN_HUBER, TEXTCNN_BCE, TEXTCNN_N_LOSSES };
     /* out (d) = sum over e of values[e] * rows[e][0:d], added to out's own values if `resume`. */ \
     void (*weighted_sum_##SUFFIX)(ptrdiff_t n_entries, const REAL *const *rows,                    \
                                   const REAL *values, int resume, ptrdiff_t d, REAL *out);         \
+    void (*add_squares_##SUFFIX)(ptrdiff_t n_rows, const REAL *x, ptrdiff_t row_stride,            \
+                                 ptrdiff_t width, double *total);                                  \
     /* Convolution by minimal filtering: see the template. */                                      \
     void (*filter_inputs_##SUFFIX)(ptrdiff_t outputs, ptrdiff_t products, ptrdiff_t n_tiles,       \
                                    const REAL *const *rows, ptrdiff_t c, REAL *inputs);            \

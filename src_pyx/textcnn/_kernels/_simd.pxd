@@ -28,6 +28,8 @@ cdef extern from "_simd.h" nogil:
                                  float *) noexcept nogil
         void (*weighted_sum_f64)(Py_ssize_t, const double **, const double *, int, Py_ssize_t,
                                  double *) noexcept nogil
+        void (*add_squares_f32)(Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t, double *) noexcept nogil
+        void (*add_squares_f64)(Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t, double *) noexcept nogil
         void (*filter_inputs_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float **, Py_ssize_t,
                                   float *) noexcept nogil
         void (*filter_outputs_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, float **,
@@ -147,6 +149,16 @@ cdef inline void weighted_sum(
         table.weighted_sum_f32(n_entries, rows, values, resume, d, out)
     else:
         table.weighted_sum_f64(n_entries, rows, values, resume, d, out)
+
+
+cdef inline void add_squares(
+    const simd_table *table, Py_ssize_t n_rows, const floating *x, Py_ssize_t row_stride, Py_ssize_t width,
+    double *total,
+) noexcept nogil:
+    if floating is float:
+        table.add_squares_f32(n_rows, x, row_stride, width, total)
+    else:
+        table.add_squares_f64(n_rows, x, row_stride, width, total)
 
 
 cdef inline void filter_inputs(

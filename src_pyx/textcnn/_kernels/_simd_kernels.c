@@ -53,13 +53,13 @@
 
 const simd_table PASTE(textcnn_simd, TEXTCNN_LEVEL) = {
     TEXTCNN_LEVEL_NAME,
-    PANEL_WIDTH(float), pack_panel_f32, gemm_panel_f32, conv_max_f32, weighted_sum_f32,
+    PANEL_WIDTH(float), pack_panel_f32, gemm_panel_f32, conv_max_f32, weighted_sum_f32, add_squares_f32,
     filter_inputs_f32, filter_outputs_f32, filter_input_f32, filter_delta_f32,
     adam_row_f32, adadelta_row_f32, sgd_row_f32,
     activation_f32, activation_backward_f32, softmax_row_f32, log_softmax_row_f32,
     softmax_backward_row_f32, log_softmax_backward_row_f32, cross_entropy_row_f32,
     cross_entropy_backward_row_f32, sum_f32, loss_f32, loss_backward_f32, all_within_f32,
-    PANEL_WIDTH(double), pack_panel_f64, gemm_panel_f64, conv_max_f64, weighted_sum_f64,
+    PANEL_WIDTH(double), pack_panel_f64, gemm_panel_f64, conv_max_f64, weighted_sum_f64, add_squares_f64,
     filter_inputs_f64, filter_outputs_f64, filter_input_f64, filter_delta_f64,
     adam_row_f64, adadelta_row_f64, sgd_row_f64,
     activation_f64, activation_backward_f64, softmax_row_f64, log_softmax_row_f64,

@@ -347,6 +347,18 @@ static void FN(weighted_sum)(ptrdiff_t n_entries, const REAL *const *rows, const
 #undef WEIGHTED_SUM
 }
 
+/* total += squares of each column of x (n_rows, width), in double: exact for one square of a float. */
+static void FN(add_squares)(ptrdiff_t n_rows, const REAL *x, ptrdiff_t row_stride, ptrdiff_t width,
+                            double *total)
+{
+    for (ptrdiff_t i = 0; i < n_rows; i++) {
+        const REAL *row = x + i * row_stride;
+        INDEPENDENT
+        for (ptrdiff_t j = 0; j < width; j++)
+            total[j] += (double)row[j] * (double)row[j];
+    }
+}
+
 /* ---- convolution by minimal filtering --------------------------------------------------------- */
 
 /* F(outputs, taps) takes products = outputs + taps - 1 products for `outputs` neighbouring results.
