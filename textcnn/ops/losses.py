@@ -538,9 +538,7 @@ def _as_classes(targets: Array, n: int, n_classes: int) -> Array:
     classes = np.ascontiguousarray(targets, np.intp)  # what is too large for intp becomes negative
     wrong = _losses.first_no_class(classes, n_classes)
     if wrong >= 0:
-        raise ValueError(
-            f"target {wrong} is {targets[wrong]}, but there are {n_classes} classes, from 0 on"
-        )
+        raise ValueError(f"target {wrong} is {targets[wrong]}, but there are {n_classes} classes, from 0 on")
     return classes
 
 
