@@ -200,7 +200,7 @@ def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) 
     -------
     out : ndarray of the shape of `x`
         Error in float32 below ``3e-7 * abs(x)``: to the left the result has few digits as it vanishes. In
-        float64 below 5 ulp, also far to the left, where 1 + erf cancels.
+        float64 below 6 ulp, also far to the left, where 1 + erf cancels.
 
         The approximation by tanh: below 10 ulp for x > -3; to the left the error grows as the result
         vanishes (70 ulp in float32, where the result is below 1e-20; 1000 ulp in float64).
@@ -355,7 +355,7 @@ def softmax(x: ArrayLike, *, n_jobs: int | None = None) -> Array:
     -------
     out : ndarray of the shape of `x`
         Large logits do not overflow. Error of each element below 5 ulp in float64. In float32 it is
-        below ``1e-6 + 6e-8 * (max(x) - x)`` times the element, for that difference is rounded.
+        below ``5e-7 + 6e-8 * (max(x) - x)`` times the element, for that difference is rounded.
 
     Raises
     ------
