@@ -512,7 +512,7 @@ def test_wrong_weights(weights, message):
             ({name: "no such thing"}, f"'{name}' parameter")
             for name in ("analyzer", "embedding_mode", "padding", "solver", "learning_rate", "early_stopping")
         ],
-        ({"activation": "gelu"}, "'activation' parameter"),
+        ({"activation": "swish"}, "'activation' parameter"),
         ({"label_smoothing": 1.0}, "'label_smoothing' parameter"),
         ({"warmup_steps": 1.5}, "'warmup_steps' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
