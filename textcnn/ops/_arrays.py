@@ -66,16 +66,21 @@ def as_array(array: ArrayLike, name: str, shape: tuple[int | str, ...], dtype: n
 
 def as_integer(value: Any, name: str, least: int) -> int:
     """An integer of at least `least`."""
+    number = value if type(value) is int else _index(value, name, least)
+    if number < least:
+        raise ValueError(f"{name} is {value}, but it must be at least {least}")
+    return number
+
+
+def _index(value: Any, name: str, least: int) -> int:
+    """The integer that something else than an `int` is."""
     is_number = hasattr(value, "__index__") and np.ndim(value) == 0
     if not is_number or isinstance(value, bool | np.bool_):
         found = (
             f"an array of shape {value.shape}" if np.ndim(value) and hasattr(value, "shape") else repr(value)
         )
         raise TypeError(f"{name} is {found}, but it must be an integer of at least {least}")
-    number = value.__index__()
-    if number < least:
-        raise ValueError(f"{name} is {value}, but it must be at least {least}")
-    return number
+    return value.__index__()
 
 
 def as_real(value: Any, name: str) -> float:

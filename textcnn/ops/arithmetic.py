@@ -41,6 +41,8 @@ def as_size(value: object, name: str, least: int = 1) -> int:
 
 def as_pads(padding: object) -> tuple[int, int]:
     """The pair (left, right) in an integer for both sides, or in a pair of integers."""
+    if type(padding) is tuple and len(padding) == 2:
+        return as_size(padding[0], "padding", 0), as_size(padding[1], "padding", 0)
     pads = (padding, padding) if np.ndim(padding) == 0 and hasattr(padding, "__index__") else padding  # type: ignore[arg-type]
     if isinstance(pads, str) or not isinstance(pads, Sequence | np.ndarray) or len(pads) != 2:
         raise ValueError(f"padding is {padding!r}, but it must be an integer or a pair (left, right)")
