@@ -188,3 +188,12 @@ def test_altered_file_is_refused(change, tmp_path):
     save_arrays(tmp_path / "altered", arrays, config)
     with pytest.raises(ModelFileError):
         textcnn.load(tmp_path / "altered")
+
+
+@pytest.mark.parametrize("padding", ["full", "same", "valid"])
+@pytest.mark.parametrize("options", EXACT.values(), ids=EXACT)
+def test_empty_text_pools_to_zeros(options, padding):
+    classifier = TextCNNClassifier(**SMALL | {"max_iter": 1} | options | {"padding": padding})
+    classifier.fit(TEXTS, LABELS)
+    assert not classifier.transform([""]).any()
+    assert classifier.transform(["good"]).any()

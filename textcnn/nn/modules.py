@@ -554,22 +554,33 @@ class _Convolution(Layer):
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         linear, offsets = getattr(ops, self.operation)(
-            x.rows, *self._used(), offsets=x.offsets, n_jobs=n_jobs, **self._options()
+            x.rows,
+            self.arrays["weights"],
+            self.arrays["bias"],
+            offsets=x.offsets,
+            n_jobs=n_jobs,
+            **self._options(),
         )
-        return Packed(activate(self.activation, linear, n_jobs), offsets), (x, linear)
-
-    def _used(self) -> tuple[Array, Array]:
-        return self.arrays["weights"], self.arrays["bias"]
+        kept_offsets = _without_empty(x.offsets, offsets)
+        linear = fitted(linear, offsets, kept_offsets)
+        return Packed(activate(self.activation, linear, n_jobs), kept_offsets), (x, linear, offsets)
 
     def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
-        x, linear = kept
+        x, linear, offsets = kept
         d_linear = activate_backward(self.activation, d_out, linear, n_jobs)
+        d_linear = fitted(d_linear, _without_empty(x.offsets, offsets), offsets)
         d_x, d_weights, d_bias = getattr(ops, f"{self.operation}_backward")(
             d_linear, x.rows, self.arrays["weights"], offsets=x.offsets, n_jobs=n_jobs, **self._options()
         )
         self._add("weights", d_weights)
         self._add("bias", d_bias)
         return d_x
+
+
+def _without_empty(offsets: Array, out_offsets: Array) -> Array:
+    """Offsets of a result in which a text without rows has none, whatever is padded around it."""
+    lengths = np.diff(offsets)
+    return out_offsets if lengths.all() else offsets_of(np.where(lengths, np.diff(out_offsets), 0))
 
 
 class Conv1d(_Convolution):

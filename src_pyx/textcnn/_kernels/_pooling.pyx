@@ -97,6 +97,7 @@ def max_forward(
     An empty range gives 0 and -1. The first of equal maxima counts. NaN is above everything.
     """
     cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1]
+    cdef int team
     cdef double n = check_ranges(starts, ends, x.shape[0])
     cdef Split s = split(m, c)
     check_shape("origins", origins.shape[0], m)
@@ -104,8 +105,8 @@ def max_forward(
     check_shape("argmax", (argmax.shape[0], argmax.shape[1]), (m, c))
     if m == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (n + m) * c * ELEMENT_COST)):
+    team = team_size(n_threads, (n + m) * c * ELEMENT_COST)
+    for piece in prange(s.n_pieces, nogil=True, schedule="static", num_threads=team):
         max_piece(x, starts, ends, origins, s, piece, out, argmax)
 
 
@@ -191,6 +192,7 @@ def max_backward(
 ):
     """d_x[offsets[i] + r, j] = sum of d_out[w, j] over the rows w of text i with argmax[w, j] == r."""
     cdef Py_ssize_t piece, m = d_out.shape[0], c = d_out.shape[1], n = offsets.shape[0] - 1
+    cdef int team
     cdef Py_ssize_t n_outside = 0
     cdef Split s = split(n, c)
     check_shape("argmax", (argmax.shape[0], argmax.shape[1]), (m, c))
@@ -202,8 +204,8 @@ def max_backward(
         raise ValueError(f"the offsets do not cover the {d_x.shape[0]} rows")
     if n == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (<double>m + d_x.shape[0]) * c * ELEMENT_COST)):
+    team = team_size(n_threads, (<double>m + d_x.shape[0]) * c * ELEMENT_COST)
+    for piece in prange(s.n_pieces, nogil=True, schedule="static", num_threads=team):
         n_outside += max_backward_piece(d_out, argmax, out_offsets, offsets, s, piece, d_x)
     if n_outside:
         raise ValueError(f"{n_outside} values of argmax lie outside their text; they must be its rows, or -1")
@@ -256,6 +258,7 @@ def sum_forward(
 ):
     """out[w, j] = scales[w] * sum over rows r of range w of weights[r - shifts[w]] * x[r, j]."""
     cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1]
+    cdef int team
     cdef double n = check_ranges(starts, ends, x.shape[0])
     cdef Split s = split(m, c)
     check_shape("scales", scales.shape[0], m)
@@ -264,8 +267,8 @@ def sum_forward(
     check_shape("out", (out.shape[0], out.shape[1]), (m, c))
     if m == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (n + m) * c * ELEMENT_COST)):
+    team = team_size(n_threads, (n + m) * c * ELEMENT_COST)
+    for piece in prange(s.n_pieces, nogil=True, schedule="static", num_threads=team):
         sum_piece(x, starts, ends, scales, weights, shifts, s, piece, out)
 
 
@@ -379,7 +382,8 @@ def sum_backward(
     int n_threads=1,
 ):
     """d_x[r, j] = sum over the ranges w with row r of scales[w] * weights[r - shifts[w]] * d_out[w, j]."""
-    cdef Py_ssize_t piece, m = starts.shape[0], c = d_x.shape[1]
+    cdef Py_ssize_t n_pieces, piece, m = starts.shape[0], c = d_x.shape[1]
+    cdef int team
     cdef double n = check_ranges(starts, ends, d_x.shape[0])
     cdef Py_ssize_t *bounds
     check_shape("scales", scales.shape[0], m)
@@ -389,8 +393,9 @@ def sum_backward(
     if d_x.shape[0] == 0 or c == 0:
         return
     bounds = ranges_of_pieces(starts, ends, d_x.shape[0])
-    for piece in prange(ceil_div(d_x.shape[0], ROWS), nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (n + d_x.shape[0]) * c * ELEMENT_COST)):
+    n_pieces = ceil_div(d_x.shape[0], ROWS)
+    team = team_size(n_threads, (n + d_x.shape[0]) * c * ELEMENT_COST)
+    for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         sum_backward_piece(d_out, starts, ends, scales, weights, shifts, bounds, piece, d_x)
     free(bounds)
 
@@ -521,6 +526,7 @@ def lp_forward(
 ):
     """out[w, j] = (sum over rows r of range w of |x[r, j]| ** p) ** (1 / p)."""
     cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1]
+    cdef int team
     cdef double n = check_ranges(starts, ends, x.shape[0])
     cdef double cost = ELEMENT_COST if p == 1 or p == 2 else POWER_COST
     cdef Split s = split(m, c)
@@ -528,8 +534,8 @@ def lp_forward(
     check_shape("out", (out.shape[0], out.shape[1]), (m, c))
     if m == 0 or c == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (n + m) * c * cost)):
+    team = team_size(n_threads, (n + m) * c * cost)
+    for piece in prange(s.n_pieces, nogil=True, schedule="static", num_threads=team):
         lp_piece(x, starts, ends, p, s, piece, out)
 
 
@@ -634,7 +640,8 @@ def lp_backward(
 
     A norm of 0 gives 0.
     """
-    cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1]
+    cdef Py_ssize_t n_pieces, piece, m = starts.shape[0], c = x.shape[1]
+    cdef int team
     cdef double n = check_ranges(starts, ends, x.shape[0])
     cdef double cost = ELEMENT_COST if p == 1 or p == 2 else POWER_COST
     cdef Py_ssize_t *bounds
@@ -645,8 +652,9 @@ def lp_backward(
     if x.shape[0] == 0 or c == 0:
         return
     bounds = ranges_of_pieces(starts, ends, x.shape[0])
-    for piece in prange(ceil_div(x.shape[0], ROWS), nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (n + x.shape[0]) * c * cost)):
+    n_pieces = ceil_div(x.shape[0], ROWS)
+    team = team_size(n_threads, (n + x.shape[0]) * c * cost)
+    for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         lp_backward_piece(d_out, x, norms, starts, ends, p, bounds, piece, d_x)
     free(bounds)
 
@@ -709,6 +717,7 @@ def k_max_forward(
     Of equal ones the first count; NaN is above everything. Places left over get 0 and argmax -1.
     """
     cdef Py_ssize_t piece, m = starts.shape[0], c = x.shape[1], n_failed = 0
+    cdef int team
     cdef double n = check_ranges(starts, ends, x.shape[0])
     cdef Split s = split(m, c)
     check_shape("origins", origins.shape[0], m)
@@ -718,8 +727,8 @@ def k_max_forward(
     check_shape("argmax", (argmax.shape[0], argmax.shape[1]), (places[m], c))
     if m == 0 or c == 0 or out.shape[0] == 0:
         return
-    for piece in prange(s.n_pieces, nogil=True, schedule="static",
-                        num_threads=team_size(n_threads, (n + out.shape[0]) * c * ELEMENT_COST)):
+    team = team_size(n_threads, (n + out.shape[0]) * c * ELEMENT_COST)
+    for piece in prange(s.n_pieces, nogil=True, schedule="static", num_threads=team):
         n_failed += k_max_piece(x, starts, ends, origins, places, s, piece, out, argmax)
     if n_failed:
         raise MemoryError("no memory for the largest values")
