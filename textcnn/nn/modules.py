@@ -536,13 +536,13 @@ class _Convolution(Layer):
     n_filters: int
     activation: str
 
+    @abstractmethod
     def _options(self) -> dict[str, Any]:
         """Options of the operation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         """Shape of the weights."""
-        raise NotImplementedError
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         shape = self._shape(in_channels)
