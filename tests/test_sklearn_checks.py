@@ -1,8 +1,10 @@
 """scikit-learn's own checks of estimators, on tables of numbers and on the same tables written as text."""
 
+from functools import partial
+
 import numpy as np
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_dict_unchanged, parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
 from textcnn import TextCNNClassifier, TextCNNRegressor
@@ -21,9 +23,24 @@ def with_array_api(monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
 
 
+def assert_passes(check, estimator):
+    """A check raises by itself, an AssertionError for the most part."""
+    check(estimator)
+
+
 @parametrize_with_checks([CLASSIFIER, REGRESSOR])
 def test_numbers(estimator, check):
-    check(estimator)  # asserts
+    assert_passes(check, estimator)
+
+
+def test_checks_can_fail():
+    class Remembers(TextCNNClassifier):
+        def predict(self, X):
+            self.seen_ = len(X)
+            return super().predict(X)
+
+    with pytest.raises(AssertionError, match="Estimator changes __dict__"):
+        assert_passes(partial(check_dict_unchanged, "Remembers"), Remembers(dropout=0.0))
 
 
 THRESHOLDS = [0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 20, 50]
@@ -69,7 +86,7 @@ IDS = (
     expected_failed_checks=lambda estimator: {"check_sample_weight_equivalence_on_dense_data": IDS},
 )
 def test_written_numbers(estimator, check):
-    check(estimator)  # asserts
+    assert_passes(check, estimator)
 
 
 @pytest.mark.parametrize("kind", [WrittenClassifier, WrittenRegressor])

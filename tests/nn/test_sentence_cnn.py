@@ -9,7 +9,7 @@ from textcnn.nn.inference import Inference
 from textcnn.nn.layers import ACTIVATIONS, ConvLayout
 from textcnn.nn.losses import squared_error
 from textcnn.nn.optimizers import SGD, Adadelta, Adam, Gradient, clip_scale
-from textcnn.nn.sentence_cnn import SentenceCNN, side_by_side
+from textcnn.nn.sentence_cnn import SentenceCNN, drop_words, side_by_side
 from textcnn.nn.training import Examples, History, Trainer, TrainingOptions, mean_history
 
 IDS = np.array([1, 2, 3, 4, 2, 5, 1, 6, 3], np.int32)
@@ -250,11 +250,11 @@ def test_penalty_shrinks_weights_but_not_biases():
 def test_word_dropout_replaces_tokens_by_the_unknown_one():
     run = trainer(word_dropout=0.5)
     ids = np.arange(1, 10_001, dtype=np.int32)
-    dropped = run.network._drop_words(ids, 0.5, run.seed, 0)
+    dropped = drop_words(ids, 0.5, run.seed, 0, run.network.work)
     assert 0.47 < (dropped == 0).mean() < 0.53
     assert (dropped[dropped > 0] == ids[dropped > 0]).all()
-    assert (run.network._drop_words(ids, 0.5, run.seed, 1) != dropped).any()
-    assert (run.network._drop_words(ids, 0.0, run.seed, 0) == ids).all()
+    assert (drop_words(ids, 0.5, run.seed, 1, run.network.work) != dropped).any()
+    assert (drop_words(ids, 0.0, run.seed, 0, run.network.work) == ids).all()
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice():

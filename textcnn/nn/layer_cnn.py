@@ -11,7 +11,6 @@ import numpy as np
 
 from textcnn._kernels import _optim, _packing
 from textcnn._kernels._blas import PackedMatrix
-from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
 from textcnn.nn.losses import Loss
 from textcnn.nn.modules import (
@@ -26,8 +25,8 @@ from textcnn.nn.modules import (
     storable_config,
 )
 from textcnn.nn.optimizers import Gradient
-from textcnn.nn.sentence_cnn import checked_array, checked_frozen
-from textcnn.nn.training import WORD_DROPOUT_KEY, Examples, TrainingOptions
+from textcnn.nn.sentence_cnn import checked_array, checked_frozen, drop_words
+from textcnn.nn.training import Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
 from textcnn.ops.arithmetic import resolve_padding
 from textcnn.text.embedded import EmbeddedTexts
@@ -157,10 +156,8 @@ class LayerCNN:
     ) -> tuple[float, dict[str, Gradient]]:
         """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
         ids = batch.ids
-        if options.word_dropout and len(ids) and self.takes_ids:
-            mask = self.work.array("word_mask", (1, len(ids)))
-            dropout_mask(seed ^ WORD_DROPOUT_KEY, step, options.word_dropout, mask, 1)
-            ids = np.where(mask[0] > 0, ids, 0).astype(np.int32)
+        if self.takes_ids:
+            ids = drop_words(ids, options.word_dropout, seed, step, self.work)
         sample_weight = (batch.sample_weight / weight).astype(self.weights.dtype)
         return self.loss_and_gradients(
             ids, batch.offsets, batch.targets, sample_weight, options.dropout, seed, step, options.n_threads,

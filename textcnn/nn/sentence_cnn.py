@@ -102,7 +102,7 @@ class SentenceCNN:
     ) -> tuple[float, dict[str, Gradient]]:
         """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
         return self.loss_and_gradients(
-            self._drop_words(batch.ids, options.word_dropout, seed, step),
+            drop_words(batch.ids, options.word_dropout, seed, step, self.work),
             batch.offsets,
             batch.targets,
             (batch.sample_weight / weight).astype(np.float32),
@@ -112,14 +112,6 @@ class SentenceCNN:
             options.n_threads,
             options.loss,
         )
-
-    def _drop_words(self, ids: np.ndarray, rate: float, seed: int, step: int) -> np.ndarray:
-        """Each token becomes the unknown one with probability `rate`, which trains that one."""
-        if rate == 0 or len(ids) == 0:
-            return ids
-        mask = self.work.array("word_mask", (1, len(ids)))
-        dropout_mask(seed ^ WORD_DROPOUT_KEY, step, rate, mask, 1)
-        return np.where(mask[0] > 0, ids, 0).astype(np.int32)
 
     def limit_norms(self, options: TrainingOptions) -> None:
         """Limit the norm of each output's weights to `max_norm` (Kim 2014, 2.1)."""
@@ -267,6 +259,15 @@ class SentenceCNN:
     def inference(self, cache_bytes: int) -> Inference:
         """The forward passes of this network when it is not trained any more."""
         return Inference(self, cache_bytes)
+
+
+def drop_words(ids: np.ndarray, rate: float, seed: int, step: int, work: Workspace) -> np.ndarray:
+    """Each token becomes the unknown one with probability `rate`, which trains that one."""
+    if rate == 0 or len(ids) == 0:
+        return ids
+    mask = work.array("word_mask", (1, len(ids)))
+    dropout_mask(seed ^ WORD_DROPOUT_KEY, step, rate, mask, 1)
+    return np.where(mask[0] > 0, ids, 0).astype(np.int32)
 
 
 def checked_array(
