@@ -194,7 +194,7 @@ def test_warm_start_goes_on_in_the_units_of_the_first_fit():
     assert "zebra" in model.vocabulary_
     assert (model.target_mean_ == mean).all()
     for wrong in (Y_TWO, Y[:, np.newaxis]):
-        with pytest.raises(ValueError, match="the model has 1 targets"):
+        with pytest.raises(ValueError, match="the model has 1 target;"):
             model.fit(X, wrong)
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from textcnn.predictor import SentenceNetwork
 
 
+# Standardised targets are below this, so that single precision holds their squares.
+MOST_SCALES = 1e15
+
+
 class Head(ABC):
     """The outputs of a network: how targets are made of y, and what is a good prediction."""
 
@@ -53,6 +57,9 @@ class Head(ABC):
         self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
     ) -> SentencePredictor:
         """The runtime with this head, for `n_jobs`, `cache_size` and `linear`."""
+
+    def start(self, network: SentenceNetwork) -> None:  # noqa: B027, most heads begin with the weights that were drawn
+        """Set what the output layer of a new network begins with."""
 
     def stored_targets(self, stored: StoredTexts, name: str) -> np.ndarray:
         """The targets of a scanned Corpus."""
@@ -169,46 +176,71 @@ class Labels(Head):
 
 @dataclass(frozen=True)
 class Numbers(Head):
-    """One or several numbers for each text; the network sees them less their mean, over their deviation.
+    """One or several numbers for each text; the network sees them less their centre, over their scale.
 
     Parameters
     ----------
-    mean, scale : float64 ndarrays of shape (n_targets,)
+    centre, scale : float64 ndarrays of shape (n_targets,)
     one_dimensional : bool
         Whether y has one dimension.
+    constant : bool ndarray of shape (n_targets,), default=None
+        The targets that all texts have alike; None for none.
     """
 
-    mean: np.ndarray
+    centre: np.ndarray
     scale: np.ndarray
     one_dimensional: bool
+    constant: np.ndarray | None = None
 
     SCORE = "R2"
 
     @classmethod
-    def of(cls, y: np.ndarray, sample_weight: np.ndarray) -> Numbers:
-        """The head for y of shape (n_texts,) or (n_texts, n_targets)."""
+    def of(cls, y: np.ndarray, sample_weight: np.ndarray, robust: bool = False) -> Numbers:
+        """The head for y of shape (n_texts,) or (n_texts, n_targets).
+
+        Centre and scale are mean and standard deviation; or, `robust`, median and 1.4826 times the median
+        absolute deviation, which for normally distributed numbers is the same (Hampel 1974).
+        """
         columns = y.reshape(len(y), -1)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.average(columns, axis=0, weights=sample_weight)
-            scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
+            if robust:
+                parts = [_robust_location_and_scale(column, sample_weight) for column in columns.T]
+                centre, scale = (np.array(values) for values in zip(*parts, strict=True))
+            else:
+                centre = np.average(columns, axis=0, weights=sample_weight)
+                scale = np.sqrt(np.average((columns - centre) ** 2, axis=0, weights=sample_weight))
         if not np.isfinite(scale).all():
             raise ValueError("y has numbers so large that their variance is not finite; divide them first")
-        # Rounding leaves dust in the variance of equal numbers.
-        is_constant = scale <= 1e-12 * np.abs(mean)
-        return cls(mean, np.where(is_constant, 1.0, scale), y.ndim == 1)
+        # Rounding leaves dust in the mean and the variance of equal numbers.
+        constant = scale <= 1e-12 * np.abs(centre)
+        centre = np.where(constant, columns[np.argmax(sample_weight > 0)], centre)
+        return cls(centre, np.where(constant, 1.0, scale), y.ndim == 1, constant)
 
     @property
     def n_outputs(self) -> int:
-        return len(self.mean)
+        return len(self.centre)
+
+    def start(self, network: SentenceNetwork) -> None:
+        """Outputs of targets that are constant begin, and stay, at 0: the network predicts the constant."""
+        if self.constant is not None:
+            network.weights[self.constant] = 0
 
     def targets(self, y: np.ndarray, name: str) -> np.ndarray:
         """Standardised numbers, float64 (n_texts, n_targets)."""
-        if y.ndim != (1 if self.one_dimensional else 2) or y[:1].size not in (0, len(self.mean)):
+        n = self.n_outputs
+        if y.ndim != (1 if self.one_dimensional else 2) or y[:1].size not in (0, n):
             raise ValueError(
-                f"{name} has shape {y.shape}, but the model has {len(self.mean)} targets; give it in the "
-                "form that the first fit had"
+                f"{name} has shape {y.shape}, but the model has {n} target{'s' if n > 1 else ''}; give it in "
+                "the form that the first fit had"
             )
-        return (y.reshape(len(y), -1) - self.mean) / self.scale
+        with np.errstate(over="ignore"):
+            targets = (y.reshape(len(y), -1) - self.centre) / self.scale
+        if not (np.abs(targets) < MOST_SCALES).all():
+            raise ValueError(
+                f"{name} has a number more than {MOST_SCALES:g} times the spread of the others away from them; "
+                "drop its text"
+            )
+        return targets
 
     def check_goes_on(self, y: np.ndarray) -> None:
         self.targets(y, "y")
@@ -224,7 +256,31 @@ class Numbers(Head):
     def predictor(
         self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
     ) -> SentencePredictor:
-        return RegressionPredictor(vocabulary, network, self.mean, self.scale, self.one_dimensional, **common)
+        return RegressionPredictor(vocabulary, network, self.centre, self.scale, self.one_dimensional, **common)
+
+
+def _robust_location_and_scale(numbers: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Median, and 1.4826 times the median absolute deviation.
+
+    Where more than half of the numbers are equal the deviations of the others are taken.
+    """
+    median = _weighted_median(numbers, weight)
+    deviations = np.abs(numbers - median)
+    scale = _weighted_median(deviations, weight)
+    if scale == 0:
+        scale = _weighted_median(deviations, np.where(deviations > 0, weight, 0))
+    return median, 1.4826 * scale
+
+
+def _weighted_median(numbers: np.ndarray, weight: np.ndarray) -> float:
+    """The median of numbers of which one with the weight 2 stands there twice; 0 without any weight."""
+    order = np.argsort(numbers, kind="stable")
+    below = np.cumsum(weight[order], dtype=np.float64)
+    if not below[-1]:
+        return 0.0
+    # Halves that are equal but for rounding have the mean of the numbers on both sides, as everywhere.
+    places = np.searchsorted(below, 0.5 * below[-1] * np.array([1 - 1e-12, 1 + 1e-12]))
+    return float((0.5 * numbers[order[places]]).sum())
 
 
 def head_of(predictor: SentencePredictor) -> Head:

@@ -313,6 +313,10 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
     def _loss(self, head: Head) -> Loss:
         """The loss that training minimises."""
 
+    def _huber_delta(self) -> float:
+        """Errors beyond it count linearly in a linear part for numbers; infinity for the squared loss."""
+        return np.inf
+
     def _corpus_head(self, stored: StoredTexts) -> Head:
         """The head for a Corpus, which has classes."""
         raise TypeError(
@@ -523,9 +527,9 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         if isinstance(texts, EmbeddedTexts):
             body = self._new_body(is_needed=True)
             assert body is not None
-            return _Model.of_embedded(
-                head, LayerCNN.of_embedded_text(rng, texts, body, head.n_outputs), texts
-            )
+            of_rows = LayerCNN.of_embedded_text(rng, texts, body, head.n_outputs)
+            head.start(of_rows)
+            return _Model.of_embedded(head, of_rows, texts)
         vocabulary, ids, offsets, shapes = _build(
             texts,
             analyzer=self.analyzer,
@@ -535,7 +539,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             n_threads=effective_n_threads(self.n_jobs),
             with_shapes=self._needs_shapes(),
         )
-        network = self._new_network(vocabulary, head.n_outputs, rng)
+        network = self._new_network(vocabulary, head, rng)
         collect = texts.saved if isinstance(texts, StoredTexts) else None
         return _Model(head, vocabulary, network, ids, offsets, shapes, collect)
 
@@ -544,15 +548,19 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         return bool(self.linear > 0 and self.shape_ngrams)
 
     def _new_network(
-        self, vocabulary: Vocabulary, n_outputs: int, rng: np.random.RandomState
+        self, vocabulary: Vocabulary, head: Head, rng: np.random.RandomState
     ) -> SentenceCNN | LayerCNN:
         mode = self._resolved_mode()
         rows = self._embedding_rows(vocabulary.id_to_token, mode, rng)
         n_frozen = {"static": rows.shape[1], "multichannel": rows.shape[1] // 2}.get(mode, 0)
         body = self._new_body()
+        network: SentenceCNN | LayerCNN
         if body is not None:
-            return LayerCNN.initialized(rng, rows, body, n_outputs, n_frozen)
-        return SentenceCNN.initialized(rng, rows, self._layout(), n_outputs, n_frozen)
+            network = LayerCNN.initialized(rng, rows, body, head.n_outputs, n_frozen)
+        else:
+            network = SentenceCNN.initialized(rng, rows, self._layout(), head.n_outputs, n_frozen)
+        head.start(network)
+        return network
 
     def _new_body(self, is_needed: bool = False) -> Layer | None:
         """The layers before the outputs; None, unless needed, for the network that has kernels of its own."""
@@ -641,6 +649,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             char_ngram_range=None if lengths is None else checked_range(lengths, "char_ngram_range"),
             shape_ngrams=bool(self.shape_ngrams),
             C=float(self.linear_C),
+            huber_delta=self._huber_delta(),
         )
         linear = NGramLinear.fit(
             model.vocabulary,
@@ -682,7 +691,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         for member in range(self.n_members):
             if member:
                 assert model.vocabulary is not None, "a network of layers has one member"
-                model.network = self._new_network(model.vocabulary, model.head.n_outputs, rng)
+                model.network = self._new_network(model.vocabulary, model.head, rng)
                 networks.append(model.network)
             trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
             histories.append(self._train(model, trainer, examples, held_out))

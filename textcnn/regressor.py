@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from textcnn._heads import Head, Numbers, as_numbers
 from textcnn._sentence_estimator import SentenceEstimator, describe_shared
-from textcnn.nn.losses import Loss, huber, squared_error
+from textcnn.nn.losses import HUBER_DELTA, Loss, huber, squared_error
 from textcnn.predictor import RegressionPredictor
 
 LOSSES: dict[str, Loss] = {"squared_error": squared_error, "huber": huber}
@@ -23,7 +23,8 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
 
     The network is that of `TextCNNClassifier` with an output for each target and no softmax. Inside, targets
     are standardised: what the network sees is y less its mean, divided by its standard deviation, and
-    predictions are turned back. Training minimises the weighted mean of
+    predictions are turned back. A target that is the same in all texts is predicted as it is. Training
+    minimises the weighted mean of
 
     ``1/2 sum_k (f_k(x_i) - y_ik)^2``  +  ``alpha / (2 * n_texts) * ||weights||^2``
 
@@ -39,8 +40,9 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     Parameters
     ----------
     loss : {"squared_error", "huber"}, default="squared_error"
-        Loss of the network. "huber" is linear for errors beyond one standard deviation of the target, so that
-        a few wild targets count less; the linear part has the squared error all the same.
+        Loss of network and linear part. "huber" (Huber 1964) is linear for errors beyond the scale of the
+        target, ``1/2 e^2`` up to 1 and ``|e| - 1/2`` from there, so that wild targets count no more than others
+        that are missed; targets are then standardised by median and median absolute deviation.
     {parameters}
     linear_C : float, default=0.1
         Inverse strength of the l2 penalty on the linear part, for standardised targets: ``1 / alpha`` of
@@ -50,8 +52,9 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     ----------
     {attributes}
     target_mean_, target_scale_ : float64 ndarrays of shape (n_targets,)
-        Mean and standard deviation of the targets in the first fit, with the weights of the texts; 1 in place
-        of a deviation of 0.
+        Mean and standard deviation of the targets in the first fit, with the weights of the texts; with
+        "huber" median and 1.4826 times the median absolute deviation (that of the numbers which are not the
+        median, if these are the minority). 1 in place of a deviation of 0.
     predictor_ : RegressionPredictor
         The fitted network with its text side.
 
@@ -180,10 +183,13 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
         return as_numbers(y, name)
 
     def _new_head(self, y: np.ndarray, given: Any, sample_weight: np.ndarray) -> Head:
-        return Numbers.of(y, sample_weight)
+        return Numbers.of(y, sample_weight, robust=self.loss == "huber")
 
     def _loss(self, head: Head) -> Loss:
         return LOSSES[self.loss]
+
+    def _huber_delta(self) -> float:
+        return HUBER_DELTA if self.loss == "huber" else np.inf
 
     # ---- prediction and fitted attributes ---------------------------------------------------------
 
@@ -203,12 +209,12 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
 
     @property
     def target_mean_(self) -> np.ndarray:
-        """Means of the targets, float64 ndarray of shape (n_targets,)."""
+        """Means of the targets, or medians, float64 ndarray of shape (n_targets,)."""
         return self.predictor_.target_mean
 
     @property
     def target_scale_(self) -> np.ndarray:
-        """Standard deviations of the targets, float64 ndarray of shape (n_targets,)."""
+        """Standard deviations of the targets, or robust ones, float64 ndarray of shape (n_targets,)."""
         return self.predictor_.target_scale
 
     def __sklearn_tags__(self) -> Any:

@@ -616,12 +616,14 @@ def _checked_network(
         checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
         return TaggingCNN(layout, checked, frozen_words)
     from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN  # few models have layers of their own
-    from textcnn.nn.modules import from_config
+    from textcnn.nn.modules import from_config, set_dropout_states
 
     token_layout = _checked_layout(config["layout"], n_tags, encoder.n_attributes, TokenLayout)
     body = from_config(config["body"])
     width = body.make(token_layout.n_features, None)
     body.set_parameters(_part(arrays, "body"))
+    if "dropout_states" in config:  # older files have none
+        set_dropout_states(body, config["dropout_states"])
     shapes = token_shapes(token_layout, width, *sizes)
     checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
     return LayerTaggingCNN(token_layout, checked, body, frozen_words)

@@ -490,11 +490,11 @@ VALID = {
 }
 
 
-def column_fit(features, goals, cost, scales, logistic, n_threads=1, tolerance=1e-9):
+def column_fit(features, goals, cost, scales, logistic, n_threads=1, tolerance=1e-9, delta=np.inf):
     """(coef, intercept, passes) of `fit_columns`."""
     coef, intercept = garbage(scales.shape, np.float32), garbage(goals.shape[1], np.float64)
     passes = features.kernel.fit_columns(
-        goals, cost, logistic, scales, tolerance, 200_000, 1, coef, intercept, n_threads
+        goals, cost, logistic, scales, tolerance, 200_000, 1, coef, intercept, n_threads, delta
     )
     return coef, intercept, passes
 
@@ -518,6 +518,37 @@ def test_columns_of_numbers_are_ridge_regressions(features, rng):
     for k in range(2):
         expected = reference.fit_ridge(features.x, goals[:, k], cost[k], scales[:, k])
         assert_allclose(np.append(coef[:, k], intercept[k]), expected, rtol=1e-4, atol=1e-5)
+
+
+@given(features=feature_sets(), rng=generators(), delta=st.sampled_from([0.1, 1.0, 30.0]))
+def test_columns_with_a_delta_have_the_loss_of_huber(features, rng, delta):
+    goals = rng.standard_t(1, (features.n_texts, 2)).astype(np.float32)
+    cost = rng.choice([0.0, 0.3, 1.0, 5.0], (2, features.n_texts))
+    scales = rng.normal(size=(features.n_features, 2)).astype(np.float32)
+    coef, intercept, _ = column_fit(features, goals, cost, scales, False, delta=delta)
+    for k in range(2):
+        found = objective(features, goals[:, k], cost[k], scales[:, k], coef[:, k], intercept[k], delta)
+        best = reference.fit_huber(features.x, goals[:, k], cost[k], scales[:, k], delta)
+        least = objective(features, goals[:, k], cost[k], scales[:, k], best[:-1], best[-1], delta)
+        assert found <= least * (1 + 1e-5) + 1e-6
+
+
+def objective(features, goals, cost, scales, coef, intercept, delta):
+    """The penalised loss of Huber, with the penalty on the coefficients before they are scaled."""
+    errors = goals - features.x @ coef - intercept
+    u = np.append(coef / scales, intercept)
+    return u @ u / 2 + (cost * special.huber(delta, errors)).sum()
+
+
+def test_a_column_with_a_delta_by_hand():
+    # Targets 0 and 100, no features: b + b - 1 = 0 where the second error counts 1 alone, b + b + b - 100 = 0.
+    none = np.zeros(0, np.int32)
+    features = Features(
+        none, np.zeros(3, np.intp), none, np.zeros(1, np.intp), none, np.zeros(3, np.intp), 0
+    )
+    goals, cost, scales = np.array([[0], [100]], np.float32), np.ones((1, 2)), np.zeros((0, 1), np.float32)
+    assert_allclose(column_fit(features, goals, cost, scales, False, delta=1.0)[1], [0.5], atol=1e-8)
+    assert_allclose(column_fit(features, goals, cost, scales, False)[1], [100 / 3], atol=1e-6)
 
 
 @pytest.mark.parametrize("logistic", [True, False])
@@ -554,6 +585,14 @@ def test_arguments_of_columns_that_do_not_fit_are_refused(change, message):
     coef, intercept = np.empty((4, 2), np.float32), np.empty(2)
     with pytest.raises(ValueError, match=message):
         features.kernel.fit_columns(*arguments.values(), 0.1, 9, 1, coef, intercept, 1)
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, np.nan])
+def test_a_delta_must_be_positive(delta):
+    features = features_of([2], 3, 4, np.random.default_rng(0))
+    arrays = np.ones((1, 1), np.float32), np.ones((1, 1)), np.ones((4, 1), np.float32)
+    with pytest.raises(ValueError, match="delta is .* positive"):
+        column_fit(features, *arrays, False, delta=delta)
 
 
 def test_columns_without_texts_are_zero():

@@ -60,6 +60,7 @@ class NGramFeatures:
         coef: NDArray[np.float32],
         intercept: NDArray[np.float64],
         n_threads: int,
+        delta: float = ...,
     ) -> NDArray[np.int32]: ...
 
 def subword_scores(

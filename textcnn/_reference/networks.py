@@ -788,6 +788,28 @@ def fit_ridge(x: FloatArray, y: FloatArray, cost: FloatArray, scales: FloatArray
     return r * u
 
 
+def fit_huber(
+    x: FloatArray, y: FloatArray, cost: FloatArray, scales: FloatArray, delta: float
+) -> FloatArray:
+    """`fit_ridge` with the loss of Huber (1964), by reweighting: an error e counts ``min(1, delta / |e|)`` times.
+
+    Parameters
+    ----------
+    x, y, cost, scales : arrays, as in `fit_ridge`
+    delta : float
+        Errors beyond it count linearly.
+
+    Returns
+    -------
+    array of shape (n_features + 1,)
+    """
+    coef = fit_ridge(x, y, cost, scales)
+    for _ in range(2000):
+        errors = np.abs(y - x @ coef[:-1] - coef[-1])
+        coef = fit_ridge(x, y, cost * delta / np.maximum(errors, delta), scales)
+    return coef
+
+
 def subword_scores(
     token_bytes: IntArray,
     offsets: IntArray,

@@ -21,7 +21,9 @@ from textcnn.nn.modules import (
     Parallel,
     Pool1d,
     Sequential,
+    dropout_states,
     from_config,
+    set_dropout_states,
     storable_config,
 )
 from textcnn.nn.optimizers import Gradient
@@ -226,7 +228,11 @@ class LayerCNN:
 
     def config(self) -> dict[str, Any]:
         """What a model file needs beside the arrays, as JSON values."""
-        config = {"body": storable_config(self.body), "n_frozen": self.n_frozen}
+        config = {
+            "body": storable_config(self.body),
+            "dropout_states": dropout_states(self.body),
+            "n_frozen": self.n_frozen,
+        }
         return config if self.takes_ids else {**config, "n_features": self.n_features}
 
     @classmethod
@@ -244,6 +250,8 @@ class LayerCNN:
             {name.removeprefix("body."): array for name, array in arrays.items() if name.startswith("body.")},
             dtype,
         )
+        if "dropout_states" in config:  # older files have none
+            set_dropout_states(body, config["dropout_states"])
         shapes = {"embedding": (n_ids, n_dims), "weights": (n_outputs, width), "bias": (n_outputs,)}
         checked = {name: checked_array(arrays[name], name, shape, dtype) for name, shape in shapes.items()}
         n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from textcnn._kernels import _packing
-from textcnn.nn.modules import Conv1d, Layer, Packed, storable_config
+from textcnn.nn.modules import Conv1d, Layer, Packed, dropout_states, storable_config
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.tagging_cnn import (
     TaggedExamples,
@@ -152,7 +152,7 @@ class LayerTaggingCNN(TokenNetwork):
 
     def config(self) -> dict[str, Any]:
         """What a model file needs beside the layout and the arrays, as JSON values."""
-        return {"body": storable_config(self.body)}
+        return {"body": storable_config(self.body), "dropout_states": dropout_states(self.body)}
 
     def copy(self) -> LayerTaggingCNN:
         """A network with arrays of its own."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,13 @@ from numpy.typing import NDArray
 from textcnn import ops
 from textcnn._kernels import _packing, _random
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import as_choice, as_integer, offsets_of, regular_offsets
+from textcnn.ops._arrays import as_choice, as_integer, as_real, offsets_of, regular_offsets
+from textcnn.ops.arithmetic import (
+    conv_output_length,
+    conv_transpose_output_length,
+    effective_kernel_size,
+    resolve_padding,
+)
 from textcnn.ops.initializers import glorot_uniform
 
 Array = NDArray[Any]
@@ -34,7 +42,21 @@ Field = tuple[float, float]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "gelu", "tanh", "sigmoid")
 POOLINGS = ("max", "mean", "sum", "l2", "weighted", "kmax", "pyramid")
 JOINS = ("concat", "sum")
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 MOST_REPEATS = 1000
+
+# Taps of a kernel, rows from window to window, rows that are padded, and such sizes, at most.
+MOST_ROWS = 100_000
+
+# Weights of a layer at most: a gigabyte.
+MOST_WEIGHTS = 1 << 28
+
+# Numbers that one layer may make of a batch: so many, and so many more for each of its rows. Without a limit a
+# few layers with strides or padding, one behind the other, make any amount of rows out of one.
+MOST_NUMBERS, MOST_NUMBERS_OF_ROW = 1 << 24, 1 << 15
+
+# Layers that run one after another in a body from a file, those that stand there twice counted twice.
+MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -108,6 +130,10 @@ class Layer(ABC):
         """Receptive field of the result, given that of the input."""
         return field
 
+    def _n_numbers(self, lengths: Array) -> int:
+        """Numbers in the result for texts of these lengths; 0 if it is no larger than the input."""
+        return 0
+
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers inside, by name."""
         return iter(())
@@ -178,10 +204,25 @@ class Layer(ABC):
                 f"a {type(self).__name__} was built for {self.in_channels} channels, but x has "
                 f"{x.rows.shape[1]}"
             )
-        out, kept = self._forward(x, train, n_jobs)
+        is_outermost = getattr(_limit, "numbers", None) is None
+        if is_outermost:
+            _limit.numbers = MOST_NUMBERS + MOST_NUMBERS_OF_ROW * len(x.rows)
+        try:
+            self._check_size(self._n_numbers(np.diff(x.offsets)))
+            out, kept = self._forward(x, train, n_jobs)
+        finally:
+            if is_outermost:
+                _limit.numbers = None
         if train:
             self._tape.append(kept)
         return out
+
+    def _check_size(self, n_numbers: int) -> None:
+        if n_numbers > _limit.numbers:
+            raise ValueError(
+                f"a {type(self).__name__} makes {n_numbers} numbers of this batch, more than the "
+                f"{_limit.numbers} that are allowed for it; lower its sizes, or give fewer texts at a time"
+            )
 
     def backward(self, d_out: Array, n_jobs: int | None = None) -> Array:
         """Gradient (n_rows, in_channels) of the input of the last forward pass with ``train=True``.
@@ -271,8 +312,14 @@ class Layer(ABC):
         lines.append((title, str(len(out.rows)), str(out.rows.shape[1]), str(size), seen))
         return out, field
 
-    def config(self) -> dict[str, Any]:
-        """The arguments that make this layer again, with its kind: JSON values, for model files."""
+    def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
+        """The arguments that make this layer again, with its kind: JSON values, for model files.
+
+        Parameters
+        ----------
+        before : list of Layer, default=None
+            The layers that were described already; those described here are added.
+        """
         names = [name for name in inspect.signature(type(self)).parameters if name != "layers"]
         return {"kind": type(self).__name__, **{name: as_json(getattr(self, name)) for name in names}}
 
@@ -290,6 +337,10 @@ class Layer(ABC):
             self.gradients[name] += gradient
         else:
             self.gradients[name] = gradient
+
+
+# What the outermost forward pass of a thread allows the layers inside.
+_limit = threading.local()
 
 
 def as_json(value: Any) -> Any:
@@ -348,7 +399,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
+        if not 0 <= as_real(rate, "the dropout rate") < 1:
             raise ValueError(f"the dropout rate is {rate}, but it must be from 0 to below 1")
         self.rate = rate
         self.n_steps = 0
@@ -356,6 +407,17 @@ class Dropout(Layer):
     def _build(self, in_channels: int, rng: Rng) -> int:
         self.seed = 0 if rng is None else int(rng.randint(2**62, dtype=np.int64))
         return in_channels
+
+    @property
+    def state(self) -> list[int]:
+        """Seed and number of the next step, which a model file keeps so that training can go on."""
+        return [self.seed, self.n_steps]
+
+    @state.setter
+    def state(self, state: list[int]) -> None:
+        if len(state) != 2 or not all(type(number) is int and 0 <= number < 2**62 for number in state):
+            raise ValueError(f"a Dropout has the state {state!r}, but it must be a seed and a number of steps")
+        self.seed, self.n_steps = state
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         if not train or self.rate == 0:
@@ -381,6 +443,8 @@ class LayerNorm(Layer):
 
     def __init__(self, epsilon: float = 1e-5) -> None:
         super().__init__()
+        if as_real(epsilon, "epsilon") <= 0:
+            raise ValueError(f"epsilon is {epsilon}, but it must be positive")
         self.epsilon = epsilon
 
     def _build(self, in_channels: int, rng: Rng) -> int:
@@ -463,6 +527,9 @@ class Dense(Layer):
         }
         return self.n_outputs
 
+    def _n_numbers(self, lengths: Array) -> int:
+        return int(lengths.sum()) * self.n_outputs
+
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         linear = ops.dense(x.rows, self.arrays["weights"], self.arrays["bias"], n_jobs=n_jobs)
         return Packed(activate(self.activation, linear, n_jobs), x.offsets), (x.rows, linear)
@@ -486,10 +553,13 @@ class MinLength(Layer):
 
     def __init__(self, length: int) -> None:
         super().__init__()
-        self.length = as_integer(length, "length", 1)
+        self.length = as_rows(length, "length", 1)
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         return in_channels
+
+    def _n_numbers(self, lengths: Array) -> int:
+        return int(np.where(lengths, np.maximum(lengths, self.length), 0).sum()) * self.in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         lengths = np.diff(x.offsets)
@@ -512,6 +582,10 @@ def filled(shape: tuple[int, ...], value: float, rng: Rng) -> Array:
 
 def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
     """Weights after Glorot & Bengio (2010), float32; more than three axes count as several kernels."""
+    if math.prod(shape) > MOST_WEIGHTS:
+        raise ValueError(
+            f"a layer of these sizes has weights of shape {shape}, more than {MOST_WEIGHTS} numbers; lower them"
+        )
     if rng is None:
         return filled(shape, 0, rng)
     kernels = [
@@ -521,9 +595,22 @@ def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
     return np.stack(kernels).reshape(shape)
 
 
-def as_pair(padding: Any) -> Any:
-    """A pair that came as a list, as from a file, as a tuple; other paddings as they are."""
-    return tuple(padding) if isinstance(padding, list) else padding
+def as_rows(value: Any, name: str, least: int = 0) -> int:
+    """A number of rows or taps, of which there is a most."""
+    number = as_integer(value, name, least)
+    if number > MOST_ROWS:
+        raise ValueError(f"{name} is {value}, but it must be at most {MOST_ROWS}")
+    return number
+
+
+def as_padding(padding: Any) -> Any:
+    """A checked padding: a name, a number of rows, or a pair of them, which as from a file may be a list."""
+    sides = resolve_padding(padding, 1)
+    if isinstance(padding, str):
+        return padding
+    for side in sides:
+        as_rows(side, "padding")
+    return sides if np.ndim(padding) else sides[0]
 
 
 # ---- convolutions ---------------------------------------------------------------------------------
@@ -534,6 +621,7 @@ class _Convolution(Layer):
 
     operation: str
     n_filters: int
+    kernel_size: int
     activation: str
 
     @abstractmethod
@@ -544,6 +632,10 @@ class _Convolution(Layer):
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         """Shape of the weights."""
 
+    @abstractmethod
+    def _out_lengths(self, lengths: Array) -> Array:
+        """Rows of the results for texts of these lengths."""
+
     def _build(self, in_channels: int, rng: Rng) -> int:
         shape = self._shape(in_channels)
         self.arrays = {
@@ -551,6 +643,9 @@ class _Convolution(Layer):
             "bias": filled((*shape[:-3], self.n_filters), 0, rng),
         }
         return self.n_filters
+
+    def _n_numbers(self, lengths: Array) -> int:
+        return int(self._out_lengths(lengths).sum()) * self.n_filters
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         linear, offsets = getattr(ops, self.operation)(
@@ -620,10 +715,11 @@ class Conv1d(_Convolution):
     ) -> None:
         super().__init__()
         self.n_filters = as_integer(n_filters, "n_filters", 1)
-        self.kernel_size = as_integer(kernel_size, "kernel_size", 1)
-        self.stride, self.dilation = as_integer(stride, "stride", 1), as_integer(dilation, "dilation", 1)
+        self.kernel_size = as_rows(kernel_size, "kernel_size", 1)
+        self.stride, self.dilation = as_rows(stride, "stride", 1), as_rows(dilation, "dilation", 1)
         self.groups = as_integer(groups, "groups", 1)
-        self.padding, self.padding_mode = as_pair(padding), padding_mode
+        self.padding = as_padding(padding)
+        self.padding_mode = as_choice(padding_mode, "padding_mode", PADDING_MODES)
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
@@ -639,6 +735,11 @@ class Conv1d(_Convolution):
             "padding": self.padding,
             "padding_mode": self.padding_mode,
         }
+
+    def _out_lengths(self, lengths: Array) -> Array:
+        return conv_output_length(
+            lengths, self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
+        )
 
     def field(self, field: Field) -> Field:
         size, jump = field
@@ -671,7 +772,7 @@ class TiledConv1d(Conv1d):
         activation: str = "relu",
     ) -> None:
         super().__init__(n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation)
-        self.n_kernels = as_integer(n_kernels, "n_kernels", 1)
+        self.n_kernels = as_rows(n_kernels, "n_kernels", 1)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         return self.n_kernels, *super()._shape(in_channels)
@@ -704,7 +805,7 @@ class LocallyConnected1d(Conv1d):
         activation: str = "relu",
     ) -> None:
         super().__init__(n_filters, kernel_size, stride, dilation, groups, padding, padding_mode, activation)
-        self.length = as_integer(length, "length", 1)
+        self.length = as_rows(length, "length", 1)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
         return self.length, *super()._shape(in_channels)
@@ -738,9 +839,9 @@ class ConvTranspose1d(_Convolution):
     ) -> None:
         super().__init__()
         self.n_filters = as_integer(n_filters, "n_filters", 1)
-        self.kernel_size = as_integer(kernel_size, "kernel_size", 1)
-        self.stride, self.dilation = as_integer(stride, "stride", 1), as_integer(dilation, "dilation", 1)
-        self.padding, self.output_padding = as_pair(padding), output_padding
+        self.kernel_size = as_rows(kernel_size, "kernel_size", 1)
+        self.stride, self.dilation = as_rows(stride, "stride", 1), as_rows(dilation, "dilation", 1)
+        self.padding, self.output_padding = as_padding(padding), as_rows(output_padding, "output_padding")
         self.activation = as_choice(activation, "the activation", ACTIVATIONS)
 
     def _shape(self, in_channels: int) -> tuple[int, ...]:
@@ -753,6 +854,9 @@ class ConvTranspose1d(_Convolution):
             "padding": self.padding,
             "output_padding": self.output_padding,
         }
+
+    def _out_lengths(self, lengths: Array) -> Array:
+        return conv_transpose_output_length(lengths, self.kernel_size, **self._options())
 
     def field(self, field: Field) -> Field:
         size, jump = field
@@ -800,9 +904,11 @@ class Pool1d(Layer):
             raise ValueError(f"kernel_size is {kernel_size}, but a pyramid pools whole texts; leave it None")
         if flatten and (mode != "kmax" or kernel_size is not None):
             raise ValueError("flatten is for k-max pooling of whole texts, which alone gives k rows for each")
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, as_pair(padding)
-        self.k, self.flatten = as_integer(k, "k", 1), flatten
-        self.levels = tuple(as_integer(level, "a level", 1) for level in levels)
+        self.kernel_size = None if kernel_size is None else as_rows(kernel_size, "kernel_size", 1)
+        self.stride = None if stride is None else as_rows(stride, "stride", 1)
+        self.padding = as_padding(padding)
+        self.k, self.flatten = as_rows(k, "k", 1), flatten
+        self.levels = tuple(as_rows(level, "a level", 1) for level in levels)
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         if self.mode == "pyramid":
@@ -814,6 +920,15 @@ class Pool1d(Layer):
             return np.inf, np.inf
         size, jump = field
         return size + (self.kernel_size - 1) * jump, jump * (self.stride or self.kernel_size)
+
+    def _n_numbers(self, lengths: Array) -> int:
+        if self.kernel_size is not None:
+            windows = conv_output_length(
+                lengths, self.kernel_size, stride=self.stride or self.kernel_size, padding=self.padding
+            )
+            return int(windows.sum()) * self.in_channels * (self.k if self.mode == "kmax" else 1)
+        rows = self.k if self.mode == "kmax" and not self.flatten else 1
+        return len(lengths) * rows * self.out_channels
 
     def _windows(self) -> dict[str, Any]:
         return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
@@ -877,11 +992,26 @@ class _Container(Layer):
     def children(self) -> Iterator[tuple[str, Layer]]:
         return ((str(i), layer) for i, layer in enumerate(self.layer_list))
 
-    def config(self) -> dict[str, Any]:
-        return {**super().config(), "layers": [layer.config() for layer in self.layer_list]}
+    def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
+        before = [] if before is None else before
+        return {**super().config(), "layers": [described(layer, before) for layer in self.layer_list]}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.layer_list))})"
+
+
+AGAIN = "Again"
+"""What stands in a `config` for a layer that stands in the network twice."""
+
+
+def described(layer: Layer, before: list[Layer]) -> dict[str, Any]:
+    """The `config` of a layer; or, if it is among those `before`, its number there."""
+    for number, known in enumerate(before):
+        if known is layer:
+            return {"kind": AGAIN, "number": number}
+    config = layer.config(before)
+    before.append(layer)
+    return config
 
 
 class Sequential(_Container):
@@ -968,6 +1098,7 @@ class Parallel(_Container):
 
     def _joined(self, results: list[Packed]) -> Packed:
         offsets = results[0].offsets
+        self._check_size(int(offsets[-1]) * self.out_channels)
         rows = [fitted(result.rows, result.offsets, offsets) for result in results]
         return Packed(
             np.concatenate(rows, axis=1) if self.join == "concat" else np.sum(rows, axis=0), offsets
@@ -1024,8 +1155,8 @@ class Residual(Parallel):
             self.layer_list[0] = Dense(width)
         return super()._build(in_channels, rng)
 
-    def config(self) -> dict[str, Any]:
-        return {"kind": "Residual", "layers": [self.layer_list[1].config()]}
+    def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
+        return {"kind": "Residual", "layers": [described(self.layer_list[1], [] if before is None else before)]}
 
 
 class DilatedBlock(_Container):
@@ -1059,7 +1190,8 @@ class DilatedBlock(_Container):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.n_filters, self.kernel_size, self.dilations = n_filters, kernel_size, tuple(dilations)
+        self.n_filters, self.kernel_size = n_filters, as_rows(kernel_size, "kernel_size", 1)
+        self.dilations = tuple(as_rows(dilation, "a dilation", 1) for dilation in dilations)
         self.n_repeats, self.shared, self.causal = as_integer(n_repeats, "n_repeats", 1), shared, causal
         if n_repeats > MOST_REPEATS:
             raise ValueError(f"n_repeats is {n_repeats}, but it must be at most {MOST_REPEATS}")
@@ -1084,7 +1216,7 @@ class DilatedBlock(_Container):
             )
         )
 
-    def config(self) -> dict[str, Any]:
+    def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
         return Layer.config(self)
 
     def __repr__(self) -> str:
@@ -1099,6 +1231,9 @@ class DilatedBlock(_Container):
         for block in self.layer_list:
             in_channels = block.make(in_channels, rng)
         return self.n_filters * (self.n_repeats if self.join == "concat" else 1)
+
+    def _n_numbers(self, lengths: Array) -> int:
+        return int(lengths.sum()) * self.out_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         results = []
@@ -1139,11 +1274,6 @@ KINDS: dict[str, type[Layer]] = {
         LocallyConnected1d, MinLength, Parallel, Pool1d, Residual, Sequential, TiledConv1d,
     )
 }  # fmt: skip
-
-
-# Arguments that make rows out of nothing, and the most that a file may ask for.
-ROWS_MADE = {"k", "length", "levels", "padding", "stride"}
-MOST_ROWS = 100_000
 
 
 def storable_config(body: Layer) -> dict[str, Any]:
@@ -1190,16 +1320,48 @@ def from_config(config: dict[str, Any]) -> Layer:
     ValueError
         If the kind is not one of the library's, or an argument does not fit.
     """
+    body = _from_config(config, [])
+    if _n_steps(body, {}) > MOST_LAYERS:
+        raise ValueError(f"the body runs more than {MOST_LAYERS} layers, which is the most in a file")
+    return body
+
+
+def _from_config(config: dict[str, Any], before: list[Layer]) -> Layer:
+    """The same inside a body, of which some layers were made `before`."""
     arguments = dict(config)
     kind = arguments.pop("kind", None)
+    if kind == AGAIN:
+        number = arguments.get("number")
+        if type(number) is not int or not 0 <= number < len(before):
+            raise ValueError(f"layer {number!r} stands there again, but there are {len(before)} before it")
+        return before[number]
     if kind not in KINDS:
         raise ValueError(f"found a layer of the kind {kind!r}, but expected one of {', '.join(KINDS)}")
-    layers = [from_config(inner) for inner in arguments.pop("layers", [])]
-    for name in ROWS_MADE & arguments.keys():
-        sizes = np.ravel(arguments[name])
-        if sizes.dtype.kind in "iu" and sizes.max(initial=0) > MOST_ROWS:
-            raise ValueError(f"{name} is {arguments[name]}, but it must be at most {MOST_ROWS} in a file")
+    layers = [_from_config(inner, before) for inner in arguments.pop("layers", [])]
     try:
-        return KINDS[kind](*layers, **arguments)
+        layer = KINDS[kind](*layers, **arguments)
     except TypeError as error:
         raise ValueError(f"the arguments of a {kind} do not fit: {error}") from error
+    before.append(layer)
+    return layer
+
+
+def _n_steps(layer: Layer, known: dict[int, int]) -> int:
+    """How many layers a forward pass runs, those that stand there twice counted twice."""
+    if id(layer) not in known:
+        known[id(layer)] = 1 + sum(_n_steps(inner, known) for _, inner in layer.children())
+    return known[id(layer)]
+
+
+def dropout_states(body: Layer) -> list[list[int]]:
+    """The `state` of every Dropout of a body, in the order of `layers`."""
+    return [layer.state for layer in body.layers().values() if isinstance(layer, Dropout)]
+
+
+def set_dropout_states(body: Layer, states: list[list[int]]) -> None:
+    """Take what `dropout_states` gave; raises ValueError if there are not as many."""
+    layers = [layer for layer in body.layers().values() if isinstance(layer, Dropout)]
+    if len(layers) != len(states):
+        raise ValueError(f"{len(layers)} Dropout layers need as many states, not {len(states)}")
+    for layer, state in zip(layers, states, strict=True):
+        layer.state = state

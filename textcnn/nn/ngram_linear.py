@@ -4,7 +4,7 @@ For classes and labels it is logistic regression, each against the rest, on feat
 naive-Bayes log-count ratio (Wang & Manning 2012, "Baselines and bigrams", section 2.3, with the logistic loss
 in place of the SVM's), trained by dual coordinate descent (Yu, Huang & Lin 2011). For numbers it is ridge
 regression on features scaled by the mean target of the texts that have them, trained in the same way (Ho &
-Lin 2012).
+Lin 2012), with the squared loss or that of Huber (1964).
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class LinearOptions:
     char_ngram_range: tuple[int, int] | None
     shape_ngrams: bool
     C: float
+    huber_delta: float = np.inf
     tol: float = 0.1
     max_iter: int = 20
 
@@ -301,7 +302,8 @@ class NGramLinear:
         return {name: value for name, value in self.__dict__.items() if name != "_index"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        # Pickles of versions in which the one column was always that of the second of two classes have none.
+        self.__dict__.update({"two_classes": state["coef"].shape[1] == 1, **state})
         self.__post_init__()
 
     def mix_into(self, logits: np.ndarray, scores: np.ndarray) -> None:
@@ -594,13 +596,15 @@ def _fit_numbers(
     options: LinearOptions,
     n_threads: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for numbers, standardised, by ridge regression."""
-    coef = np.stack([_mean_targets(features, targets[:, k], weight) for k in range(n_targets)], axis=1)
+    """The same for numbers, standardised, by ridge regression; wild ones count no more than to `huber_delta`."""
+    delta = options.huber_delta
+    near = np.clip(targets, -delta, delta)
+    coef = np.stack([_mean_targets(features, near[:, k], weight) for k in range(n_targets)], axis=1)
     coef[:n_left_out] = 0
     intercept = np.empty(n_targets)
     features.fit_columns(
         np.ascontiguousarray(targets, np.float32), options.C * weight[np.newaxis], False, coef,
-        RIDGE_TOLERANCE, RIDGE_PASSES, 1, coef, intercept, n_threads,
+        RIDGE_TOLERANCE, RIDGE_PASSES, 1, coef, intercept, n_threads, delta,
     )  # fmt: skip
     return coef, intercept
 

@@ -18,7 +18,7 @@ Names: k columns of coefficients, one for each one-vs-rest problem.
 
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
-from libc.math cimport fabs, log
+from libc.math cimport INFINITY, copysign, fabs, log
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
@@ -454,7 +454,8 @@ cdef struct Problem:
     # One class or label against the rest, or one target.
     Py_ssize_t n_texts
     const double* cost          # (n,)
-    bint logistic               # the logistic loss, else the squared one
+    bint logistic               # the logistic loss, else that of Huber
+    double delta                # errors beyond it count linearly; infinity for the squared loss
     Py_ssize_t n_features
     double tolerance
     int max_iter
@@ -518,7 +519,7 @@ cdef int descend(const Texts* texts, const Problem* problem, Work* work, double*
             work.norms[i] = 1.0 + squared_norm(texts, i, work.weights)
     if problem.logistic:
         return descend_logistic(texts, problem, work, n, intercept)
-    return descend_squared(texts, problem, work, n, intercept)
+    return descend_huber(texts, problem, work, n, intercept)
 
 
 cdef int descend_logistic(
@@ -563,16 +564,17 @@ cdef int descend_logistic(
     return n_passes
 
 
-cdef int descend_squared(
+cdef int descend_huber(
     const Texts* texts, const Problem* problem, Work* work, Py_ssize_t n, double* intercept
 ) noexcept nogil:
     """Ridge regression over the n texts of `order`: Ho & Lin (2012), algorithm 4 with epsilon = 0.
 
-    The dual is smallest in one variable where ``y - b - w'x - alpha / C`` is 0.
+    The dual is smallest in one variable where ``y - b - w'x - alpha / C`` is 0. With errors e that count
+    ``delta (|e| - delta / 2)`` beyond delta, the conjugate of the loss keeps alpha within +-C delta.
     """
     cdef Py_ssize_t i, k
     cdef uint64_t state = problem.seed | 1
-    cdef double slope, moved, steepest
+    cdef double slope, curvature, end, moved, steepest
     cdef int n_passes = 0
     for k in range(n):
         work.alpha[work.order[k]] = 0.0
@@ -584,8 +586,13 @@ cdef int descend_squared(
             i = work.order[k]
             slope = work.goals[i] - dot(texts, i, work.weights) - intercept[0]
             slope -= work.alpha[i] / problem.cost[i]
+            curvature = work.norms[i] + 1.0 / problem.cost[i]
+            moved = slope / curvature
+            end = problem.cost[i] * problem.delta
+            if fabs(work.alpha[i] + moved) > end:
+                moved = copysign(end, moved) - work.alpha[i]
+                slope = moved * curvature
             steepest = max(steepest, fabs(slope))
-            moved = slope / (work.norms[i] + 1.0 / problem.cost[i])
             work.alpha[i] += moved
             add(texts, i, moved, work.weights)
             intercept[0] += moved
@@ -707,7 +714,7 @@ cdef class NGramFeatures:
         self,
         const float[:, ::1] goals,           # IN   (n, k) y: -1 or 1 if logistic, else numbers
         const double[:, ::1] cost,           # IN   (1 or k, n) C of each text, of each text and problem
-        bint logistic,                       # IN   the logistic loss, else the squared one
+        bint logistic,                       # IN   the logistic loss, else that of Huber
         const float[:, ::1] scales,          # IN   (n_features, k) r; may be the same array as coef
         double tolerance,                    # IN
         int max_iter,                        # IN   passes over the texts at most
@@ -715,13 +722,15 @@ cdef class NGramFeatures:
         float[:, ::1] coef,                  # OUT  (n_features, k) w
         double[::1] intercept,               # OUT  (k,)
         int n_threads,                       # IN   problems worked on at once
+        double delta=INFINITY,               # IN   without logistic: errors beyond it count linearly
     ):
         """`fit_logistic` for problems with targets of their own: several labels, or numbers.
 
-        The squared loss is ``C_i / 2 (y_i - b - w'x_i)^2``.
+        The squared loss of an error ``e = y_i - b - w'x_i`` is ``C_i / 2 e^2``; with a delta that of Huber
+        (1964) is ``C_i delta (|e| - delta / 2)`` beyond it.
         """
         cdef Texts texts = self.pointers()
-        cdef Problem problem = self.problem(logistic, tolerance, max_iter, seed)
+        cdef Problem problem = self.problem(logistic, tolerance, max_iter, seed, delta)
         cdef Py_ssize_t p, n_problems = goals.shape[1]
         cdef int stop = False
         cdef int32_t[::1] n_passes
@@ -736,6 +745,8 @@ cdef class NGramFeatures:
             check_weights(cost[p])
         if not np.isfinite(goals).all() or (logistic and not (np.abs(goals) == 1).all()):
             raise ValueError("targets must be finite numbers, and -1 or 1 for the logistic loss")
+        if not delta > 0:
+            raise ValueError(f"delta is {delta}, but it must be positive")
         self.check_columns(n_problems, scales, coef, intercept)
         result = np.zeros(n_problems, np.int32)
         n_passes = result
@@ -749,10 +760,12 @@ cdef class NGramFeatures:
                     n_passes[p] = fit_column(&texts, problem, goals, cost, scales, p, coef, intercept)
         return self.checked_passes(result, stop)
 
-    cdef Problem problem(self, bint logistic, double tolerance, int max_iter, uint64_t seed):
+    cdef Problem problem(
+        self, bint logistic, double tolerance, int max_iter, uint64_t seed, double delta=INFINITY
+    ):
         cdef Problem problem
         problem.n_texts, problem.n_features = self.n_texts, self.n_features
-        problem.logistic, problem.seed = logistic, seed
+        problem.logistic, problem.delta, problem.seed = logistic, delta, seed
         problem.tolerance, problem.max_iter = tolerance, max_iter
         problem.cost, problem.stop = NULL, NULL
         return problem
