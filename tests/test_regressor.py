@@ -106,26 +106,99 @@ def test_targets_are_standardised_and_turned_back(fitted):
     np.testing.assert_allclose(model.target_mean_, np.average(Y, weights=weight))
 
 
-def test_equal_targets_are_predicted():
-    model = small(max_iter=3).fit(X, np.full(120, 0.1))
-    assert model.target_scale_.tolist() == [1.0]
-    np.testing.assert_allclose(model.predict(X_NEW), 0.1, atol=0.2)
-    one = small(max_iter=1).fit(["a single text"], [3])
-    np.testing.assert_allclose(one.predict(["a single text"]), 3, atol=0.5)
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+@pytest.mark.parametrize("linear", [0, 0.5])
+def test_equal_targets_are_predicted_as_they_are(loss, linear):
+    weight = np.ones(120)
+    weight[0] = 0
+    targets = np.stack([np.full(120, 0.1), Y], axis=1)
+    targets[0, 0] = 7  # of a text that counts nothing
+    model = small(max_iter=3, loss=loss, linear=linear).fit(X, targets, sample_weight=weight)
+    assert model.target_scale_[0] == 1.0
+    assert (model.predict([*X_NEW, ""])[:, 0] == 0.1).all()
+    assert len(set(model.predict(X_NEW)[:, 1])) > 1
+    explanation = model.explain(X_NEW[:1])[0]
+    assert not any(ngram.contributions[0] for ngram in explanation.ngrams)
+    one = small(max_iter=1, loss=loss, linear=linear).fit(["a single text"], [3])
+    assert one.predict(["a single text", "another"]).tolist() == [3, 3]
+    embedded = TextCNNRegressor(max_iter=1, n_filters=4).fit(np.ones((3, 4, 2)), [0.1] * 3)
+    assert embedded.predict(np.ones((1, 4, 2))).tolist() == [0.1]
 
 
-def test_huber_counts_wild_targets_less():
-    wild = Y.copy()
-    wild[0] = 1e6
-    options = {"linear": 0, "max_iter": 40}
-    huber = small(loss="huber", **options).fit(X[1:], wild[1:])
-    assert huber.score(X_NEW, Y_NEW) > 0.85
-    wild[0] = 2000
-    errors = {
-        loss: np.abs(small(loss=loss, **options).fit(X, wild).predict(X[1:]) - Y[1:]).mean()
-        for loss in ("squared_error", "huber")
-    }
-    assert errors["huber"] < errors["squared_error"]
+def test_training_goes_on_from_equal_targets():
+    model = small(max_iter=30).partial_fit(X[:1], Y[:1])
+    assert model.predict(X[:2]).tolist() == [Y[0], Y[0]]
+    for _ in range(100):
+        model.partial_fit(X, Y)
+    assert model.score(X, Y) > 0.5
+
+
+def with_outliers(y, share=0.1, height=1e4):
+    wild = y.copy()
+    wild[np.random.default_rng(0).permutation(len(y))[: int(share * len(y))]] += height
+    return wild
+
+
+@pytest.mark.parametrize("linear", [0, 0.5, 0.99])
+def test_huber_resists_wild_targets(linear):
+    def error(loss, y):
+        return np.abs(small(loss=loss, linear=linear).fit(X, y).predict(X_NEW) - Y_NEW).mean()
+
+    clean, spoilt = error("huber", Y), error("huber", with_outliers(Y))
+    assert clean < 9  # of targets from 300 to 370
+    assert spoilt < clean + 6
+    assert spoilt < 0.05 * error("squared_error", with_outliers(Y))
+
+
+@pytest.mark.parametrize("linear", [0, 0.5])
+def test_huber_does_not_ask_how_wild_a_target_is(linear):
+    near = small(loss="huber", linear=linear, max_iter=3).fit(X, with_outliers(Y, height=1e4))
+    far = small(loss="huber", linear=linear, max_iter=3).fit(X, with_outliers(Y, height=1e9))
+    np.testing.assert_allclose(far.predict(X_NEW), near.predict(X_NEW), rtol=1e-5)
+
+
+def test_centre_and_scale_of_huber():
+    model = small(loss="huber", max_iter=1).fit(["a"] * 5, [1, 2, 3, 5, 1000])
+    assert model.target_mean_.tolist() == [3]
+    assert model.target_scale_.tolist() == [1.4826 * 2]
+    for n in (7, 8):  # numbers as given by NumPy, without weights
+        y = np.random.default_rng(n).normal(size=n)
+        model = small(loss="huber", max_iter=1).fit(["a"] * n, y)
+        np.testing.assert_allclose(model.target_mean_, np.median(y))
+        np.testing.assert_allclose(model.target_scale_, 1.4826 * np.median(np.abs(y - np.median(y))))
+    # more than half are the median: the deviations of the others, 1 and 3
+    mostly = small(loss="huber", max_iter=1).fit(["a"] * 5, [4, 4, 4, 5, 7])
+    assert mostly.target_mean_.tolist() == [4]
+    assert mostly.target_scale_.tolist() == [1.4826 * 2]
+
+
+def test_huber_weight_two_is_the_text_twice_and_zero_is_absence():
+    options = {"batch_size": 1000, "dropout": 0.0, "word_dropout": 0.0, "shuffle": False, "max_iter": 3}
+    y = with_outliers(Y)
+    texts, numbers = [*X, X[0], X[3]], np.concatenate([y, y[[0, 3]]])
+    weight = np.ones(122)
+    weight[[0, 3]] = 2
+    weight[120:] = 0
+    doubled = small(loss="huber", **options).fit(texts, numbers)
+    weighted = small(loss="huber", **options).fit(texts, numbers, sample_weight=weight)
+    np.testing.assert_allclose(weighted.target_mean_, doubled.target_mean_)
+    np.testing.assert_allclose(weighted.target_scale_, doubled.target_scale_)
+    np.testing.assert_allclose(weighted.predict(X_NEW), doubled.predict(X_NEW), atol=0.3)
+    centre = small(loss="huber", max_iter=1).fit(texts, numbers, sample_weight=0.1 * weight).target_mean_
+    np.testing.assert_allclose(centre, doubled.target_mean_)
+
+
+def test_explanations_of_huber_add_up():
+    model = small(loss="huber", max_iter=3).fit(X, with_outliers(Y))
+    for explanation, value in zip(model.explain(X_NEW), model.predict(X_NEW), strict=True):
+        total = explanation.bias + sum(ngram.contributions for ngram in explanation.ngrams)
+        np.testing.assert_allclose(total, explanation.logits, rtol=1e-6)
+        np.testing.assert_allclose(explanation.label, value, rtol=1e-6)
+
+
+def test_a_target_beyond_single_precision_is_refused():
+    with pytest.raises(ValueError, match="y has a number more than 1e.15 times the spread of the others"):
+        small(loss="huber").fit(X, with_outliers(Y, height=1e300))
 
 
 @pytest.mark.parametrize("linear", [0, 0.5])

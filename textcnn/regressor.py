@@ -11,8 +11,12 @@ from sklearn.utils._param_validation import StrOptions
 
 from textcnn._heads import Head, Numbers, as_numbers
 from textcnn._sentence_estimator import SentenceEstimator, describe_shared
-from textcnn.nn.losses import HUBER_DELTA, Loss, huber, squared_error
+from textcnn.nn.losses import Loss, huber, squared_error
 from textcnn.predictor import RegressionPredictor
+
+# Errors of the linear part beyond it count linearly, in scales of the target. Those of the network turn at half of
+# that: they are smaller, since its coefficients are not held down by a penalty.
+LINEAR_HUBER_DELTA = 1.0
 
 LOSSES: dict[str, Loss] = {"squared_error": squared_error, "huber": huber}
 
@@ -40,9 +44,10 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     Parameters
     ----------
     loss : {"squared_error", "huber"}, default="squared_error"
-        Loss of network and linear part. "huber" (Huber 1964) is linear for errors beyond the scale of the
-        target, ``1/2 e^2`` up to 1 and ``|e| - 1/2`` from there, so that wild targets count no more than others
-        that are missed; targets are then standardised by median and median absolute deviation.
+        Loss of network and linear part. "huber" (Huber 1964), ``1/2 e^2`` for errors to d and
+        ``d (|e| - d / 2)`` beyond, is for data with wild targets, which then count no more than others that
+        are missed. Targets are standardised by median and median absolute deviation; d is half of that scale
+        for the network and all of it for the linear part.
     {parameters}
     linear_C : float, default=0.1
         Inverse strength of the l2 penalty on the linear part, for standardised targets: ``1 / alpha`` of
@@ -53,8 +58,8 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     {attributes}
     target_mean_, target_scale_ : float64 ndarrays of shape (n_targets,)
         Mean and standard deviation of the targets in the first fit, with the weights of the texts; with
-        "huber" median and 1.4826 times the median absolute deviation (that of the numbers which are not the
-        median, if these are the minority). 1 in place of a deviation of 0.
+        "huber" median and 1.4826 times the median absolute deviation, of the numbers that are not the median if
+        half or more are. 1 in place of a deviation of 0.
     predictor_ : RegressionPredictor
         The fitted network with its text side.
 
@@ -189,7 +194,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
         return LOSSES[self.loss]
 
     def _huber_delta(self) -> float:
-        return HUBER_DELTA if self.loss == "huber" else np.inf
+        return LINEAR_HUBER_DELTA if self.loss == "huber" else np.inf
 
     # ---- prediction and fitted attributes ---------------------------------------------------------
 

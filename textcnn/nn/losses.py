@@ -13,7 +13,7 @@ from textcnn._kernels import _softmax
 Loss: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
 
 # Where the loss of Huber turns from a square into a line, in the units of the network's outputs.
-HUBER_DELTA = 1.0
+HUBER_DELTA = 0.5
 
 
 def softmax_cross_entropy(
@@ -104,7 +104,7 @@ def huber(
     d_outputs: np.ndarray,
     n_threads: int,
 ) -> None:
-    """The same with ``|e| - 1/2`` in place of ``e^2 / 2`` for errors e beyond +-1 (Huber 1964).
+    """The same with ``d (|e| - d/2)`` in place of ``e^2 / 2`` for errors e beyond +-d, 1/2 (Huber 1964).
 
     A few wild targets then count no more than others that are missed.
     """
