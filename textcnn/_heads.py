@@ -294,18 +294,25 @@ def head_of(predictor: SentencePredictor) -> Head:
 
 
 def is_indicator(y: Any, name: str) -> bool:
-    """Whether y is a matrix with a column for each of several labels."""
+    """Whether y is a matrix with a column for each of several labels.
+
+    Raises
+    ------
+    ValueError
+        If y is made of sets, or of lists of different lengths.
+    """
     if hasattr(y, "toarray"):  # a sparse matrix
         return True
     shape = getattr(y, "shape", None)
-    if shape is None and isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]):
-        try:
-            shape = np.shape(y)
-        except ValueError:
+    if isinstance(y, (list, tuple)) or (getattr(y, "dtype", None) == object and np.ndim(y) == 1):
+        groups = [item for item in y if isinstance(item, (set, frozenset, list, tuple, np.ndarray))]
+        lengths = {len(group) if isinstance(group, (list, tuple, np.ndarray)) else -1 for group in groups}
+        if groups and (shape is not None or len(groups) < len(y) or len(lengths) > 1 or -1 in lengths):
             raise ValueError(
-                f"{name} has lists of different lengths; with several labels it must be a matrix of 0 and 1, "
-                "which scikit-learn's MultiLabelBinarizer makes of lists of labels"
-            ) from None
+                f"{name} has {groups[0]!r:.50} among its items, but with several labels for a text it must be a "
+                "matrix of 0 and 1, which scikit-learn's MultiLabelBinarizer makes of lists or sets of labels"
+            )
+        shape = np.shape(y) if groups else None
     return shape is not None and len(shape) == 2 and shape[1] > 1
 
 

@@ -379,8 +379,7 @@ class TextCNNClassifier(ClassifierMixin, SentenceEstimator):
             params["class_weight"] = _weights_to_json(weight)
         elif isinstance(weight, list):
             params["class_weight"] = [_weights_to_json(weights) for weights in weight]
-        if np.ndim(params["threshold"]):
-            params["threshold"] = np.asarray(params["threshold"], dtype=np.float64).tolist()
+        params["threshold"] = np.asarray(params["threshold"], dtype=np.float64).tolist()
         return params
 
     @classmethod

@@ -162,6 +162,9 @@ class TextCNNTagger(TextEstimator):
         Schedule, as in `TextCNNClassifier`.
     learning_rate_init : float, default=None
         First learning rate; None for 0.002 (Adam), 1.0 (Adadelta), 0.1 (SGD).
+    warmup_steps : int, default=0
+        Steps of the network, one for each batch, during which the learning rate rises to `learning_rate_init`
+        on a line before the schedule begins.
     alpha : float, default=0.0
         Strength of the l2 penalty on the weights of the network, divided by the size of the batch.
     batch_size : int or "auto", default="auto"
@@ -260,6 +263,7 @@ class TextCNNTagger(TextEstimator):
         "solver": [StrOptions(set(SOLVERS))],
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
+        "warmup_steps": [Interval(Integral, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -310,6 +314,7 @@ class TextCNNTagger(TextEstimator):
         solver: str = "adam",
         learning_rate: str = "linear",
         learning_rate_init: float | None = None,
+        warmup_steps: int = 0,
         alpha: float = 0.0,
         batch_size: int | str = "auto",
         max_iter: int = 12,
@@ -356,6 +361,7 @@ class TextCNNTagger(TextEstimator):
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.warmup_steps = warmup_steps
         self.alpha = alpha
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -733,6 +739,7 @@ class TextCNNTagger(TextEstimator):
             learning_rate="constant" if constant else self.learning_rate,
             feature_dropout=float(self.feature_dropout),
             rare_word_dropout=float(self.rare_word_dropout),
+            warmup_steps=int(self.warmup_steps),
         )
 
     def _linear_options(self, n: int) -> TrainingOptions:
@@ -744,6 +751,7 @@ class TextCNNTagger(TextEstimator):
             alpha=float(self.linear_alpha) * self._resolved_batch_size(n),
             learning_rate="linear",
             learning_rate_init=LINEAR_RATE,
+            warmup_steps=0,
             n_iter_no_change=int(self.linear_max_iter),
         )
 
