@@ -375,7 +375,24 @@ def test_pickles_and_clones(fitted):
     assert clone(fitted).get_params() == fitted.get_params()
 
 
+@pytest.mark.parametrize("threshold", [np.array(0.9), np.float32(0.25), [0.5, 0.25, 1], 1])
+def test_thresholds_of_any_form_are_saved(threshold, tmp_path):
+    model = small(max_iter=1, threshold=threshold).fit(X, Y)
+    model.save(tmp_path / "m")
+    again = TextCNNClassifier.load(tmp_path / "m")
+    assert np.array_equal(again.threshold, np.asarray(threshold, np.float64))
+    for twin in (again, textcnn.load(tmp_path / "m")):
+        assert (twin.predict(X_NEW) == model.predict(X_NEW)).all()
+
+
 # scikit-learn's tools, and errors
+
+
+def as_objects(items):
+    """An array of one dimension, as a column of a frame has it."""
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array
 
 
 def test_cross_validation_and_one_against_the_rest():
@@ -388,6 +405,12 @@ def test_cross_validation_and_one_against_the_rest():
     ("labels", "message"),
     [
         ([["a"], ["a", "b"]] * 60, "MultiLabelBinarizer"),
+        ([{"a"}, {"a", "b"}] * 60, r"y has {'a'} among its items, .* MultiLabelBinarizer"),
+        ([frozenset("a"), frozenset()] * 60, "MultiLabelBinarizer"),
+        (["a", ["a", "b"]] * 60, "MultiLabelBinarizer"),
+        (as_objects([["a"], ["a", "b"]] * 60), "MultiLabelBinarizer"),
+        (as_objects([("a",), ("b",)] * 60), "MultiLabelBinarizer"),
+        (as_objects([{"a"}, {"b"}] * 60), "MultiLabelBinarizer"),
         ([["a", "b"], ["b", "c"]] * 60, "MultiLabelBinarizer"),
         (Y * 2, r"y\[\d, \d\] is 2"),
         (np.where(Y == 1, np.nan, 0), r"y\[\d, \d\] is nan"),

@@ -7,6 +7,7 @@ import pytest
 from checks import assert_same_bits
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils._param_validation import StrOptions
 
 import textcnn
 from textcnn import TextCNNClassifier, TextCNNRegressor, nn
@@ -66,9 +67,104 @@ def test_every_option_learns_a_few_texts(name):
     assert fitted(name).score(TEXTS, LABELS) == 1
 
 
-@pytest.mark.parametrize("name", ["pooling-l2", "stride", "gelu", "reflect", "body"])
+@pytest.mark.parametrize("name", ALL)
 def test_regressor_learns_a_few_numbers(name):
     assert fitted(name, TextCNNRegressor, np.arange(8.0)).score(TEXTS, np.arange(8.0)) > 0.9
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_several_labels_of_a_few_texts_are_learnt(name):
+    labels = np.array([[1, 1], [0, 1], [1, 1], [0, 1], [1, 0], [0, 0], [1, 0], [0, 0]])
+    assert fitted(name, y=labels).score(TEXTS, labels) == 1
+
+
+def choices(name):
+    """The strings that a parameter may have."""
+    (options,) = [
+        c for c in TextCNNClassifier._parameter_constraints[name] if isinstance(c, StrOptions)
+    ]
+    return sorted(options.options)
+
+
+# What SMALL has to be with them.
+WITH = {
+    "sgd": {"learning_rate_init": 0.05, "max_iter": 300},
+    "adadelta": {"learning_rate_init": 1.0, "max_iter": 300},
+    "invscaling": {"learning_rate_init": 0.05},
+}
+VALUES = [
+    *[
+        {name: value, **WITH.get(value, {})}
+        for name in ("padding", "padding_mode", "pooling", "activation", "solver", "learning_rate")
+        for value in choices(name)
+    ],
+    *[{"learning_rate": schedule, "warmup_steps": 30} for schedule in choices("learning_rate")],
+    {"stride": 3}, {"dilation": 3}, {"max_grad_norm": 0.3}, {"alpha": 0.01},
+    {"batch_size": 1, "max_iter": 40}, {"batch_size": len(TEXTS), "max_iter": 200},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("estimator", [TextCNNClassifier, TextCNNRegressor])
+@pytest.mark.parametrize("options", VALUES, ids=str)
+def test_every_value_fits_a_few_texts_and_takes_short_ones(options, estimator):
+    """Kernels of three and four tokens, wherever an option allows a text of one or none."""
+    wide = SMALL | {"kernel_sizes": (3, 4), "n_filters": 12, **options}
+    y = np.arange(8.0) if estimator is TextCNNRegressor else LABELS
+    model = estimator(**wide).fit(TEXTS, y)
+    assert model.score(TEXTS, y) > 0.97
+    assert model.predict(["", "good", "x"]).shape == (3,)
+    assert np.isfinite(model.transform(["", "good", "x"])).all()
+
+
+@pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"label_smoothing": 0.5}], ids=str)
+def test_smoothed_labels_are_learnt(options):
+    assert TextCNNClassifier(**SMALL | options).fit(TEXTS, LABELS).score(TEXTS, LABELS) == 1
+
+
+@pytest.mark.parametrize("estimator", [TextCNNClassifier, TextCNNRegressor])
+@pytest.mark.parametrize(
+    "change", [{"body": new_body()}, {"pooling": "mean"}, {"n_filters": 3}, {"kernel_sizes": (2,)}], ids=str
+)
+def test_going_on_needs_the_network_that_is_there(change, estimator):
+    y = np.arange(8.0)
+    for first in ({}, {"body": nn.Pool1d("mean")}, {"pooling": "sum"}):
+        model = estimator(**SMALL | {"max_iter": 1, "warm_start": True} | first).fit(TEXTS, y)
+        model.set_params(body=first.get("body"), max_iter=2).fit(TEXTS, y)
+        if "body" in first and "body" not in change:
+            continue  # the other options are not used beside a body
+        with pytest.raises(ValueError, match="the network of the last fit has .*, but the parameters ask for"):
+            model.set_params(**change).fit(TEXTS, y)
+        if estimator is TextCNNRegressor:
+            with pytest.raises(ValueError, match="the network of the last fit"):
+                model.partial_fit(TEXTS, y)
+
+
+@pytest.mark.parametrize("estimator", [TextCNNClassifier, TextCNNRegressor])
+def test_a_loaded_model_goes_on_as_the_one_that_was_saved(estimator, tmp_path):
+    y = np.arange(8.0)
+    conv = nn.Conv1d(16, 3)
+    body = nn.Sequential(conv, nn.Dropout(0.5), conv, nn.Pool1d("max"), nn.Dropout(0.2))
+    model = estimator(**SMALL | {"body": body, "warm_start": True, "max_iter": 3}).fit(TEXTS, y)
+    model.save(tmp_path / "model")
+    again = estimator.load(tmp_path / "model")
+    assert len(again.predictor_.network.body.layers()) == 5  # the convolution stands there twice
+    expected = model.fit(TEXTS, y).transform(OTHERS)
+    assert_same_bits(again.fit(TEXTS, y).transform(OTHERS), expected)
+
+
+def test_layers_that_do_not_keep_their_arguments_can_be_trained_shown_and_pickled(tmp_path):
+    model = TextCNNClassifier(**SMALL | {"body": nn.Sequential(Forgetful(2), nn.Pool1d()), "max_iter": 1})
+    assert "Forgetful()" in repr(model.fit(TEXTS, LABELS))
+    assert_same_bits(pickle.loads(pickle.dumps(model)).transform(TEXTS), model.transform(TEXTS))
+    with pytest.raises(ValueError, match="the body has a Forgetful"):
+        model.save(tmp_path / "model")
+
+
+class Forgetful(nn.Activation):
+    """A layer of one's own."""
+
+    def __init__(self, secret):
+        super().__init__("tanh")
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -41,6 +41,7 @@ from textcnn.nn.modules import (
     Sequential,
     from_config,
     new_layer,
+    storable_config,
 )
 from textcnn.nn.ngram_linear import Collect, LinearOptions, NGramLinear, checked_range
 from textcnn.nn.optimizers import SOLVERS
@@ -598,6 +599,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
 
     def _continued(self, texts: AnyTexts, head: Head, rng: np.random.RandomState) -> _Model:
         """Copies of the vocabulary and the network, grown by the new words, and the texts encoded."""
+        self._check_network()
         if isinstance(texts, EmbeddedTexts):
             return _Model.of_embedded(head, self.predictor_.network.copy(), texts)
         assert not isinstance(texts, StoredTexts), "refused before they are read"
@@ -616,6 +618,17 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             network.add_rows(rows)
         encoded = vocabulary.encode_fully(analyzed, n_threads, self._needs_shapes())
         return _Model(head, vocabulary, network, encoded.ids, encoded.offsets, encoded.shapes)
+
+    def _check_network(self) -> None:
+        """Raise if the parameters ask for another network than that of the last fit."""
+        network = self.predictor_.network
+        was = network.body if isinstance(network, LayerCNN) else network.layout
+        asked = self._new_body(is_needed=self.predictor_.vocabulary is None) or self._layout()
+        if repr(asked) != repr(was):
+            raise ValueError(
+                f"the network of the last fit has {was}, but the parameters ask for {asked}; set them back, or "
+                "fit a new model"
+            )
 
     def _embedding_rows(
         self, tokens: list[str], mode: str, rng: np.random.RandomState, n_dims: int | None = None
@@ -790,7 +803,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         Raises
         ------
         ValueError
-            If the analyzer is a callable.
+            If the analyzer is a callable, or the body has layers that are not the library's.
         OSError
             If the file cannot be written; an older file under `path` is then untouched.
         """
@@ -804,6 +817,9 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             fitted["n_features_in"] = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
             fitted["feature_names_in"] = self.feature_names_in_.tolist()
+        network = self._fitted().network
+        if isinstance(network, LayerCNN):
+            storable_config(network.body)  # refuses layers that are not the library's
         self._fitted().save_as(path, self.KIND, {**self._params_to_json(), "fitted": fitted})
 
     @classmethod

@@ -9,7 +9,7 @@ import pytest
 from checks import assert_close, assert_gradient, assert_same_bits
 
 from textcnn import nn
-from textcnn.nn.modules import from_config
+from textcnn.nn.modules import MOST_LAYERS, dropout_states, from_config, set_dropout_states
 
 C = 4
 LENGTHS = [0, 1, 7, 4]
@@ -39,6 +39,7 @@ LAYERS = {
     "transposed": lambda: nn.ConvTranspose1d(3, 3, stride=2, padding=1, output_padding=1, activation="tanh"),
     "dense": lambda: nn.Dense(5, activation="leaky_relu"),
     "norm": lambda: nn.LayerNorm(),
+    "min-length": lambda: nn.MinLength(5),
     "pool-max": lambda: nn.Pool1d("max"),
     "pool-max-windows": lambda: nn.Pool1d("max", 3, stride=2, padding=1),
     "pool-mean": lambda: nn.Pool1d("mean"),
@@ -154,6 +155,105 @@ def test_shared_layer_counts_its_weights_once_and_adds_its_gradients():
     assert_gradient(layer.all_gradients()["0.weights"], loss, kept, step=1e-4)
 
 
+def shared():
+    """A network in which a convolution stands four times, and a block of two twice."""
+    conv = nn.Conv1d(C, 3, activation="tanh")
+    block = nn.Sequential(conv, nn.Dense(C, "tanh"))
+    return nn.Sequential(conv, nn.Parallel(block, conv), nn.Dense(C), block, nn.Residual(conv), nn.Dense(C))
+
+
+def test_shared_layers_stay_shared_in_a_config():
+    layer = shared().build(C, random_state=0)
+    again = from_config(json.loads(json.dumps(layer.config())))
+    again.make(C, None)
+    assert again.parameters().keys() == layer.parameters().keys()
+    again.set_parameters(layer.parameters())
+    x = texts(np.random.default_rng(0))
+    x = nn.Packed(x.rows.astype(np.float32), x.offsets)
+    assert_same_bits(again.forward(x).rows, layer.forward(x).rows)
+    assert again.layer_list[0] is again.layer_list[1].layer_list[1]
+    assert again.layer_list[3] is again.layer_list[1].layer_list[0]
+
+
+@pytest.mark.parametrize("number", [1, -1, "0", None, True])
+def test_a_layer_that_stands_nowhere_before_cannot_stand_there_again(number):
+    config = nn.Sequential(nn.Dense(C), nn.Dense(C)).config()
+    config["layers"][1] = {"kind": "Again", "number": number}
+    with pytest.raises(ValueError, match="stands there again, but there are 1 before it"):
+        from_config(config)
+
+
+def test_a_file_cannot_ask_for_endless_work():
+    body = nn.Activation()
+    for _ in range(60):  # 2^60 steps in a few lines
+        body = nn.Sequential(body, body)
+    with pytest.raises(ValueError, match=f"runs more than {MOST_LAYERS} layers"):
+        from_config(json.loads(json.dumps(body.config())))
+
+
+def test_repr_makes_the_layer_again():
+    names = {name: getattr(nn, name) for name in nn.__all__}
+    for layer in (nn.Residual(nn.Dense(3)), nn.Parallel(nn.Dense(2), join="sum"), nn.DilatedBlock(C), shared()):
+        before = repr(layer)
+        assert repr(eval(before, names)) == before
+        assert repr(layer.build(C)) == before
+
+
+class Forgetful(nn.Activation):
+    """It does not keep its argument."""
+
+    def __init__(self, secret=1):
+        super().__init__("tanh")
+
+
+def test_a_layer_must_keep_its_arguments():
+    assert repr(Forgetful()) == "Forgetful()"
+    with pytest.raises(TypeError, match="a Forgetful does not keep its argument secret"):
+        nn.Sequential(Forgetful()).config()
+
+
+def test_dropout_goes_on_where_it_was():
+    x = nn.Packed(np.ones((20, C), np.float32), np.array([0, 20], np.intp))
+    layer = nn.Sequential(nn.Dropout(0.5), nn.Dense(2), nn.Dropout(0.2)).build(C, random_state=0)
+    layer.forward(x, train=True)
+    again = from_config(layer.config())
+    again.make(C, None)
+    again.set_parameters(layer.parameters())
+    set_dropout_states(again, json.loads(json.dumps(dropout_states(layer))))
+    assert_same_bits(again.forward(x, train=True).rows, layer.forward(x, train=True).rows)
+    for wrong in ([], [[1, 2]], [[1, 2], [1]], [[1, 2], [1, -1]], [[1, 2], [1, 2**62]], [[1, 2], [1.0, 2]]):
+        with pytest.raises(ValueError, match="states, not|must be a seed and a number of steps"):
+            set_dropout_states(again, wrong)
+
+
+# Layers that make much out of five rows of four channels.
+GREEDY = {
+    "stride on stride": lambda: nn.Sequential(*(nn.ConvTranspose1d(2, 1, stride=1000) for _ in range(4))),
+    "two and two": lambda: nn.Sequential(*(nn.ConvTranspose1d(2, 1, stride=2) for _ in range(60))),
+    "dilation": lambda: nn.ConvTranspose1d(2, 10**4, dilation=10**5),
+    "full": lambda: nn.Conv1d(2, 1000, dilation=10**5, padding="full"),
+    "padding": lambda: nn.Sequential(nn.Conv1d(2, 1, padding=10**5), nn.Conv1d(200, 1)),
+    "rows": lambda: nn.Sequential(nn.MinLength(10**5), nn.Dense(10**4)),
+    "k": lambda: nn.Sequential(nn.Dense(500), nn.Pool1d("kmax", k=10**5)),
+    "k of windows": lambda: nn.Sequential(nn.MinLength(10**4), nn.Pool1d("kmax", 2, 1, k=10**4)),
+    "levels": lambda: nn.Sequential(nn.Dense(100), nn.Pool1d("pyramid", levels=(10**5,) * 10)),
+    "repeats": lambda: nn.Sequential(nn.MinLength(10**5), nn.DilatedBlock(C, n_repeats=900, join="concat")),
+    "side by side": lambda: nn.Sequential(
+        nn.MinLength(10**5), nn.Parallel(*(nn.Activation() for _ in range(300)))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_layers_do_not_ask_for_gigabytes(name):
+    layer = GREEDY[name]().build(C, random_state=0)
+    x = nn.Packed(np.ones((5, C), np.float32), np.array([0, 5], np.intp))
+    for _ in range(2):  # the second call has the limits of the first
+        with pytest.raises(ValueError, match=r"makes \d+ numbers of this batch, more than the"):
+            layer.forward(x)
+    assert nn.Dense(2).build(C).forward(x).rows.shape == (5, 2)
+
+
 def test_dropout_drops_in_training_alone_and_never_twice_alike():
     layer = nn.Dropout(0.5).build(C, random_state=0)
     x = nn.Packed(np.ones((1000, C), np.float32), np.array([0, 1000], np.intp))
@@ -199,6 +299,20 @@ def test_summary_gives_the_receptive_field_of_the_tagger():
         (lambda: nn.Dense(2).build(C).build(C + 1), "built for 4 channels, but gets 5"),
         (lambda: nn.Dense(2).summary(), "call build"),
         (lambda: nn.Dense(2).build(C).backward(np.ones((1, 2))), "forward pass with train=True"),
+        (lambda: nn.Conv1d(2, 10**6), "kernel_size is 1000000, but it must be at most 100000"),
+        (lambda: nn.Conv1d(2, 3, stride=10**6), "stride is 1000000, but it must be at most"),
+        (lambda: nn.Conv1d(2, 3, dilation=10**6), "dilation is 1000000, but it must be at most"),
+        (lambda: nn.Conv1d(2, 3, padding=(0, 10**6)), "padding is 1000000, but it must be at most"),
+        (lambda: nn.Conv1d(2, 3, padding="wide"), "padding is 'wide'"),
+        (lambda: nn.Conv1d(2, 3, padding_mode="wrap"), "padding_mode is 'wrap'"),
+        (lambda: nn.ConvTranspose1d(2, 3, output_padding=10**6), "output_padding is 1000000, but it must be"),
+        (lambda: nn.Pool1d("max", 10**6), "kernel_size is 1000000, but it must be at most"),
+        (lambda: nn.Pool1d("max", 0), "kernel_size is 0"),
+        (lambda: nn.MinLength(10**6), "length is 1000000, but it must be at most"),
+        (lambda: nn.DilatedBlock(2, dilations=[1] * 100, n_repeats=1000), "more than 10000 layers"),
+        (lambda: nn.Conv1d(10**9, 3).build(C), r"weights of shape \(3, 4, 1000000000\), more than"),
+        (lambda: nn.LayerNorm(-1), "epsilon is -1"),
+        (lambda: nn.Dropout(float("nan")), "dropout rate is nan"),
         (lambda: from_config({"kind": "os.system"}), "found a layer of the kind 'os.system'"),
         (lambda: from_config({"kind": "Dense", "colour": 1}), "the arguments of a Dense do not fit"),
     ],
@@ -206,3 +320,9 @@ def test_summary_gives_the_receptive_field_of_the_tagger():
 def test_wrong_use_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [nn.Sequential, nn.Parallel, nn.Residual])
+def test_layers_of_layers_take_layers(make):
+    with pytest.raises(TypeError, match="its arguments must be layers, such as"):
+        make([nn.Dense(2)])

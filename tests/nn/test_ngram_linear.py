@@ -540,3 +540,14 @@ def test_columns_keep_their_number_in_files_pickles_and_explanations(n_columns):
         total = linear.bias() + sum(term.scores for term in linear.terms(encoded))
         np.testing.assert_allclose(total, expected[0], rtol=1e-10)
         assert_same_bits(scores(fitted_columns(targets, options(), n_threads=3)[0], vocabulary), expected)
+
+
+def test_pickles_from_before_several_labels_are_read():
+    """They have no `two_classes`: one column was always that of the second of two classes."""
+    for n_classes in (2, 3):
+        linear, vocabulary = fitted(options(), targets=np.arange(len(TEXTS)) % n_classes)
+        state = linear.__getstate__()
+        del state["two_classes"]
+        old = NGramLinear.__new__(NGramLinear)
+        old.__setstate__(state)
+        assert_same_bits(scores(old, vocabulary), scores(linear, vocabulary))

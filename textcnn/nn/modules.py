@@ -55,7 +55,7 @@ MOST_WEIGHTS = 1 << 28
 # few layers with strides or padding, one behind the other, make any amount of rows out of one.
 MOST_NUMBERS, MOST_NUMBERS_OF_ROW = 1 << 24, 1 << 15
 
-# Layers that run one after another in a body from a file, those that stand there twice counted twice.
+# Layers of a body from a file or of a DilatedBlock at most, those that stand there twice counted twice.
 MOST_LAYERS = 10_000
 
 
@@ -321,12 +321,21 @@ class Layer(ABC):
             The layers that were described already; those described here are added.
         """
         names = [name for name in inspect.signature(type(self)).parameters if name != "layers"]
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            raise TypeError(
+                f"a {type(self).__name__} does not keep its argument {missing[0]} under that name; a layer must "
+                "keep all of its arguments, so that it can be made again"
+            )
         return {"kind": type(self).__name__, **{name: as_json(getattr(self, name)) for name in names}}
 
     def __repr__(self) -> str:
-        names = [name for name in self.config() if name not in ("kind", "layers")]
-        arguments = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-        return f"{type(self).__name__}({arguments})"
+        return f"{type(self).__name__}({', '.join(self._shown())})"
+
+    def _shown(self) -> list[str]:
+        """The arguments, as `repr` shows them."""
+        names = [name for name in inspect.signature(type(self)).parameters if name in vars(self)]
+        return [f"{name}={getattr(self, name)!r}" for name in names]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what a training step left behind."""
@@ -996,8 +1005,18 @@ class _Container(Layer):
         before = [] if before is None else before
         return {**super().config(), "layers": [described(layer, before) for layer in self.layer_list]}
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layer_list))})"
+    def _shown(self) -> list[str]:
+        return [*map(repr, self.layer_list), *super()._shown()]
+
+
+def checked_layers(layers: Sequence[Any], name: str) -> list[Layer]:
+    """The arguments of a layer of layers as a list; raises TypeError if one is no layer."""
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"a {name} was given {layer!r:.50}, but its arguments must be layers, such as Conv1d(64, 3)"
+            )
+    return list(layers)
 
 
 AGAIN = "Again"
@@ -1037,7 +1056,7 @@ class Sequential(_Container):
 
     def __init__(self, *layers: Layer) -> None:
         super().__init__()
-        self.layer_list = list(layers)
+        self.layer_list = checked_layers(layers, "Sequential")
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         for layer in self.layer_list:
@@ -1081,7 +1100,7 @@ class Parallel(_Container):
         super().__init__()
         if not layers:
             raise ValueError("Parallel has no layers, but it needs at least one")
-        self.layer_list = list(layers)
+        self.layer_list = checked_layers(layers, type(self).__name__)
         self.join = as_choice(join, "join", JOINS)
 
     def _build(self, in_channels: int, rng: Rng) -> int:
@@ -1158,6 +1177,9 @@ class Residual(Parallel):
     def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
         return {"kind": "Residual", "layers": [described(self.layer_list[1], [] if before is None else before)]}
 
+    def _shown(self) -> list[str]:
+        return [repr(self.layer_list[1])]
+
 
 class DilatedBlock(_Container):
     """The same block of dilated convolutions over and over (Strubell et al. 2017, arXiv 1702.02098).
@@ -1195,9 +1217,14 @@ class DilatedBlock(_Container):
         self.n_repeats, self.shared, self.causal = as_integer(n_repeats, "n_repeats", 1), shared, causal
         if n_repeats > MOST_REPEATS:
             raise ValueError(f"n_repeats is {n_repeats}, but it must be at most {MOST_REPEATS}")
+        if n_repeats * len(self.dilations) > MOST_LAYERS:
+            raise ValueError(
+                f"{n_repeats} repeats of {len(self.dilations)} convolutions are more than {MOST_LAYERS} layers; "
+                "lower n_repeats"
+            )
         self.join, self.activation = as_choice(join, "join", ("last", "concat")), activation
         block = self._block()
-        self.layer_list = [block if shared else self._block() for _ in range(n_repeats)]
+        self.layer_list = [block if shared else self._block() for _ in range(self.n_repeats)]
 
     def _block(self) -> Sequential:
         def padding(dilation: int) -> Any:
@@ -1219,8 +1246,8 @@ class DilatedBlock(_Container):
     def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
         return Layer.config(self)
 
-    def __repr__(self) -> str:
-        return Layer.__repr__(self)
+    def _shown(self) -> list[str]:
+        return Layer._shown(self)
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         if self.shared and self.n_repeats > 1 and in_channels != self.n_filters:
