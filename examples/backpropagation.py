@@ -1,6 +1,7 @@
 """Backpropagation: the gradient of a convolution, a kernel that is learnt, a symmetry to be broken."""
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from textcnn.ops import initializers
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--plot", metavar="FILE", help="draw the descent into a picture (needs matplotlib)")
 plot_file = parser.parse_args().plot
+if plot_file and not Path(plot_file).parent.is_dir():
+    parser.error(f"there is no folder for {plot_file}; make it first")
 
 print("1. The gradient of the input is the full convolution of the error with the kernel (flipped).\n")
 x, w = np.array([5.0, 6, 7, 8]).reshape(1, 4, 1), np.array([1.0, 2, 3]).reshape(3, 1, 1)

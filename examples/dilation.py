@@ -1,6 +1,7 @@
 """Dilation: how a stack of narrow filters sees far with few parameters."""
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from textcnn import ops
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--plot", metavar="FILE", help="draw the stack into a picture (needs matplotlib)")
 plot_file = parser.parse_args().plot
+if plot_file and not Path(plot_file).parent.is_dir():
+    parser.error(f"there is no folder for {plot_file}; make it first")
 
 K, DILATIONS = 3, (1, 2, 4)
 

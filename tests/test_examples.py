@@ -101,6 +101,15 @@ def test_example_draws_a_picture(name, tmp_path):
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("name", LINES)
+def test_a_picture_without_a_folder_is_refused_before_anything_else(name, tmp_path):
+    result = run_python(EXAMPLES / name, "--plot", tmp_path / "missing" / "picture.png", timeout=120)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "error: there is no folder for" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_every_network_is_tested_and_listed():
     scripts = {path.name for path in NETWORKS.glob("*.py")} - {"datasets.py"}
     assert scripts == set(SCORES)
@@ -116,6 +125,15 @@ def test_network_learns_the_data_that_ships(name, monkeypatch):
     assert line in [" ".join(found.split()) for found in printed]
     assert last_score(printed) >= least
     assert len((NETWORKS / name).read_text(encoding="utf-8").splitlines()) <= 70
+
+
+@pytest.mark.parametrize("name", ["characters.py", "encoder_decoder.py"])
+def test_network_says_which_file_is_missing(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NETWORKS), prepend=os.pathsep)
+    result = run_python(NETWORKS / name, "--data", tmp_path, timeout=120)
+    assert result.returncode == 1
+    assert "is missing, but --data needs a folder" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def last_score(printed):

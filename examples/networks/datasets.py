@@ -48,8 +48,14 @@ def sentences(folder, train, test):
     return X_train, X_test, y_train, y_test
 
 
+def _checked(path):
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing, but --data needs a folder in which it is")
+    return path
+
+
 def _labelled(path):
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if _checked(path).suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="\n") as lines:
         labels, found = zip(*(line.rstrip("\n").split("\t", 1) for line in lines), strict=True)
     return list(found), list(labels)
@@ -57,7 +63,7 @@ def _labelled(path):
 
 def _tagged(path):
     X, y = [], []
-    for block in path.read_text(encoding="utf-8").split("\n\n"):
+    for block in _checked(path).read_text(encoding="utf-8").split("\n\n"):
         rows = [line.split() for line in block.split("\n") if line.strip()]
         if rows and rows[0][0] != "-DOCSTART-":
             X.append([row[0] for row in rows])

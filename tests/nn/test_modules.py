@@ -9,7 +9,7 @@ import pytest
 from checks import assert_close, assert_gradient, assert_same_bits
 
 from textcnn import nn
-from textcnn.nn.modules import MOST_LAYERS, dropout_states, from_config, set_dropout_states
+from textcnn.nn.modules import MOST_LAYERS, ONE_ROW, dropout_states, from_config, set_dropout_states
 
 C = 4
 LENGTHS = [0, 1, 7, 4]
@@ -284,6 +284,69 @@ def test_summary_gives_the_receptive_field_of_the_tagger():
     lines = layer.summary(length=40).splitlines()
     assert lines[3].split()[-1] == "35"  # 1 + 2 (1 + 4 (1 + 1 + 2))
     assert lines[-1].split() == ["total", str(4 * (3 * C * C + C))]
+
+
+def smooth(*arguments, **options):
+    return nn.Conv1d(2, *arguments, activation="tanh", **options)
+
+
+def lengthen(*arguments, **options):
+    return nn.ConvTranspose1d(2, *arguments, activation="tanh", **options)
+
+
+FIELDS = {
+    "conv": lambda: smooth(3),
+    "even": lambda: smooth(4, dilation=2),
+    "strides": lambda: nn.Sequential(smooth(3, stride=2), smooth(3)),
+    "pool": lambda: nn.Sequential(nn.Pool1d("mean", 3, 2, padding=1), smooth(3, dilation=2)),
+    "transposed": lambda: lengthen(4, stride=3, padding=1),
+    "transposed-dilated": lambda: lengthen(3, stride=2, dilation=3),
+    "down-and-up": lambda: nn.Sequential(smooth(3, stride=2), lengthen(4, stride=2), smooth(3)),
+    "u-net": lambda: nn.Sequential(
+        smooth(3),
+        nn.Parallel(
+            nn.Activation("identity"),
+            nn.Sequential(nn.Pool1d("mean", 2, padding=(0, 1)), smooth(3), lengthen(2, stride=2)),
+        ),
+        smooth(3),
+    ),
+    "past-and-future": lambda: nn.Parallel(smooth(3, padding=(2, 0)), smooth(3, padding=(0, 2))),
+    "far-past": lambda: nn.Parallel(nn.Activation("identity"), smooth(3, padding=(10, 0))),
+    "full": lambda: nn.Residual(nn.Sequential(smooth(3, padding="full"), smooth(3, padding="full"))),
+    "reflect": lambda: smooth(5, padding_mode="reflect"),
+    "causal": lambda: nn.DilatedBlock(C, 3, (1, 2, 4), 1, causal=True, activation="tanh"),
+    "block": lambda: nn.DilatedBlock(C, n_repeats=2, activation="tanh"),
+    "circular": lambda: smooth(3, padding_mode="circular"),
+    "drifting": lambda: nn.Parallel(nn.Activation("identity"), smooth(3, stride=2)),
+    "whole": lambda: nn.Sequential(nn.Pool1d("kmax"), smooth(1), smooth(3)),
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_receptive_field_is_what_a_change_of_one_row_reaches(name):
+    layer = double(FIELDS[name]().build(C, random_state=0))
+    rng, n = np.random.default_rng(0), 41
+    rows, offsets = rng.uniform(0.5, 1, (n, C)), np.array([0, n], np.intp)
+    before = layer.forward(nn.Packed(rows, offsets)).rows
+    sees = np.zeros((len(before), n), bool)
+    for j in range(n):
+        for _ in range(4):
+            changed = rows.copy()
+            changed[j] += rng.normal(0, 0.3, C)
+            after = layer.forward(nn.Packed(changed, offsets)).rows
+            sees[:, j] |= np.abs(after - before).max(axis=1) > 1e-10
+    t, j = np.nonzero(sees)
+    field = layer.field(ONE_ROW)
+    widest = max(np.ptp(j[t == row]) + 1 for row in np.unique(t))
+    if np.isinf(field.size):
+        assert widest > 20
+    else:
+        assert widest == field.size
+        assert (field.first + field.step * t <= j + 1e-9).all()
+        assert (j <= field.last + field.step * t + 1e-9).all()
+    last_line = layer.summary(n).splitlines()[-2]
+    if not isinstance(layer, nn.Parallel):
+        assert last_line.endswith("whole text" if np.isinf(field.size) else f" {field.size:g}")
 
 
 @pytest.mark.parametrize(

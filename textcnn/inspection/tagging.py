@@ -47,8 +47,8 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
     The scores of the tags at `position` depend on the tokens that the convolutions reach: with dilations
     d_1 .. d_m and width 3 those at a distance of ``e_0 + e_1 d_1 + ... + e_m d_m`` with every e in
     {-1, 0, 1}; and on those in the window of the linear part, if there is one. (A random field makes a tag
-    depend on its neighbours' tags besides; that is left out here.) With a body of layers they are those less
-    than the receptive field of the body away, on both sides even if it looks to one side only.
+    depend on its neighbours' tags besides; that is left out here.) With a body of layers they are those between
+    the first and the last that it reaches.
 
     The effect of token j is the change of the logarithm of the tag's local probability when j is erased
     (Li, Monroe & Jurafsky 2016, who divide it by the logarithm itself), with ``s`` the scores at `position`::
@@ -131,7 +131,8 @@ def _visible(predictor: TagPredictor, n_tokens: int, position: int) -> np.ndarra
         for dilation in (1, *network.layout.layer_dilations):
             reach = {place + tap * dilation for place in reach for tap in _taps(KERNEL_SIZE)}
     else:
-        reach = set(_taps(2 * int(min(n_tokens, network.receptive_field)) - 1))
+        first, last = network.reach
+        reach = set(range(int(max(first, -n_tokens)), int(min(last, n_tokens)) + 1))
     if predictor.linear is not None:
         reach |= set(_taps(WINDOW))
         if predictor.linear.has_shapes:  # three shapes, the last of which stands before the token

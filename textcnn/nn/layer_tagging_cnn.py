@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
 
 from textcnn._kernels import _packing
-from textcnn.nn.modules import Conv1d, Layer, Packed, dropout_states, storable_config
+from textcnn.nn.modules import ONE_ROW, Layer, Packed, dropout_states, storable_config
 from textcnn.nn.optimizers import Gradient
 from textcnn.nn.tagging_cnn import (
     TaggedExamples,
@@ -88,12 +88,14 @@ class LayerTaggingCNN(TokenNetwork):
     @property
     def receptive_field(self) -> float:
         """Tokens that the scores of one token depend on; infinity for the whole sentence."""
-        around = any(
-            isinstance(layer, Conv1d) and layer.padding_mode == "circular"
-            for layer in self.body.layers().values()
-        )
-        size, _ = self.body.field((1.0, 1.0))
-        return np.inf if around or np.isinf(size) else ceil(size)
+        size = self.body.field(ONE_ROW).size
+        return np.inf if np.isinf(size) else ceil(size)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The first and the last of these tokens, seen from the one: (-2, 0) for itself and two before it."""
+        field = self.body.field(ONE_ROW)
+        return (-np.inf, np.inf) if np.isinf(field.size) else (floor(field.first), ceil(field.last))
 
     def _body_arrays(self) -> dict[str, np.ndarray]:
         return {f"body.{name}": array for name, array in self.body.parameters().items()}

@@ -15,7 +15,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,32 @@ Array = NDArray[Any]
 Rng = np.random.RandomState | None
 """Where first weights come from; None if they will be set."""
 
-Field = tuple[float, float]
-"""Receptive field in rows of the input, and rows of the input from one row to the next."""
+
+class Field(NamedTuple):
+    """The rows of the input that a row of a result depends on.
+
+    Row t depends on at most `size` of the rows ``first + step t`` to ``last + step t``.
+    """
+
+    size: float
+    step: float
+    first: float
+    last: float
+
+    def through(self, size: float, stride: float, left: float) -> Field:
+        """That behind windows of `size` rows, `stride` apart, the first of which begins `left` rows early."""
+        if np.isinf(self.step):
+            return self
+        return Field(
+            self.size + (size - 1) * self.step,
+            self.step * stride,
+            self.first - left * self.step,
+            self.last + (size - 1 - left) * self.step,
+        )
+
+
+ONE_ROW = Field(1.0, 1.0, 0.0, 0.0)
+WHOLE_TEXT = Field(np.inf, np.inf, -np.inf, np.inf)
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "gelu", "tanh", "sigmoid")
 POOLINGS = ("max", "mean", "sum", "l2", "weighted", "kmax", "pyramid")
@@ -127,7 +151,10 @@ class Layer(ABC):
         """Gradient of the input; those of the parameters go to `_add`."""
 
     def field(self, field: Field) -> Field:
-        """Receptive field of the result, given that of the input."""
+        """Receptive field of the result, given that of the input.
+
+        `Field.through` gives that of windows; a layer that looks at all rows gives `WHOLE_TEXT`.
+        """
         return field
 
     def _n_numbers(self, lengths: Array) -> int:
@@ -291,7 +318,7 @@ class Layer(ABC):
         x = Packed.of(np.zeros((1, length, self.in_channels), np.float32))
         lines: list[tuple[str, ...]] = [("layer", "rows", "channels", "parameters", "receptive field")]
         lines.append(("input", str(length), str(self.in_channels), "0", "1"))
-        self.trace("", x, (1.0, 1.0), lines)
+        self.trace("", x, ONE_ROW, lines)
         n_parameters = sum(array.size for array in self.parameters().values())
         lines.append(("total", "", "", str(n_parameters), ""))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -306,11 +333,15 @@ class Layer(ABC):
     def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
         """Send a batch through and note a line of `summary` for every layer without layers inside."""
         out, field = self.forward(x), self.field(field)
-        seen = "whole text" if np.isinf(field[0]) else f"{field[0]:g}"
         size = sum(array.size for array in self.arrays.values())
-        title = f"{name} {type(self).__name__}".strip()
-        lines.append((title, str(len(out.rows)), str(out.rows.shape[1]), str(size), seen))
+        lines.append(self._line(name, out, size, field))
         return out, field
+
+    def _line(self, name: str, out: Packed, n_parameters: int, field: Field) -> tuple[str, ...]:
+        """A line of `summary`."""
+        title = f"{name} {type(self).__name__}".strip()
+        seen = "whole text" if np.isinf(field.size) else f"{field.size:g}"
+        return title, str(len(out.rows)), str(out.rows.shape[1]), str(n_parameters), seen
 
     def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
         """The arguments that make this layer again, with its kind: JSON values, for model files.
@@ -751,8 +782,15 @@ class Conv1d(_Convolution):
         )
 
     def field(self, field: Field) -> Field:
-        size, jump = field
-        return size + self.dilation * (self.kernel_size - 1) * jump, jump * self.stride
+        if self.padding_mode == "circular":
+            return WHOLE_TEXT._replace(step=field.step * self.stride)
+        left, right = resolve_padding(self.padding, self.kernel_size, self.dilation)
+        found = field.through(effective_kernel_size(self.kernel_size, self.dilation), self.stride, left)
+        if self.padding_mode == "zeros" or np.isinf(field.step):
+            return found
+        # beyond an end stand rows from within the text
+        first, last = field.first - right * field.step, field.last + left * field.step
+        return found._replace(first=min(first, found.first), last=max(last, found.last))
 
 
 class TiledConv1d(Conv1d):
@@ -868,11 +906,18 @@ class ConvTranspose1d(_Convolution):
         return conv_transpose_output_length(lengths, self.kernel_size, **self._options())
 
     def field(self, field: Field) -> Field:
-        size, jump = field
-        jump = jump / self.stride
-        # a row of the result meets at most ceil(K / S) rows, S rows of the result apart
-        taps = -(-(self.dilation * (self.kernel_size - 1) + 1) // self.stride)
-        return size + (taps - 1) * jump * self.stride, jump
+        if np.isinf(field.step):
+            return field
+        width = effective_kernel_size(self.kernel_size, self.dilation)
+        left, _ = resolve_padding(self.padding, self.kernel_size, self.dilation)
+        step = field.step / self.stride
+        return Field(
+            # a row of the result meets at most ceil(E / S) rows, S rows of the result apart
+            field.size + (-(-width // self.stride) - 1) * field.step,
+            step,
+            field.first + (left - width + 1) * step,
+            field.last + left * step,
+        )
 
 
 # ---- pooling --------------------------------------------------------------------------------------
@@ -926,9 +971,9 @@ class Pool1d(Layer):
 
     def field(self, field: Field) -> Field:
         if self.kernel_size is None:
-            return np.inf, np.inf
-        size, jump = field
-        return size + (self.kernel_size - 1) * jump, jump * (self.stride or self.kernel_size)
+            return WHOLE_TEXT
+        left, _ = resolve_padding(self.padding, 1)
+        return field.through(self.kernel_size, self.stride or self.kernel_size, left)
 
     def _n_numbers(self, lengths: Array) -> int:
         if self.kernel_size is not None:
@@ -1113,11 +1158,11 @@ class Parallel(_Container):
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         results = [layer.forward(x, train, n_jobs) for layer in self.layer_list]
+        self._check_size(int(results[0].offsets[-1]) * self.out_channels)
         return self._joined(results), [result.offsets for result in results]
 
     def _joined(self, results: list[Packed]) -> Packed:
         offsets = results[0].offsets
-        self._check_size(int(offsets[-1]) * self.out_channels)
         rows = [fitted(result.rows, result.offsets, offsets) for result in results]
         return Packed(
             np.concatenate(rows, axis=1) if self.join == "concat" else np.sum(rows, axis=0), offsets
@@ -1137,7 +1182,12 @@ class Parallel(_Container):
 
     def field(self, field: Field) -> Field:
         fields = [layer.field(field) for layer in self.layer_list]
-        return max(size for size, _ in fields), fields[0][1]
+        step = fields[0].step
+        first, last = min(one.first for one in fields), max(one.last for one in fields)
+        if any(not np.isclose(one.step, step) for one in fields):  # they drift apart along the text
+            return WHOLE_TEXT._replace(step=step)
+        is_nested = any(one.first == first and one.last == last for one in fields)
+        return Field(max(one.size for one in fields) if is_nested else last - first + 1, step, first, last)
 
     def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
         results = []
@@ -1287,8 +1337,7 @@ class DilatedBlock(_Container):
     def trace(self, name: str, x: Packed, field: Field, lines: list[tuple[str, ...]]) -> tuple[Packed, Field]:
         out, field = self.forward(x), self.field(field)
         size = sum(array.size for array in self.parameters().values())
-        title = f"{name} DilatedBlock".strip()
-        lines.append((title, str(len(out.rows)), str(out.rows.shape[1]), str(size), f"{field[0]:g}"))
+        lines.append(self._line(name, out, size, field))
         return out, field
 
 
