@@ -186,6 +186,18 @@ def test_accuracy_of_the_peers_on_the_same_splits(data, tmp_path):
     assert "fastText is not installed" in printed
 
 
+def test_regression_with_clean_and_wild_targets(data, tmp_path):
+    path = tmp_path / "regression.json"
+    arguments = ["--data", data, "--sets", "mr", "--folds", "1", "--threads", "1", "--json", path]
+    run_script("bench_regression.py", *arguments, "--set", "batch_size=5", "--set", "embedding_dim=16")
+    rows = {(row["part"], row["loss"]): row for row in json.loads(path.read_text())}
+    assert len(rows) == 6
+    for part in ("network", "linear part", "both"):
+        squared, huber = rows[part, "squared_error"], rows[part, "huber"]
+        assert huber["wild"] < 0.2 * squared["wild"]
+        assert squared["error"] < 0.5
+
+
 def test_both_pytorch_forms_compute_the_same_network(monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -182,6 +182,7 @@ OPTIONS = {
     "solver": ["adadelta", "sgd"],
     "learning_rate": ["constant", "cosine", "invscaling", "adaptive"],
     "learning_rate_init": [0.03],
+    "warmup_steps": [5],
     "alpha": [0.5],
     "batch_size": [1, 3, 1000],
     "max_iter": [1],

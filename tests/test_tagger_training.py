@@ -205,6 +205,29 @@ def test_going_on_needs_the_shape_of_the_network_that_is_there():
         tagger.partial_fit(X, Y)
 
 
+def test_warm_up_steps_hold_the_network_back_and_not_the_linear_part():
+    options = SMALL | {"word_dropout": 0.0, "rare_word_dropout": 0.0}
+    cold = TextCNNTagger(**options, warmup_steps=10**9).fit(X, Y)
+    warm, plain = (TextCNNTagger(**options, **more).fit(X, Y) for more in ({"warmup_steps": 2}, {}))
+    assert cold.n_iter_ == plain.n_iter_
+    assert plain.loss_ < cold.loss_
+    assert warm.loss_ != plain.loss_
+    before = TextCNNTagger(**options | {"max_iter": 1}, warmup_steps=10**9).fit(X, Y)
+    np.testing.assert_allclose(
+        cold.predictor_.network.all_arrays()["weights"], before.predictor_.network.all_arrays()["weights"], atol=1e-6
+    )
+    if cold.predictor_.linear is not None:
+        expected = plain.predictor_.linear.arrays
+        for name, array in cold.predictor_.linear.arrays.items():
+            np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize("steps", [-1, 0.5, None])
+def test_warm_up_steps_are_a_number_of_steps(steps):
+    with pytest.raises(ValueError, match="'warmup_steps' parameter"):
+        TextCNNTagger(**SMALL, warmup_steps=steps).fit(X, Y)
+
+
 def test_words_known_from_vectors_alone_take_no_room_in_the_linear_part(tmp_path):
     rng = np.random.default_rng(0)
     vectors = {f"word{i}": rng.normal(size=6) for i in range(500)} | {"dog": rng.normal(size=6)}
