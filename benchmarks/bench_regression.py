@@ -1,9 +1,9 @@
 """How well does the regressor read polarity as a number, with clean targets and with a tenth of them wild?
 
-The target is 0 or 1, and predictions are scored on the fold held out: coefficient of determination R2 (scaled by
-100, the mean over the folds) and mean absolute error. "wild" is the error after 100 was added to a random tenth
-of the training targets; the held-out ones stay clean. The parts: the network alone, the linear part alone, and
-both, which is the default.
+The target is 0 or 1, and predictions are scored on texts held out: coefficient of determination R2 in per
+cent, and mean absolute error, the means over the folds. "wild" is that error after 100 was added to a random
+tenth of the training targets; those held out stay clean. The parts: the network alone, the linear part alone,
+and both, which is the default.
 
     python benchmarks/bench_regression.py --data DIR [--sets mr,cr] [--folds 5] [--threads 2]
         [--set NAME=VALUE ...] [--json FILE]
@@ -19,6 +19,7 @@ from typing import Any
 from bench_accuracy import assigned
 from common import report
 from datasets import Split, read_split
+
 from textcnn import TextCNNRegressor
 
 SETS = ("mr", "cr", "sst2", "imdb")  # those with two classes

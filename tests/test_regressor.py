@@ -197,7 +197,7 @@ def test_explanations_of_huber_add_up():
 
 
 def test_a_target_beyond_single_precision_is_refused():
-    with pytest.raises(ValueError, match="y has a number more than 1e.15 times the spread of the others"):
+    with pytest.raises(ValueError, match=r"y has a number more than 1e\+15 times the spread of the others"):
         small(loss="huber").fit(X, with_outliers(Y, height=1e300))
 
 

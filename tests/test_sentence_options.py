@@ -80,9 +80,7 @@ def test_several_labels_of_a_few_texts_are_learnt(name):
 
 def choices(name):
     """The strings that a parameter may have."""
-    (options,) = [
-        c for c in TextCNNClassifier._parameter_constraints[name] if isinstance(c, StrOptions)
-    ]
+    (options,) = [c for c in TextCNNClassifier._parameter_constraints[name] if isinstance(c, StrOptions)]
     return sorted(options.options)
 
 
@@ -132,7 +130,7 @@ def test_going_on_needs_the_network_that_is_there(change, estimator):
         model.set_params(body=first.get("body"), max_iter=2).fit(TEXTS, y)
         if "body" in first and "body" not in change:
             continue  # the other options are not used beside a body
-        with pytest.raises(ValueError, match="the network of the last fit has .*, but the parameters ask for"):
+        with pytest.raises(ValueError, match=r"network of the last fit has .*, but the parameters ask for"):
             model.set_params(**change).fit(TEXTS, y)
         if estimator is TextCNNRegressor:
             with pytest.raises(ValueError, match="the network of the last fit"):

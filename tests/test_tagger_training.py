@@ -213,13 +213,10 @@ def test_warm_up_steps_hold_the_network_back_and_not_the_linear_part():
     assert plain.loss_ < cold.loss_
     assert warm.loss_ != plain.loss_
     before = TextCNNTagger(**options | {"max_iter": 1}, warmup_steps=10**9).fit(X, Y)
-    np.testing.assert_allclose(
-        cold.predictor_.network.all_arrays()["weights"], before.predictor_.network.all_arrays()["weights"], atol=1e-6
-    )
-    if cold.predictor_.linear is not None:
-        expected = plain.predictor_.linear.arrays
-        for name, array in cold.predictor_.linear.arrays.items():
-            np.testing.assert_array_equal(array, expected[name])
+    weights = [model.predictor_.network.all_arrays()["weights"] for model in (cold, before)]
+    np.testing.assert_allclose(*weights, atol=1e-6)
+    for name, array in cold.predictor_.linear.arrays.items():
+        np.testing.assert_array_equal(array, plain.predictor_.linear.arrays[name])
 
 
 @pytest.mark.parametrize("steps", [-1, 0.5, None])

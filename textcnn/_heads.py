@@ -237,8 +237,8 @@ class Numbers(Head):
             targets = (y.reshape(len(y), -1) - self.centre) / self.scale
         if not (np.abs(targets) < MOST_SCALES).all():
             raise ValueError(
-                f"{name} has a number more than {MOST_SCALES:g} times the spread of the others away from them; "
-                "drop its text"
+                f"{name} has a number more than {MOST_SCALES:g} times the spread of the others away from "
+                "them; drop its text"
             )
         return targets
 
@@ -256,7 +256,9 @@ class Numbers(Head):
     def predictor(
         self, vocabulary: Vocabulary | None, network: SentenceNetwork, **common: Any
     ) -> SentencePredictor:
-        return RegressionPredictor(vocabulary, network, self.centre, self.scale, self.one_dimensional, **common)
+        return RegressionPredictor(
+            vocabulary, network, self.centre, self.scale, self.one_dimensional, **common
+        )
 
 
 def _robust_location_and_scale(numbers: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -304,13 +306,14 @@ def is_indicator(y: Any, name: str) -> bool:
     if hasattr(y, "toarray"):  # a sparse matrix
         return True
     shape = getattr(y, "shape", None)
-    if isinstance(y, (list, tuple)) or (getattr(y, "dtype", None) == object and np.ndim(y) == 1):
+    holds_objects = getattr(getattr(y, "dtype", None), "kind", "") == "O" and np.ndim(y) == 1
+    if isinstance(y, (list, tuple)) or holds_objects:
         groups = [item for item in y if isinstance(item, (set, frozenset, list, tuple, np.ndarray))]
         lengths = {len(group) if isinstance(group, (list, tuple, np.ndarray)) else -1 for group in groups}
         if groups and (shape is not None or len(groups) < len(y) or len(lengths) > 1 or -1 in lengths):
             raise ValueError(
-                f"{name} has {groups[0]!r:.50} among its items, but with several labels for a text it must be a "
-                "matrix of 0 and 1, which scikit-learn's MultiLabelBinarizer makes of lists or sets of labels"
+                f"{name} has {groups[0]!r:.50} among its items, but with several labels for a text it must "
+                "be a matrix of 0 and 1, which scikit-learn's MultiLabelBinarizer makes of lists or sets"
             )
         shape = np.shape(y) if groups else None
     return shape is not None and len(shape) == 2 and shape[1] > 1

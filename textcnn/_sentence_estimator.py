@@ -626,8 +626,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         asked = self._new_body(is_needed=self.predictor_.vocabulary is None) or self._layout()
         if repr(asked) != repr(was):
             raise ValueError(
-                f"the network of the last fit has {was}, but the parameters ask for {asked}; set them back, or "
-                "fit a new model"
+                f"the network of the last fit has {was}, but the parameters ask for {asked}; set them back, "
+                "or fit a new model"
             )
 
     def _embedding_rows(

@@ -14,8 +14,8 @@ from textcnn._sentence_estimator import SentenceEstimator, describe_shared
 from textcnn.nn.losses import Loss, huber, squared_error
 from textcnn.predictor import RegressionPredictor
 
-# Errors of the linear part beyond it count linearly, in scales of the target. Those of the network turn at half of
-# that: they are smaller, since its coefficients are not held down by a penalty.
+# Errors of the linear part beyond it count linearly, in scales of the target. Those of the network turn at
+# half of that: they are smaller, since its coefficients are not held down by a penalty.
 LINEAR_HUBER_DELTA = 1.0
 
 LOSSES: dict[str, Loss] = {"squared_error": squared_error, "huber": huber}
@@ -58,8 +58,8 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     {attributes}
     target_mean_, target_scale_ : float64 ndarrays of shape (n_targets,)
         Mean and standard deviation of the targets in the first fit, with the weights of the texts; with
-        "huber" median and 1.4826 times the median absolute deviation, of the numbers that are not the median if
-        half or more are. 1 in place of a deviation of 0.
+        "huber" median and 1.4826 times the median absolute deviation, of the numbers that are not the median
+        if half or more are. 1 in place of a deviation of 0.
     predictor_ : RegressionPredictor
         The fitted network with its text side.
 

@@ -541,11 +541,9 @@ def objective(features, goals, cost, scales, coef, intercept, delta):
 
 
 def test_a_column_with_a_delta_by_hand():
-    # Targets 0 and 100, no features: b + b - 1 = 0 where the second error counts 1 alone, b + b + b - 100 = 0.
+    # Targets 0 and 100, no features: b + b - 1 = 0 if an error counts 1 at most, else b + b + b - 100 = 0.
     none = np.zeros(0, np.int32)
-    features = Features(
-        none, np.zeros(3, np.intp), none, np.zeros(1, np.intp), none, np.zeros(3, np.intp), 0
-    )
+    features = Features(none, np.zeros(3, np.intp), none, np.zeros(1, np.intp), none, np.zeros(3, np.intp), 0)
     goals, cost, scales = np.array([[0], [100]], np.float32), np.ones((1, 2)), np.zeros((0, 1), np.float32)
     assert_allclose(column_fit(features, goals, cost, scales, False, delta=1.0)[1], [0.5], atol=1e-8)
     assert_allclose(column_fit(features, goals, cost, scales, False)[1], [100 / 3], atol=1e-6)
@@ -591,7 +589,7 @@ def test_arguments_of_columns_that_do_not_fit_are_refused(change, message):
 def test_a_delta_must_be_positive(delta):
     features = features_of([2], 3, 4, np.random.default_rng(0))
     arrays = np.ones((1, 1), np.float32), np.ones((1, 1)), np.ones((4, 1), np.float32)
-    with pytest.raises(ValueError, match="delta is .* positive"):
+    with pytest.raises(ValueError, match=r"delta is .* positive"):
         column_fit(features, *arrays, False, delta=delta)
 
 

@@ -193,7 +193,8 @@ def test_a_file_cannot_ask_for_endless_work():
 
 def test_repr_makes_the_layer_again():
     names = {name: getattr(nn, name) for name in nn.__all__}
-    for layer in (nn.Residual(nn.Dense(3)), nn.Parallel(nn.Dense(2), join="sum"), nn.DilatedBlock(C), shared()):
+    joined = nn.Parallel(nn.Dense(2), join="sum")
+    for layer in (nn.Residual(nn.Dense(3)), joined, nn.DilatedBlock(C), shared()):
         before = repr(layer)
         assert repr(eval(before, names)) == before
         assert repr(layer.build(C)) == before
@@ -222,7 +223,7 @@ def test_dropout_goes_on_where_it_was():
     set_dropout_states(again, json.loads(json.dumps(dropout_states(layer))))
     assert_same_bits(again.forward(x, train=True).rows, layer.forward(x, train=True).rows)
     for wrong in ([], [[1, 2]], [[1, 2], [1]], [[1, 2], [1, -1]], [[1, 2], [1, 2**62]], [[1, 2], [1.0, 2]]):
-        with pytest.raises(ValueError, match="states, not|must be a seed and a number of steps"):
+        with pytest.raises(ValueError, match=r"states, not|must be a seed and a number of steps"):
             set_dropout_states(again, wrong)
 
 

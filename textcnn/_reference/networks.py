@@ -788,10 +788,8 @@ def fit_ridge(x: FloatArray, y: FloatArray, cost: FloatArray, scales: FloatArray
     return r * u
 
 
-def fit_huber(
-    x: FloatArray, y: FloatArray, cost: FloatArray, scales: FloatArray, delta: float
-) -> FloatArray:
-    """`fit_ridge` with the loss of Huber (1964), by reweighting: an error e counts ``min(1, delta / |e|)`` times.
+def fit_huber(x: FloatArray, y: FloatArray, cost: FloatArray, scales: FloatArray, delta: float) -> FloatArray:
+    """`fit_ridge` with the loss of Huber (1964), by reweighting: errors e have weights min(1, delta / |e|).
 
     Parameters
     ----------

@@ -47,8 +47,8 @@ def receptive_field(model: Any, tokens: Sequence[str] | str, position: int) -> R
     The scores of the tags at `position` depend on the tokens that the convolutions reach: with dilations
     d_1 .. d_m and width 3 those at a distance of ``e_0 + e_1 d_1 + ... + e_m d_m`` with every e in
     {-1, 0, 1}; and on those in the window of the linear part, if there is one. (A random field makes a tag
-    depend on its neighbours' tags besides; that is left out here.) With a body of layers they are those between
-    the first and the last that it reaches.
+    depend on its neighbours' tags besides; that is left out here.) With a body of layers they are those
+    between the first and the last that it reaches.
 
     The effect of token j is the change of the logarithm of the tag's local probability when j is erased
     (Li, Monroe & Jurafsky 2016, who divide it by the logarithm itself), with ``s`` the scores at `position`::

@@ -75,8 +75,8 @@ MOST_ROWS = 100_000
 # Weights of a layer at most: a gigabyte.
 MOST_WEIGHTS = 1 << 28
 
-# Numbers that one layer may make of a batch: so many, and so many more for each of its rows. Without a limit a
-# few layers with strides or padding, one behind the other, make any amount of rows out of one.
+# Numbers that one layer may make of a batch: so many, and so many more for each of its rows. Without a limit
+# a few layers with strides or padding, one behind the other, make any amount of rows out of one.
 MOST_NUMBERS, MOST_NUMBERS_OF_ROW = 1 << 24, 1 << 15
 
 # Layers of a body from a file or of a DilatedBlock at most, those that stand there twice counted twice.
@@ -355,8 +355,8 @@ class Layer(ABC):
         missing = [name for name in names if not hasattr(self, name)]
         if missing:
             raise TypeError(
-                f"a {type(self).__name__} does not keep its argument {missing[0]} under that name; a layer must "
-                "keep all of its arguments, so that it can be made again"
+                f"a {type(self).__name__} does not keep its argument {missing[0]} under that name; a layer "
+                "must keep all of its arguments, so that it can be made again"
             )
         return {"kind": type(self).__name__, **{name: as_json(getattr(self, name)) for name in names}}
 
@@ -456,7 +456,7 @@ class Dropout(Layer):
     @state.setter
     def state(self, state: list[int]) -> None:
         if len(state) != 2 or not all(type(number) is int and 0 <= number < 2**62 for number in state):
-            raise ValueError(f"a Dropout has the state {state!r}, but it must be a seed and a number of steps")
+            raise ValueError(f"the state of a Dropout is {state!r}, but must be a seed and a number of steps")
         self.seed, self.n_steps = state
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
@@ -624,7 +624,8 @@ def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
     """Weights after Glorot & Bengio (2010), float32; more than three axes count as several kernels."""
     if math.prod(shape) > MOST_WEIGHTS:
         raise ValueError(
-            f"a layer of these sizes has weights of shape {shape}, more than {MOST_WEIGHTS} numbers; lower them"
+            f"a layer of these sizes has weights of shape {shape}, more than {MOST_WEIGHTS} numbers; lower "
+            "them"
         )
     if rng is None:
         return filled(shape, 0, rng)
@@ -1225,7 +1226,10 @@ class Residual(Parallel):
         return super()._build(in_channels, rng)
 
     def config(self, before: list[Layer] | None = None) -> dict[str, Any]:
-        return {"kind": "Residual", "layers": [described(self.layer_list[1], [] if before is None else before)]}
+        return {
+            "kind": "Residual",
+            "layers": [described(self.layer_list[1], [] if before is None else before)],
+        }
 
     def _shown(self) -> list[str]:
         return [repr(self.layer_list[1])]
@@ -1269,8 +1273,8 @@ class DilatedBlock(_Container):
             raise ValueError(f"n_repeats is {n_repeats}, but it must be at most {MOST_REPEATS}")
         if n_repeats * len(self.dilations) > MOST_LAYERS:
             raise ValueError(
-                f"{n_repeats} repeats of {len(self.dilations)} convolutions are more than {MOST_LAYERS} layers; "
-                "lower n_repeats"
+                f"{n_repeats} repeats of {len(self.dilations)} convolutions are more than {MOST_LAYERS} "
+                "layers; lower n_repeats"
             )
         self.join, self.activation = as_choice(join, "join", ("last", "concat")), activation
         block = self._block()

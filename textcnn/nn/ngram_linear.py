@@ -596,7 +596,7 @@ def _fit_numbers(
     options: LinearOptions,
     n_threads: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for numbers, standardised, by ridge regression; wild ones count no more than to `huber_delta`."""
+    """The same for numbers, standardised, by ridge regression; errors beyond `huber_delta` count linearly."""
     delta = options.huber_delta
     near = np.clip(targets, -delta, delta)
     coef = np.stack([_mean_targets(features, near[:, k], weight) for k in range(n_targets)], axis=1)
