@@ -274,6 +274,11 @@ class TokenNetwork(ArrayModel):
     def receptive_field(self) -> float:
         """Tokens that the scores of one token depend on; infinity for the whole sentence."""
 
+    @property
+    @abstractmethod
+    def reach(self) -> tuple[float, float]:
+        """The first and the last of these tokens, seen from the one: (-2, 0) for itself and two before it."""
+
     @abstractmethod
     def batch_gradients(
         self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
@@ -547,6 +552,12 @@ class TaggingCNN(TokenNetwork):
     def receptive_field(self) -> float:
         """Tokens that the scores of one token depend on."""
         return self.layout.receptive_field
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """As many to either side."""
+        half = self.receptive_field // 2
+        return -half, half
 
     def inference(self, linear: WindowLinear | None, share: float) -> TaggingInference:
         """The forward passes when it is not trained any more, with a linear part beside it."""
