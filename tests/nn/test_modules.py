@@ -9,7 +9,14 @@ import pytest
 from checks import assert_close, assert_gradient, assert_same_bits
 
 from textcnn import nn
-from textcnn.nn.modules import MOST_LAYERS, ONE_ROW, dropout_states, from_config, set_dropout_states
+from textcnn.nn.modules import (
+    MOST_LAYERS,
+    ONE_ROW,
+    dropout_states,
+    from_config,
+    set_dropout_states,
+    storable_config,
+)
 
 C = 4
 LENGTHS = [0, 1, 7, 4]
@@ -187,8 +194,9 @@ def test_a_file_cannot_ask_for_endless_work():
     body = nn.Activation()
     for _ in range(60):  # 2^60 steps in a few lines
         body = nn.Sequential(body, body)
-    with pytest.raises(ValueError, match=f"runs more than {MOST_LAYERS} layers"):
-        from_config(json.loads(json.dumps(body.config())))
+    for use in (lambda: from_config(json.loads(json.dumps(body.config()))), lambda: storable_config(body)):
+        with pytest.raises(ValueError, match=f"runs more than {MOST_LAYERS} layers"):
+            use()
 
 
 def test_repr_makes_the_layer_again():

@@ -1362,7 +1362,7 @@ def storable_config(body: Layer) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If one of them is not the library's.
+        If one of them is not the library's, or there are too many.
     """
     strange = [
         layer for layer in body.layers().values() if KINDS.get(type(layer).__name__) is not type(layer)
@@ -1372,7 +1372,16 @@ def storable_config(body: Layer) -> dict[str, Any]:
             f"the body has a {type(strange[0]).__name__}, but a model file holds the library's layers only; "
             "use pickle"
         )
+    check_work(body)
     return body.config()
+
+
+def check_work(body: Layer) -> None:
+    """Raise ValueError if a forward pass runs more layers than one from a file may."""
+    if _n_steps(body, {}) > MOST_LAYERS:
+        raise ValueError(
+            f"the body runs more than {MOST_LAYERS} layers, which is the most in a model file; use pickle"
+        )
 
 
 def new_layer(body: Any) -> Layer:
@@ -1401,8 +1410,7 @@ def from_config(config: dict[str, Any]) -> Layer:
         If the kind is not one of the library's, or an argument does not fit.
     """
     body = _from_config(config, [])
-    if _n_steps(body, {}) > MOST_LAYERS:
-        raise ValueError(f"the body runs more than {MOST_LAYERS} layers, which is the most in a file")
+    check_work(body)
     return body
 
 
