@@ -198,8 +198,8 @@ class Numbers(Head):
     def of(cls, y: np.ndarray, sample_weight: np.ndarray, robust: bool = False) -> Numbers:
         """The head for y of shape (n_texts,) or (n_texts, n_targets).
 
-        Centre and scale are mean and standard deviation; or, `robust`, median and 1.4826 times the median
-        absolute deviation, which for normally distributed numbers is the same (Hampel 1974).
+        Centre and scale are mean and standard deviation; or, `robust`, the number with the least loss of Huber
+        and 1.4826 times the median absolute deviation, which for normally distributed numbers are the same.
         """
         columns = y.reshape(len(y), -1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -262,16 +262,23 @@ class Numbers(Head):
 
 
 def _robust_location_and_scale(numbers: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Median, and 1.4826 times the median absolute deviation.
+    """The number with the least loss of Huber (1964), and 1.4826 times the median absolute deviation.
 
-    Where more than half of the numbers are equal the deviations of the others are taken.
+    Errors turn linear at that scale. Where half or more of the numbers are equal, the deviations of the
+    others are taken.
     """
-    median = _weighted_median(numbers, weight)
-    deviations = np.abs(numbers - median)
-    scale = _weighted_median(deviations, weight)
+    centre = _weighted_median(numbers, weight)
+    deviations = np.abs(numbers - centre)
+    scale = 1.4826 * _weighted_median(deviations, weight)
     if scale == 0:
-        scale = _weighted_median(deviations, np.where(deviations > 0, weight, 0))
-    return median, 1.4826 * scale
+        scale = 1.4826 * _weighted_median(deviations, np.where(deviations > 0, weight, 0))
+    step = 1.0 if 0 < scale < np.inf else 0.0
+    for _ in range(100):  # each step is shorter by the share of the numbers that are near
+        if abs(step) < 1e-12:
+            break
+        step = np.average(np.clip((numbers - centre) / scale, -1, 1), weights=weight)
+        centre += scale * step
+    return centre, scale
 
 
 def _weighted_median(numbers: np.ndarray, weight: np.ndarray) -> float:

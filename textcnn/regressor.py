@@ -46,8 +46,8 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     loss : {"squared_error", "huber"}, default="squared_error"
         Loss of network and linear part. "huber" (Huber 1964), ``1/2 e^2`` for errors to d and
         ``d (|e| - d / 2)`` beyond, is for data with wild targets, which then count no more than others that
-        are missed. Targets are standardised by median and median absolute deviation; d is half of that scale
-        for the network and all of it for the linear part.
+        are missed. Targets are standardised by the number with the least loss of this kind and by the median
+        absolute deviation; d is half of that scale for the network and all of it for the linear part.
     {parameters}
     linear_C : float, default=0.1
         Inverse strength of the l2 penalty on the linear part, for standardised targets: ``1 / alpha`` of
@@ -58,8 +58,8 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
     {attributes}
     target_mean_, target_scale_ : float64 ndarrays of shape (n_targets,)
         Mean and standard deviation of the targets in the first fit, with the weights of the texts; with
-        "huber" median and 1.4826 times the median absolute deviation, of the numbers that are not the median
-        if half or more are. 1 in place of a deviation of 0.
+        "huber" the number with the least loss and 1.4826 times the median absolute deviation (of the numbers
+        that are not the median, if half or more are). 1 in place of a deviation of 0.
     predictor_ : RegressionPredictor
         The fitted network with its text side.
 
@@ -214,7 +214,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
 
     @property
     def target_mean_(self) -> np.ndarray:
-        """Means of the targets, or medians, float64 ndarray of shape (n_targets,)."""
+        """Means of the targets, or robust ones, float64 ndarray of shape (n_targets,)."""
         return self.predictor_.target_mean
 
     @property
