@@ -198,8 +198,8 @@ class Numbers(Head):
     def of(cls, y: np.ndarray, sample_weight: np.ndarray, robust: bool = False) -> Numbers:
         """The head for y of shape (n_texts,) or (n_texts, n_targets).
 
-        Centre and scale are mean and standard deviation; or, `robust`, the number with the least loss of Huber
-        and 1.4826 times the median absolute deviation, which for normally distributed numbers are the same.
+        Centre and scale are mean and standard deviation; or, `robust`, the number with the least loss of
+        Huber and 1.4826 times the median absolute deviation, which for a normal distribution are the same.
         """
         columns = y.reshape(len(y), -1)
         with np.errstate(over="ignore", invalid="ignore"):
