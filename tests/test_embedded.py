@@ -302,7 +302,7 @@ NAN = np.array([[0.0, np.nan, 1.0]])
     [
         ([X[0], "a text"], TypeError, r"X\[1\] is a text, but X began with numbers"),
         ([X[0], ["a", "b"]], TypeError, r"X\[1\] is a text, but X began with numbers"),
-        (["a text", X[0]], TypeError, r"X\[1\] is of type ndarray"),
+        (["a text", X[0]], TypeError, r"X\[1\] is an array of float64"),
         ([X[0], np.zeros((2, 4))], ValueError, r"X\[1\] has 4 channels, but X\[0\] has 3"),
         ([X[0], np.zeros(3)], ValueError, r"X\[1\] has 1 axes, but X began with arrays of 2"),
         ([X[0], None], ValueError, r"X\[1\] has 0 axes"),
@@ -347,7 +347,7 @@ def test_a_model_of_words_refuses_numbers():
     model = TextCNNClassifier(**FAST, warm_start=True).fit(["good film", "bad film"], [1, 0])
     with pytest.raises(ValueError, match=r"X has shape \(2, 3\)"):
         model.predict(np.zeros((2, 3)))
-    with pytest.raises(TypeError, match=r"X\[0\] is of type ndarray"):
+    with pytest.raises(TypeError, match=r"X\[0\] is an array of float64 .* fitted to such"):
         model.fit(X, Y)
 
 

@@ -4,7 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from sklearn.utils.estimator_checks import check_dict_unchanged, parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_dict_unchanged,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
 from sklearn.utils.validation import validate_data
 
 from textcnn import TextCNNClassifier, TextCNNRegressor, _sentence_estimator
@@ -12,7 +16,7 @@ from textcnn.nn import ngram_linear
 from textcnn.nn.layer_cnn import LayerCNN
 from textcnn.nn.ngram_linear import LinearOptions
 
-# The check of sample weights asks for the same model, to 1e-7, from a text of weight 2 as from the text twice.
+# It asks for the same model, to 1e-7, from a text of weight 2 as from the text twice.
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 
 # Every check meets the default parameters, but for these. docs/sklearn.md has the list.
@@ -44,6 +48,12 @@ def assert_passes(check, estimator):
 @parametrize_with_checks([TextCNNClassifier(), TextCNNRegressor()])
 def test_numbers(estimator, check):
     assert_passes(check, estimator.set_params(**NUMBERS.get(name_of(check), {})))
+
+
+def test_the_named_checks_exist():
+    names = {name_of(check) for _, check in estimator_checks_generator(TextCNNRegressor())}
+    names |= {name_of(check) for _, check in estimator_checks_generator(TextCNNClassifier())}
+    assert {*NUMBERS, *TEXT, WEIGHTS} <= names
 
 
 def test_checks_can_fail():
@@ -112,7 +122,9 @@ class InDoublePrecision:
 
     def _fitted_linear(self, model, examples):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_sentence_estimator, "LinearOptions", partial(LinearOptions, tol=1e-12, max_iter=10**5))
+            patch.setattr(
+                _sentence_estimator, "LinearOptions", partial(LinearOptions, tol=1e-12, max_iter=10**5)
+            )
             patch.setattr(ngram_linear, "RIDGE_TOLERANCE", 1e-13)
             patch.setattr(ngram_linear, "RIDGE_PASSES", 10**5)
             return super()._fitted_linear(model, examples)

@@ -90,7 +90,9 @@ def _first_row(X: Any) -> Any:
 
 
 def _as_list(X: Any) -> Any:
-    """A Series or an Arrow array as a list; other containers as they are."""
+    """A Series or an Arrow array as a list; other containers, and tables, as they are."""
+    if len(getattr(X, "shape", ())) == 2:
+        return X
     for method in ("to_pylist", "to_list"):
         if hasattr(X, method):
             return getattr(X, method)()

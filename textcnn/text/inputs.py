@@ -50,10 +50,20 @@ def as_texts(X: Any, name: str = "X") -> list[Text]:
         raise TypeError(f"{name} is a {type(X).__name__}, but {_EXPECTED}")
     else:
         texts = _from_container(X, name)
+    has_arrays = False
     for position, text in enumerate(texts):
         if not isinstance(text, (str, list, tuple)):
-            raise TypeError(_not_a_text(f"{name}[{position}]", text))
+            if not _is_array_of_tokens(text):
+                raise TypeError(_not_a_text(f"{name}[{position}]", text))
+            has_arrays = True
+    if has_arrays:
+        return [text.tolist() if isinstance(text, np.ndarray) else text for text in texts]
     return texts
+
+
+def _is_array_of_tokens(text: Any) -> bool:
+    """Whether a text is an array, in which columnar files give its tokens."""
+    return isinstance(text, np.ndarray) and text.ndim == 1 and (text.dtype.kind in "UOT" or not text.size)
 
 
 def _from_container(X: Any, name: str) -> list[Any]:
@@ -71,6 +81,11 @@ def _from_container(X: Any, name: str) -> list[Any]:
 
 
 def _not_a_text(where: str, text: Any) -> str:
+    if isinstance(text, np.ndarray):
+        return (
+            f"{where} is an array of {text.dtype} of shape {text.shape}, but every text must be a str or a "
+            "list of str; embedded text comes as a list or an array of nothing else, to a model fitted to such"
+        )
     found = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
     return f"{where} is {found}, but every text must be a str or a list of str; replace or drop it"
 
@@ -104,6 +119,4 @@ def as_sentences(X: Any, name: str = "X") -> list[Any]:
         return list(X.tolist())
     if type(X) is not list and not isinstance(X, (str, bytes, dict)) and not hasattr(X, "tocsr"):
         X = _from_container(X, name)
-    if type(X) is list:  # columnar files give each sentence as an array
-        X = [sentence.tolist() if isinstance(sentence, np.ndarray) else sentence for sentence in X]
     return as_texts(X, name)
