@@ -347,7 +347,7 @@ def test_a_model_of_words_refuses_numbers():
     model = TextCNNClassifier(**FAST, warm_start=True).fit(["good film", "bad film"], [1, 0])
     with pytest.raises(ValueError, match=r"X has shape \(2, 3\)"):
         model.predict(np.zeros((2, 3)))
-    with pytest.raises(TypeError, match=r"X\[0\] is an array of float64 .* fitted to such"):
+    with pytest.raises(TypeError, match=r"X\[0\] is an array of float64 .* a model of such"):
         model.fit(X, Y)
 
 

@@ -108,9 +108,10 @@ def test_a_frame_of_several_columns_is_no_text(frame):
 @pytest.mark.parametrize(("library", "module"), [("pandas", pandas), ("polars", polars)])
 @pytest.mark.parametrize("kind", [TextCNNClassifier, TextCNNRegressor])
 def test_set_output(kind, library, module):
-    model = kind(**FAST).fit(TEXTS, NUMBERS if kind is TextCNNRegressor else LABELS)
-    frame = model.set_output(transform=library) and model.transform(TEXTS)
-    assert isinstance(frame, module().DataFrame)
+    frame_type = module().DataFrame
+    model = kind(**FAST).set_output(transform=library)
+    frame = model.fit(TEXTS, NUMBERS if kind is TextCNNRegressor else LABELS).transform(TEXTS)
+    assert isinstance(frame, frame_type)
     assert list(frame.columns) == model.get_feature_names_out().tolist()
 
 

@@ -84,7 +84,7 @@ def _not_a_text(where: str, text: Any) -> str:
     if isinstance(text, np.ndarray):
         return (
             f"{where} is an array of {text.dtype} of shape {text.shape}, but every text must be a str or a "
-            "list of str; embedded text comes as a list or an array of nothing else, to a model fitted to such"
+            "list of str; embedded text comes as a list or an array of nothing else, to a model of such"
         )
     found = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
     return f"{where} is {found}, but every text must be a str or a list of str; replace or drop it"
