@@ -308,7 +308,7 @@ def test_a_missing_matplotlib_is_noticed_before_the_texts_are_read(fails, tmp_pa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (tmp_path / "broken.tsv").write_text("no label\n")
     sentence = fails("train", tmp_path / "broken.tsv", "-o", tmp_path / "m", "--plot", tmp_path / "c.png")
-    assert sentence.endswith("python -m pip install 'textcnn[plot]'")
+    assert sentence.endswith("python -m pip install matplotlib")
 
 
 def test_the_progress_bar_is_for_terminals_only(command, table, small, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def check_picture(path: str) -> None:
         raise ValueError(f"{path} is no picture that can be drawn; end its name with {', '.join(PICTURES)}")
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError(
-            "--plot needs matplotlib, which is not installed; python -m pip install 'textcnn[plot]'"
+            "--plot needs matplotlib, which is not installed; python -m pip install matplotlib"
         )
     check_writable(path)
 

@@ -9,9 +9,13 @@ needs the estimator.
 
 from textcnn.inspection.errors import (
     ConfusionMatrix,
+    LabelError,
+    NumberError,
+    Predictions,
     TagError,
     TextError,
     confusion_matrix,
+    predictions,
     worst_errors,
     worst_tag_errors,
 )
@@ -27,8 +31,12 @@ from textcnn.inspection.filters import (
 from textcnn.inspection.plots import (
     plot_activation_map,
     plot_confusion_matrix,
+    plot_ideal_ngram,
     plot_learning_curves,
+    plot_nearest_words,
+    plot_predictions,
     plot_receptive_field,
+    plot_top_ngrams,
 )
 from textcnn.inspection.tagging import ReceptiveField, receptive_field
 from textcnn.inspection.training import LearningCurves, learning_curves
@@ -39,8 +47,11 @@ __all__ = [
     "ConfusionMatrix",
     "FilterNGram",
     "IdealNGram",
+    "LabelError",
     "LearningCurves",
     "Neighbour",
+    "NumberError",
+    "Predictions",
     "ReceptiveField",
     "TagError",
     "TextError",
@@ -52,8 +63,13 @@ __all__ = [
     "nearest_words",
     "plot_activation_map",
     "plot_confusion_matrix",
+    "plot_ideal_ngram",
     "plot_learning_curves",
+    "plot_nearest_words",
+    "plot_predictions",
     "plot_receptive_field",
+    "plot_top_ngrams",
+    "predictions",
     "receptive_field",
     "top_ngrams",
     "worst_errors",

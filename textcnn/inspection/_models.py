@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 from textcnn.nn.sentence_cnn import SentenceCNN
-from textcnn.predictor import Predictor, SentencePredictor
+from textcnn.predictor import MultilabelPredictor, Predictor, RegressionPredictor, SentencePredictor
 from textcnn.tag_predictor import TagPredictor
 
 
@@ -24,22 +24,36 @@ def predictor_of(model: Any) -> SentencePredictor | TagPredictor:
     )
 
 
-def labeller_of(model: Any) -> Predictor | TagPredictor:
-    """The runtime of a classifier or tagger: of what gives one label out of several."""
+def labeller_of(model: Any) -> Predictor | MultilabelPredictor | TagPredictor:
+    """The runtime of a classifier or tagger: of what gives labels."""
     predictor = predictor_of(model)
-    if not isinstance(predictor, (Predictor, TagPredictor)):
+    if not isinstance(predictor, (Predictor, MultilabelPredictor, TagPredictor)):
         raise TypeError(
-            f"model is a {type(model).__name__} that does not give one class to each text, but a classifier "
-            "of classes or a tagger was expected"
+            f"model is a {type(model).__name__}, which predicts numbers, but a classifier or a tagger was "
+            "expected; see textcnn.inspection.predictions"
         )
     return predictor
 
 
-def classifier_of(model: Any) -> Predictor:
-    """The runtime of a classifier."""
-    predictor = labeller_of(model)
+def sentence_model_of(model: Any) -> SentencePredictor:
+    """The runtime of a classifier or regressor."""
+    predictor = predictor_of(model)
     if isinstance(predictor, TagPredictor):
-        raise TypeError(f"model is a {type(model).__name__}, a tagger, but a classifier was expected")
+        raise TypeError(
+            f"model is a {type(model).__name__}, a tagger, but a classifier or regressor was expected; see "
+            "textcnn.inspection.worst_tag_errors"
+        )
+    return predictor
+
+
+def regressor_of(model: Any) -> RegressionPredictor:
+    """The runtime of a regressor."""
+    predictor = predictor_of(model)
+    if not isinstance(predictor, RegressionPredictor):
+        raise TypeError(
+            f"model is a {type(model).__name__}, which predicts labels, but a regressor was expected; see "
+            "textcnn.inspection.confusion_matrix"
+        )
     return predictor
 
 
