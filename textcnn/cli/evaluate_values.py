@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from textcnn.cli import options, tables
 from textcnn.cli.evaluate import WIDEST_LABEL, unknown_label
@@ -18,30 +18,41 @@ def evaluate(predictor: Any, source: tables.Table, args: argparse.Namespace) -> 
     what = "a classifier of several labels" if several_labels else "a regressor"
     options.check_unused(args, ["plot"], f"for one label a text, but {args.model} holds {what}")
     if several_labels:
-        figures = _label_figures(predictor, source, args.allow_unknown_labels)
+        figures = label_figures(compare_labels(predictor, source, args.allow_unknown_labels))
         lines = _label_report
     else:
         names = ["allow_unknown_labels"]
         options.check_unused(args, names, f"for classifiers, but {args.model} holds a regressor")
-        if len(predictor.target_mean) > 1:
-            raise InputError(
-                f"{args.model} predicts {len(predictor.target_mean)} numbers, but a file has one for each "
-                "text; compare them in Python"
-            )
-        figures = _number_figures(predictor, source)
+        figures = number_figures(compare_numbers(predictor, source, args.model))
         lines = _number_report
     print(json.dumps(figures, ensure_ascii=False, indent=1) if args.json else "\n".join(lines(figures)))
 
 
-def _label_figures(predictor: Any, source: tables.Table, allow_unknown: bool) -> dict[str, Any]:
+class Labels(NamedTuple):
+    """Texts with several labels: which they have, and which were predicted.
+
+    The model has the first `n_known` of the names. Arrays have the shape (n_texts, n_names), that of the
+    probabilities (n_texts, n_known).
+    """
+
+    names: list[str]
+    n_known: int
+    texts: list[str]
+    true: Any
+    predicted: Any
+    probabilities: Any
+
+
+def compare_labels(predictor: Any, source: tables.Table, allow_unknown: bool) -> Labels:
+    """Predict the texts of a table; raises if there are none, or a label is unknown."""
     import numpy as np
-    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
     names = [tables.label_text(label) for label in predictor.classes_.tolist()]
     n_known = len(names)
     known = set(names)
     labels: list[str] = []
-    predicted = [np.empty((0, n_known), np.int64)]
+    texts: list[str] = []
+    probabilities = [np.empty((0, n_known), np.float32)]
     for batch in source.batches():
         for label, line in zip(batch.labels or [], batch.lines, strict=True):
             for name in tables.names_of(label):
@@ -52,11 +63,21 @@ def _label_figures(predictor: Any, source: tables.Table, allow_unknown: bool) ->
                     names.append(name)
             labels.append(label)
         if batch.texts:
-            predicted.append(predictor.predict(batch.texts))
+            probabilities.append(predictor.predict_proba(batch.texts))
+            texts += batch.texts
     _check_texts(source, labels)
     true = tables.targets(labels, "multilabel", names)
     found = np.zeros_like(true)
-    found[:, :n_known] = np.concatenate(predicted)
+    values = np.concatenate(probabilities)
+    found[:, :n_known] = values > predictor.threshold
+    return Labels(names, n_known, texts, true, found, values)
+
+
+def label_figures(labels: Labels) -> dict[str, Any]:
+    """Scores of each label, their averages, and how many texts have all labels right."""
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    names, true, found = labels.names, labels.true, labels.predicted
 
     def averaged(average: str) -> dict[str, float]:
         values = precision_recall_fscore_support(true, found, average=average, zero_division=0.0)[:3]
@@ -65,7 +86,7 @@ def _label_figures(predictor: Any, source: tables.Table, allow_unknown: bool) ->
     columns = precision_recall_fscore_support(true, found, average=None, zero_division=0.0)
     return {
         "subset_accuracy": float(accuracy_score(true, found)),
-        "texts": len(labels),
+        "texts": len(true),
         "micro_average": averaged("micro"),
         "macro_average": averaged("macro"),
         "labels": [
@@ -98,24 +119,47 @@ def _decimals(row: dict[str, float]) -> list[str]:
     return [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
 
 
-def _number_figures(predictor: Any, source: tables.Table) -> dict[str, Any]:
-    import numpy as np
-    from sklearn.metrics import r2_score
+class Numbers(NamedTuple):
+    """Texts with their own number and the predicted one."""
 
+    texts: list[str]
+    true: Any
+    predicted: Any
+
+
+def compare_numbers(predictor: Any, source: tables.Table, path: str) -> Numbers:
+    """Predict the texts of a table; raises if there are none, or the model at `path` has several targets."""
+    import numpy as np
+
+    if len(predictor.target_mean) > 1:
+        raise InputError(
+            f"{path} predicts {len(predictor.target_mean)} numbers, but a file has one for each text; "
+            "compare them in Python, with textcnn.inspection.predictions"
+        )
     labels: list[str] = []
+    texts: list[str] = []
     predicted = [np.empty(0)]
     for batch in source.batches():
         labels += batch.labels or []
         if batch.texts:
             predicted.append(predictor.predict(batch.texts).reshape(-1))
+            texts += batch.texts
     _check_texts(source, labels)
-    true, found = tables.targets(labels, "regress", []), np.concatenate(predicted)
+    return Numbers(texts, tables.targets(labels, "regress", []), np.concatenate(predicted))
+
+
+def number_figures(numbers: Numbers) -> dict[str, Any]:
+    """R2, where there are two texts or more, and the mean errors."""
+    import numpy as np
+    from sklearn.metrics import r2_score
+
+    true, found = numbers.true, numbers.predicted
     errors = found - true
     return {
         "r2": float(r2_score(true, found)) if len(true) > 1 else None,
         "mean_absolute_error": float(np.abs(errors).mean()),
         "root_mean_squared_error": float(np.sqrt((errors**2).mean())),
-        "texts": len(labels),
+        "texts": len(true),
     }
 
 

@@ -1,4 +1,4 @@
-"""Show why texts got their labels: the n-grams that decided, and what each adds to the label's score.
+"""Show why texts got their labels or numbers: the n-grams that decided, and what each adds.
 
 On the terminal, or with --html as one web page that needs nothing else.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from textcnn.cli import options, tables
 from textcnn.cli.lines import InputError
-from textcnn.cli.models import load_classifier
+from textcnn.cli.models import load_sentence_model
 from textcnn.cli.output import (
     check_distinct,
     check_writable,
@@ -26,7 +26,16 @@ from textcnn.cli.output import (
     shortened,
     write_file,
 )
-from textcnn.cli.shading import ngram_text, shade_runs, strongest
+from textcnn.cli.shading import (
+    Reading,
+    figures,
+    ngram_text,
+    output_names,
+    predicted_labels,
+    readings,
+    shade_runs,
+    strongest,
+)
 
 EPILOG = f"""\
 {tables.FORMAT_HELP}\
@@ -40,6 +49,9 @@ examples:
 A model adds up what its filters found and what its linear part knows. What an n-gram adds for a label is its
 exact share in that label's score, less the mean of its shares in all labels' scores: only differences count.
 The n-grams with the largest of these figures are shown, for the label (+) as well as against it (-).
+
+With several labels a text each label that it gets is explained, or the likeliest if it gets none: what an
+n-gram adds to the score (log-odds) of that label. Of a regressor the figures are in the unit of its numbers.
 """
 
 # Texts on a page, unless --limit says otherwise; a browser is slow with very many.
@@ -83,8 +95,7 @@ def run(args: argparse.Namespace) -> None:
         check_writable(args.html)
         check_distinct(args.html, [args.file, args.model])
 
-    instead = 'explain its predictions in Python, with textcnn.load("MODEL").explain(texts)'
-    predictor = load_classifier(args.model, instead, args.threads)
+    predictor = load_sentence_model(args.model, args.threads)
     if not args.quiet:
         note_terminal([args.file])
     if args.html:
@@ -92,14 +103,16 @@ def run(args: argparse.Namespace) -> None:
         return
     colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     names = _names(predictor)
-    for text, explanation, probabilities in explained(predictor, source, args.limit):
-        block = _block(text, explanation, probabilities, names, args.top or 5, colored)
+    for text, explanation, values in explained(predictor, source, args.limit):
+        chosen = readings(predictor, values, names)
+        first = _headline(predictor, explanation, values, chosen, names)
+        block = _block(text, explanation, first, chosen, args.top or 5, colored)
         print("\n".join(block), flush=True)
 
 
 def _names(predictor: Any) -> list[str]:
-    """The labels, none longer than a line or two."""
-    return [shortened(tables.label_text(label), WIDEST_LABEL) for label in predictor.classes_.tolist()]
+    """The outputs, none longer than a line or two."""
+    return [shortened(name, WIDEST_LABEL) for name in output_names(predictor)]
 
 
 def _write_page(predictor: Any, source: tables.Table, args: argparse.Namespace) -> None:
@@ -112,19 +125,19 @@ def _write_page(predictor: Any, source: tables.Table, args: argparse.Namespace) 
     if len(items) > limit and not args.limit:
         note(args, f"the page shows the first {limit} texts; --limit N shows more")
     items = items[:limit]
-    names = _names(predictor)
-    write_file(args.html, (part.encode("utf-8", "replace") for part in page(items, names, args.top or 10)))
+    parts = page(predictor, items, _names(predictor), args.top or 10)
+    write_file(args.html, (part.encode("utf-8", "replace") for part in parts))
     note(args, f"wrote {args.html} with {counted(len(items), 'text')}")
 
 
 def explained(
     predictor: Any, source: tables.Table, limit: int | None
 ) -> Iterator[tuple[str, Any, list[float]]]:
-    """Text, explanation and probabilities, one text after the other."""
+    """Text, explanation, and probabilities or numbers, one text after the other."""
     n_done = 0
     for batch in source.batches():
         for text in batch.texts:
-            yield text, predictor.explain([text])[0], predictor.predict_proba([text])[0].tolist()
+            yield text, predictor.explain([text])[0], figures(predictor, [text])[0]
             n_done += 1
             if n_done == limit:
                 return
@@ -138,28 +151,44 @@ _TOWARDS = (195, 159, 117, 75)
 _AGAINST = (230, 223, 216, 208)
 
 
+def _headline(
+    predictor: Any, explanation: Any, values: list[float], chosen: list[Reading], names: list[str]
+) -> str:
+    """What was predicted, and beside it the likeliest other labels, or the number without any n-gram."""
+    if predictor.TASK == "regression":
+        parts = [
+            f"{reading.name} {reading.figure} ({start:.6g} without any n-gram)".strip()
+            for reading, start in zip(chosen, explanation.bias.tolist(), strict=True)
+        ]
+        return "; ".join(parts)
+    found = predicted_labels(predictor, values)
+    said = [f"{printable(names[k])} {values[k]:.1%}" for k in found]
+    order = sorted(range(len(values)), key=lambda k: -values[k])
+    others = [f"{printable(names[k])} {values[k]:.1%}" for k in order if k not in found][:3]
+    return (", ".join(said) or "no label") + (f" ({', '.join(others)})" if others else "")
+
+
 def _block(
-    text: str, explanation: Any, probabilities: list[float], names: list[str], top: int, colored: bool
+    text: str, explanation: Any, first: str, chosen: list[Reading], top: int, colored: bool
 ) -> list[str]:
-    best = int(explanation.logits.argmax())
-    others = sorted((i for i in range(len(names)) if i != best), key=lambda i: -probabilities[i])[:3]
-    scores = ", ".join(f"{printable(names[i])} {probabilities[i]:.1%}" for i in others)
-    lines = [
-        _colored(text, explanation) if colored else printable(text),
-        f"  {printable(names[best])} {probabilities[best]:.1%}" + (f" ({scores})" if scores else ""),
-    ]
-    rows = [
-        (shortened(printable(ngram_text(text, ngram)), WIDEST_NGRAM), f"{share:+.2f}")
-        for ngram, share in strongest(explanation, top)
-    ]
-    width = max((display_width(row[0]) for row in rows), default=0)
-    lines += [f"    {ljust(ngram, width)}  {share:>6}" for ngram, share in rows]
+    """The lines about a text; coloured for the first of what is explained."""
+    shown = _colored(text, explanation, chosen[0]) if colored else printable(text)
+    lines = [shown, f"  {first}"]
+    for reading in chosen:
+        if reading.output is not None and reading.name:
+            lines.append(f"  {printable(reading.name)}:")
+        rows = [
+            (shortened(printable(ngram_text(text, ngram)), WIDEST_NGRAM), reading.share(share))
+            for ngram, share in strongest(explanation, top, reading.output)
+        ]
+        width = max((display_width(row[0]) for row in rows), default=0)
+        lines += [f"    {ljust(ngram, width)}  {share:>6}" for ngram, share in rows]
     return [*lines, ""]
 
 
-def _colored(text: str, explanation: Any) -> str:
+def _colored(text: str, explanation: Any, reading: Reading) -> str:
     parts = []
-    for run, level, _ in shade_runs(text, explanation, len(_TOWARDS)):
+    for run, level, _ in shade_runs(text, explanation, len(_TOWARDS), reading.output):
         shades = _TOWARDS if level > 0 else _AGAINST
         color = f"\x1b[30;48;5;{shades[abs(level) - 1]}m" if level else ""
         parts.append(f"{color}{printable(run)}\x1b[0m" if level else printable(run))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from textcnn.cli.output import counted
-from textcnn.cli.shading import ngram_text, shade_runs, strongest
+from textcnn.cli.shading import Reading, ngram_text, predicted_labels, readings, shade_runs, strongest
 from textcnn.display import PAGE_STYLE, page_head, safe
 
 N_LEVELS = 8
@@ -37,18 +37,24 @@ td.bar { width: 30%; padding-right: .6rem; }
 .bar .for { background: rgb(var(--for)); }
 .bar .against { background: rgb(var(--against)); }
 .chosen th { font-weight: 600; }
+h3 { margin: 1.2rem 0 0; font-size: .95rem; }
+h3 .sure { color: var(--soft); font-weight: 400; }
+h3 bdi { overflow-wrap: anywhere; }
 bdi { white-space: pre-wrap; }
 """
 
 
-def page(items: list[tuple[str, Any, list[float]]], names: list[str], top: int) -> Iterator[str]:
+def page(
+    predictor: Any, items: list[tuple[str, Any, list[float]]], names: list[str], top: int
+) -> Iterator[str]:
     """The page in parts.
 
     Parameters
     ----------
-    items : list of (text, Explanation, probabilities)
+    predictor : SentencePredictor
+    items : list of (text, Explanation, probabilities or numbers)
     names : list of str
-        The labels.
+        The labels or targets.
     top : int
         N-grams in the table of each text.
 
@@ -56,10 +62,11 @@ def page(items: list[tuple[str, Any, list[float]]], names: list[str], top: int) 
     ------
     str
     """
-    yield page_head("Why these labels?", f"{PAGE_STYLE}{EXPLANATION_STYLE}{shades()}")
-    yield _header(len(items))
-    for number, (text, explanation, probabilities) in enumerate(items, 1):
-        yield _article(number, text, explanation, probabilities, names, top)
+    titles = {"classification": "labels", "multilabel": "labels", "regression": "numbers"}
+    yield page_head(f"Why these {titles[predictor.TASK]}?", f"{PAGE_STYLE}{EXPLANATION_STYLE}{shades()}")
+    yield _header(predictor.TASK, len(items))
+    for number, (text, explanation, values) in enumerate(items, 1):
+        yield _article(predictor, number, text, explanation, values, names, top)
     yield "</body>\n</html>\n"
 
 
@@ -73,56 +80,95 @@ def shades() -> str:
     )
 
 
-def _header(n_texts: int) -> str:
+_WHAT_FIGURES_ARE = {
+    "classification": "Each n-gram that the model knows adds a share to the score of each label. Figures are "
+    "the share of the predicted label less the mean over all labels.",
+    "multilabel": "Each n-gram that the model knows adds a share to the score of each label, its log-odds. "
+    "Explained are the labels that a text gets, or the likeliest if it gets none.",
+    "regression": "Each n-gram that the model knows adds to the predicted number or takes from it: these "
+    "figures and the number without any n-gram add up to the prediction.",
+}
+
+
+def _header(task: str, n_texts: int) -> str:
+    thing = "number" if task == "regression" else "label"
     key = "".join(f'<span class="a{level}"></span>' for level in range(N_LEVELS, 0, -1))
     key += "".join(f'<span class="f{level}"></span>' for level in range(1, N_LEVELS + 1))
+    ends = ("lower", "higher") if task == "regression" else ("against the label", "for the label")
+    title = f"this {thing}" if n_texts == 1 else f"these {n_texts:,} {thing}s"
+    if task == "multilabel":
+        title = "these labels" if n_texts == 1 else f"the labels of these {n_texts:,} texts"
     return (
-        f"<header>\n<h1>Why {'this label' if n_texts == 1 else f'these {n_texts:,} labels'}?</h1>\n"
-        f'<p class="key">against the label {key} for the label</p>\n'
-        "<p>Each n-gram that the model knows adds a share to the score of each label. Figures are the "
-        "share of the predicted label less the mean over all labels. A character is shaded by the n-grams "
+        f"<header>\n<h1>Why {title}?</h1>\n"
+        f'<p class="key">{ends[0]} {key} {ends[1]}</p>\n'
+        f"<p>{_WHAT_FIGURES_ARE[task]} A character is shaded by the n-grams "
         "across it, each spread evenly over its tokens; the strongest shade is the largest of its text.</p>\n"
         "</header>\n"
     )
 
 
 def _article(
-    number: int, text: str, explanation: Any, probabilities: list[float], names: list[str], top: int
+    predictor: Any, number: int, text: str, explanation: Any, values: list[float], names: list[str], top: int
 ) -> str:
-    best = int(explanation.logits.argmax())
-    return (
-        f'<article>\n<h2><span class="number">{number}</span> <bdi>{safe(names[best])}</bdi> '
-        f'<span class="sure">{probabilities[best]:.1%}</span></h2>\n'
-        f"{shaded(text, explanation)}\n"
-        f"{details(text, explanation, probabilities, names, top)}</article>\n"
-    )
+    chosen = readings(predictor, values, names)
+    parts = [
+        f'<article>\n<h2><span class="number">{number}</span> {_title(predictor, values, chosen)}</h2>\n'
+    ]
+    for i, reading in enumerate(chosen):
+        if len(chosen) > 1:
+            parts.append(
+                f'<h3><bdi>{safe(reading.name)}</bdi> <span class="sure">{reading.figure}</span></h3>\n'
+            )
+        parts.append(f"{shaded(text, explanation, reading)}\n")
+        has_table = i == 0 or reading.is_number  # the probabilities once, below the first label
+        beside = value_table(predictor, explanation, values, names, reading) if has_table else ""
+        parts.append(details(text, explanation, reading, top, beside))
+    return "".join([*parts, "</article>\n"])
 
 
-def details(text: str, explanation: Any, probabilities: list[float], names: list[str], top: int) -> str:
-    """The tables below a text: its n-grams, and the probabilities of the labels."""
-    best = int(explanation.logits.argmax())
-    return (
-        f'<div class="details">\n{_ngram_table(text, explanation, top)}'
-        f"{_label_table(probabilities, names, best)}</div>\n"
-    )
+def _title(predictor: Any, values: list[float], chosen: list[Reading]) -> str:
+    """What was predicted for a text."""
+    first = chosen[0]
+    if predictor.TASK == "multilabel" and not predicted_labels(predictor, values):
+        return f'no label <span class="sure">{first.figure} {safe(first.name)}</span>'
+    if len(chosen) > 1:
+        return f"<bdi>{safe(', '.join(reading.name for reading in chosen))}</bdi>"
+    if not first.name:
+        return f"<bdi>{first.figure}</bdi>"
+    return f'<bdi>{safe(first.name)}</bdi> <span class="sure">{first.figure}</span>'
 
 
-def shaded(text: str, explanation: Any) -> str:
+def details(text: str, explanation: Any, reading: Reading, top: int, beside: str) -> str:
+    """The table of n-grams below a text, and what stands beside it."""
+    return f'<div class="details">\n{_ngram_table(text, explanation, reading, top)}{beside}</div>\n'
+
+
+def value_table(
+    predictor: Any, explanation: Any, values: list[float], names: list[str], reading: Reading
+) -> str:
+    """The probabilities of the labels; or how a number comes about."""
+    if predictor.TASK == "regression":
+        return _sum_table(explanation, reading.output or 0)
+    return _label_table(values, names, predicted_labels(predictor, values))
+
+
+def shaded(text: str, explanation: Any, reading: Reading) -> str:
     """A text, each character shaded by the n-grams across it."""
     if not text.strip():
         return '<p class="text empty">an empty text</p>'
     parts = []
-    for run, level, share in shade_runs(text, explanation, N_LEVELS):
+    for run, level, share in shade_runs(text, explanation, N_LEVELS, reading.output):
         if level:
             name = f"{'f' if level > 0 else 'a'}{abs(level)}"
-            parts.append(f'<span class="{name}" title="{share:+.3f}">{safe(run)}</span>')
+            title = reading.share(share) if reading.is_number else f"{share:+.3f}"
+            parts.append(f'<span class="{name}" title="{title}">{safe(run)}</span>')
         else:
             parts.append(safe(run))
     return f'<p class="text" dir="auto">{"".join(parts)}</p>'
 
 
-def _ngram_table(text: str, explanation: Any, top: int) -> str:
-    chosen = strongest(explanation, top)
+def _ngram_table(text: str, explanation: Any, reading: Reading, top: int) -> str:
+    chosen = strongest(explanation, top, reading.output)
     largest = max((abs(share) for _, share in chosen), default=0.0) or 1.0
     n_all = len(explanation.ngrams)
     rows = []
@@ -132,20 +178,38 @@ def _ngram_table(text: str, explanation: Any, top: int) -> str:
         rows.append(
             f'<tr><th scope="row"><bdi>{words}</bdi></th><td class="bar"><div class="{side}" '
             f'style="width:{abs(share) / largest:.1%}"></div></td>'
-            f'<td class="figure">{_signed(share)}</td></tr>\n'
+            f'<td class="figure">{_signed(reading.share(share))}</td></tr>\n'
         )
     if not rows:
-        return '<p class="empty">Nothing was found: the label follows from the bias alone.</p>\n'
+        thing = "number" if reading.is_number else "label"
+        return f'<p class="empty">Nothing was found: the {thing} follows from the bias alone.</p>\n'
     what = f"{len(rows)} of {counted(n_all, 'n-gram')}, the strongest"
     if len(rows) == n_all:
         what = f"all {counted(n_all, 'n-gram')}" if n_all > 1 else "the only n-gram"
     return f"<table>\n<caption>{what}</caption>\n{''.join(rows)}</table>\n"
 
 
-def _label_table(probabilities: list[float], names: list[str], best: int) -> str:
-    order = sorted(range(len(names)), key=lambda i: (i != best, -probabilities[i]))[:MOST_LABELS]
+def _sum_table(explanation: Any, output: int) -> str:
+    """How a predicted number comes about."""
+    start, end = float(explanation.bias[output]), float(explanation.logits[output])
     rows = [
-        f'<tr class="{"chosen" if i == best else "other"}"><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
+        ("without any n-gram", f"{start:.6g}"),
+        (f"all {counted(len(explanation.ngrams), 'n-gram')}", f"{end - start:+.4g}"),
+    ]
+    cells = "".join(
+        f'<tr><th scope="row">{what}</th><td class="figure">{_signed(figure)}</td></tr>\n'
+        for what, figure in rows
+    )
+    return (
+        f'<table>\n<caption>the sum</caption>\n{cells}<tr class="chosen"><th scope="row">predicted</th>'
+        f'<td class="figure">{_signed(f"{end:.6g}")}</td></tr>\n</table>\n'
+    )
+
+
+def _label_table(probabilities: list[float], names: list[str], chosen: list[int]) -> str:
+    order = sorted(range(len(names)), key=lambda i: (i not in chosen, -probabilities[i]))[:MOST_LABELS]
+    rows = [
+        f'<tr class="{"chosen" if i in chosen else "other"}"><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
         f'<td class="bar"><div class="for" style="width:{probabilities[i]:.1%}"></div></td>'
         f'<td class="figure">{probabilities[i]:.1%}</td></tr>\n'
         for i in order
@@ -155,6 +219,6 @@ def _label_table(probabilities: list[float], names: list[str], best: int) -> str
     return f"<table>\n<caption>{what}</caption>\n{''.join(rows)}</table>\n"
 
 
-def _signed(value: float) -> str:
-    figure = f"{value:+.2f}"
-    return "0.00" if figure in ("+0.00", "-0.00") else figure.replace("-", "\u2212")
+def _signed(figure: str) -> str:
+    """A figure with a minus of its own width; none for zero."""
+    return figure.lstrip("+-") if not float(figure) else figure.replace("-", "\u2212")

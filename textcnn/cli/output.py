@@ -50,9 +50,7 @@ def check_picture(path: str) -> None:
     if os.path.splitext(path)[1].lower() not in PICTURES:
         raise ValueError(f"{path} is no picture that can be drawn; end its name with {', '.join(PICTURES)}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError(
-            "--plot needs matplotlib, which is not installed; python -m pip install matplotlib"
-        )
+        raise ValueError("--plot needs matplotlib, which is not installed; python -m pip install matplotlib")
     check_writable(path)
 
 

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from textcnn.cli.evaluate import WIDEST_LABEL, WIDEST_MATRIX, Scores, averages, confusions
-from textcnn.cli.html import EXPLANATION_STYLE, N_LEVELS, details, shaded, shades
+from textcnn.cli.html import EXPLANATION_STYLE, N_LEVELS, details, shaded, shades, value_table
 from textcnn.cli.output import counted, printable, shortened
+from textcnn.cli.shading import Reading, output_names
 from textcnn.cli.tables import label_text
 from textcnn.display import PAGE_STYLE, page_head, safe
 
@@ -20,6 +21,9 @@ MOST_TOKENS = 100
 
 # More epochs are drawn without a dot for each.
 MOST_DOTS = 60
+
+# Of more texts the scatter plot shows so many, at even distances in the file.
+MOST_POINTS = 2000
 
 END = "</body>\n</html>\n"
 
@@ -58,6 +62,9 @@ svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 svg .loss { stroke: rgb(var(--for)); }
 svg .score { stroke: rgb(var(--against)); }
+svg .equal { stroke: var(--soft); stroke-width: 1.2; stroke-dasharray: 3 4; }
+svg .point { fill: rgb(var(--for) / 0.55); }
+.scatter { max-width: 30rem; }
 svg circle.loss { fill: rgb(var(--for)); }
 svg circle.score { fill: rgb(var(--against)); }
 .filters { display: grid; gap: 1rem;
@@ -107,6 +114,41 @@ def text_scores(scores: Scores) -> str:
     return _scores_section(
         figures, rows, [(name, list(values), total) for name, values in means.items()], f"{scores.unit}s"
     )
+
+
+def label_scores(figures: dict[str, Any]) -> str:
+    """How many texts have all labels right, and precision, recall and F1 of each label."""
+    heads = _figures(
+        [
+            (f"{figures['subset_accuracy']:.1%}", "texts with all labels right"),
+            (f"{figures['micro_average']['f1']:.3f}", "F1, micro average"),
+            (f"{figures['macro_average']['f1']:.3f}", "F1, macro average"),
+            (f"{figures['texts']:,}", "texts"),
+        ]
+    )
+
+    def values(row: dict[str, float]) -> list[float]:
+        return [row["precision"], row["recall"], row["f1"]]
+
+    rows = [(row["label"], values(row), row["texts"]) for row in figures["labels"]]
+    means = [
+        (f"{name} average", values(figures[f"{name}_average"]), figures["texts"])
+        for name in ("micro", "macro")
+    ]
+    return _scores_section(heads, rows, means, "texts")
+
+
+def number_scores(figures: dict[str, Any]) -> str:
+    """R2 and the mean errors."""
+    heads = _figures(
+        [
+            ("–" if figures["r2"] is None else f"{figures['r2']:.4f}", "R2"),
+            (f"{figures['mean_absolute_error']:.5g}", "mean absolute error"),
+            (f"{figures['root_mean_squared_error']:.5g}", "root mean squared error"),
+            (f"{figures['texts']:,}", "texts"),
+        ]
+    )
+    return f"<section>\n<h2>Scores</h2>\n{heads}</section>\n"
 
 
 def span_scores(scores: Any) -> str:
@@ -181,11 +223,86 @@ def confusion(scores: Scores) -> str:
     )
 
 
-def _cell(count: int, share: float) -> str:
+def _cell(count: int, share: float, whole: str = "of the row") -> str:
     if not count:
         return '<td class="none">0</td>'
     color = f"rgb(var(--for) / calc(var(--strength) * {share:.3f}))"
-    return f'<td style="background:{color}" title="{share:.1%} of the row">{count:,}</td>'
+    return f'<td style="background:{color}" title="{share:.1%} {whole}">{count:,}</td>'
+
+
+def label_confusion(names: list[str], true: Any, predicted: Any) -> str:
+    """For each label the texts without it and with it, by what was predicted."""
+    rows = ""
+    for k, name in enumerate(names):
+        own, found = true[:, k] > 0, predicted[:, k] > 0
+        cells = ""
+        for side, whole in ((own, "of the texts with the label"), (~own, "of the texts without it")):
+            total = int(side.sum()) or 1
+            counts = [int((side & found).sum()), int((side & ~found).sum())]
+            cells += "".join(_cell(count, count / total, whole) for count in counts)
+        rows += f'<tr><th scope="row">{_name(name, WIDEST_LABEL)}</th>{cells}</tr>\n'
+    heads = "".join(
+        f'<th scope="col">{head}</th>'
+        for head in ("has it, predicted", "has it, missed", "without, predicted", "without, not predicted")
+    )
+    return (
+        "<section>\n<h2>Confusions of each label</h2>\n"
+        "<p>Texts with the label, then texts without it; each pair is shaded by its shares.</p>\n"
+        f'<div class="wide"><table class="matrix labels">\n<thead><tr><th></th>{heads}</tr></thead>\n<tbody>\n'
+        f"{rows}</tbody>\n</table></div>\n</section>\n"
+    )
+
+
+# ---- predicted and true numbers ----------------------------------------------------------------------
+
+
+def scatter(true: list[float], predicted: list[float]) -> str:
+    """A point for each text, at its own number and the predicted one; on the diagonal they are equal."""
+    size, left, top, bottom = 420, 52, 10, 40
+    numbers = [*true, *predicted]
+    low, high = min(numbers), max(numbers)
+    margin = 0.04 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+    span = size - left - top
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * span
+
+    def y(value: float) -> float:
+        return top + (high - value) / (high - low) * span
+
+    parts = []
+    for k in range(5):
+        value = low + margin + (high - low - 2 * margin) * k / 4
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{left + span}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+            f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+            f'<text x="{x(value):.1f}" y="{top + span + 16}" text-anchor="middle">{value:.3g}</text>'
+        )
+    parts.append(
+        f'<line class="equal" x1="{x(low):.1f}" y1="{y(low):.1f}" x2="{x(high):.1f}" y2="{y(high):.1f}"/>'
+    )
+    step = max(1, -(-len(true) // MOST_POINTS))
+    pairs = list(zip(true, predicted, strict=True))[::step]
+    parts += [
+        f'<circle class="point" cx="{x(own):.1f}" cy="{y(found):.1f}" r="3"><title>true {own:.6g}, predicted '
+        f"{found:.6g}</title></circle>"
+        for own, found in pairs
+    ]
+    parts.append(
+        f'<text x="{left + span / 2:.1f}" y="{top + span + bottom - 8}" text-anchor="middle">true</text>'
+        f'<text x="12" y="{top + span / 2:.1f}" text-anchor="middle" '
+        f'transform="rotate(-90 12 {top + span / 2:.1f})">predicted</text>'
+    )
+    shown = counted(len(true), "text")
+    if step > 1:
+        shown = f"{len(pairs):,} of {shown}, one of every {step} in the file"
+    return (
+        "<section>\n<h2>Predicted and true numbers</h2>\n"
+        f"<p>{shown}; on the dotted line a prediction is right.</p>\n"
+        f'<figure class="scatter">\n<svg viewBox="0 0 {size} {top + span + bottom}" role="img" '
+        f'aria-label="predicted and true numbers">{"".join(parts)}</svg>\n</figure>\n</section>\n'
+    )
 
 
 # ---- learning curves ---------------------------------------------------------------------------------
@@ -294,28 +411,89 @@ def _bar(activation: float, largest: float) -> str:
 
 
 def text_errors(
-    errors: list[Any], probabilities: list[list[float]], names: list[str], n_errors: int, top: int
+    predictor: Any, errors: list[Any], probabilities: list[list[float]], n_errors: int, top: int
 ) -> str:
     """The texts with the largest losses, shaded by what spoke for the predicted label."""
     if not errors:
         return _no_errors("Every text has its own label.")
-    shown = [shortened(name, LONGEST_NAME) for name in names]
+    names = _shown_names(predictor)
     cards = ""
     for number, (error, row) in enumerate(zip(errors, probabilities, strict=True), 1):
         best = int(error.explanation.logits.argmax())
-        cards += (
-            f'<article>\n<h2><span class="number">{number}</span> <bdi>{safe(shown[best])}</bdi> '
-            f'<span class="sure">{row[best]:.1%}</span> <span class="wrong">but it is '
-            f"{_name(label_text(error.label))}, {_loss(error.loss)}</span></h2>\n"
-            f"{shaded(error.text, error.explanation)}\n"
-            f"{details(error.text, error.explanation, row, shown, top)}</article>\n"
-        )
-    return (
-        f"<section>\n<h2>Worst errors</h2>\n<p>{_of_all(len(errors), n_errors, 'wrong text')}, by falling "
-        "loss: the negative logarithm of the probability of the own label. Shades and tables tell why the "
-        "predicted label was chosen, as in <code>textcnn explain</code>.</p>\n"
-        f"{cards}</section>\n"
+        reading = Reading(None, names[best], f"{row[best]:.1%}")
+        wrong = f"but it is {_name(label_text(error.label))}, {_loss(error.loss)}"
+        cards += _card(predictor, number, error, row, reading, names, wrong, top)
+    return _errors_section(
+        f"{_of_all(len(errors), n_errors, 'wrong text')}, by falling loss: the negative logarithm of the "
+        "probability of the own label. Shades and tables tell why the predicted label was chosen, as in "
+        "<code>textcnn explain</code>.",
+        cards,
     )
+
+
+def label_errors(
+    predictor: Any, errors: list[Any], probabilities: list[list[float]], n_errors: int, top: int
+) -> str:
+    """The wrong decisions on a label with the largest losses, shaded by what spoke for the label."""
+    if not errors:
+        return _no_errors("Every text has its own labels.")
+    names = _shown_names(predictor)
+    cards = ""
+    for number, (error, row) in enumerate(zip(errors, probabilities, strict=True), 1):
+        reading = Reading(error.output, names[error.output], f"{error.probability:.1%}")
+        wrong = "missed, but the text has it" if error.is_true else "predicted, but the text does not have it"
+        cards += _card(predictor, number, error, row, reading, names, f"{wrong}, {_loss(error.loss)}", top)
+    return _errors_section(
+        f"{_of_all(len(errors), n_errors, 'wrong decision')} on a text and a label, by falling loss: the "
+        "negative logarithm of the probability of what is true. Blue speaks for the label, orange against "
+        "it; figures are shares in its log-odds, as in <code>textcnn explain</code>.",
+        cards,
+    )
+
+
+def number_errors(predictor: Any, errors: list[Any], n_texts: int, top: int) -> str:
+    """The texts whose number is farthest off, shaded by what raised and what lowered it."""
+    cards = ""
+    for number, error in enumerate(errors, 1):
+        reading = Reading(error.output, "", f"{error.predicted:.5g}", is_number=True)
+        wrong = f"but it is {error.target:.6g}, {error.error:+.4g}".replace("-", "\u2212")
+        cards += _card(predictor, number, error, [error.predicted], reading, [""], wrong, top)
+    return _errors_section(
+        f"{_of_all(len(errors), n_texts, 'text')}, those whose prediction is farthest off. Blue makes the "
+        "number higher, orange lower; figures are in its unit, as in <code>textcnn explain</code>.",
+        cards,
+    )
+
+
+def _shown_names(predictor: Any) -> list[str]:
+    return [shortened(name, LONGEST_NAME) for name in output_names(predictor)]
+
+
+def _card(
+    predictor: Any,
+    number: int,
+    error: Any,
+    values: list[float],
+    reading: Reading,
+    names: list[str],
+    wrong: str,
+    top: int,
+) -> str:
+    """An error: what was predicted, what is true, and the explanation."""
+    name = f'<bdi>{safe(reading.name)}</bdi> <span class="sure">{reading.figure}</span>'
+    if not reading.name:
+        name = f"<bdi>{reading.figure}</bdi>".replace("-", "\u2212")
+    beside = value_table(predictor, error.explanation, values, names, reading)
+    return (
+        f'<article>\n<h2><span class="number">{number}</span> {name} '
+        f'<span class="wrong">{wrong}</span></h2>\n'
+        f"{shaded(error.text, error.explanation, reading)}\n"
+        f"{details(error.text, error.explanation, reading, top, beside)}</article>\n"
+    )
+
+
+def _errors_section(what: str, cards: str) -> str:
+    return f"<section>\n<h2>Worst errors</h2>\n<p>{what}</p>\n{cards}</section>\n"
 
 
 def tag_errors(errors: list[Any], n_wrong: int, receptive_field: float) -> str:
