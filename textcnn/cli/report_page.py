@@ -248,8 +248,8 @@ def label_confusion(names: list[str], true: Any, predicted: Any) -> str:
     return (
         "<section>\n<h2>Confusions of each label</h2>\n"
         "<p>Texts with the label, then texts without it; each pair is shaded by its shares.</p>\n"
-        f'<div class="wide"><table class="matrix labels">\n<thead><tr><th></th>{heads}</tr></thead>\n<tbody>\n'
-        f"{rows}</tbody>\n</table></div>\n</section>\n"
+        f'<div class="wide"><table class="matrix labels">\n<thead><tr><th></th>{heads}</tr></thead>\n'
+        f"<tbody>\n{rows}</tbody>\n</table></div>\n</section>\n"
     )
 
 
