@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plot",
         metavar="FILE.png",
         type=options.output_name,
-        help="draw the confusion matrix; for spans precision, recall and F1 by type",
+        help="draw the confusion matrix; for spans precision, recall and F1 by type; for numbers predicted "
+        "beside true ones",
     )
     parser.add_argument(
         "--allow-unknown-labels",

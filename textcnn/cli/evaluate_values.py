@@ -14,17 +14,22 @@ from textcnn.cli.output import aligned, counted, printable, shortened
 
 def evaluate(predictor: Any, source: tables.Table, args: argparse.Namespace) -> None:
     """Predict, compare, print."""
-    several_labels = predictor.TASK == "multilabel"
-    what = "a classifier of several labels" if several_labels else "a regressor"
-    options.check_unused(args, ["plot"], f"for one label a text, but {args.model} holds {what}")
-    if several_labels:
-        figures = label_figures(compare_labels(predictor, source, args.allow_unknown_labels))
-        lines = _label_report
+    if predictor.TASK == "multilabel":
+        labels = compare_labels(predictor, source, args.allow_unknown_labels)
+        figures, lines = label_figures(labels), _label_report
+        if args.plot:  # before anything is printed, for the reader of that may go away
+            from textcnn.cli.plots import plot_labels
+
+            plot_labels(labels.names, labels.true, labels.predicted, args.plot)
     else:
         names = ["allow_unknown_labels"]
         options.check_unused(args, names, f"for classifiers, but {args.model} holds a regressor")
-        figures = number_figures(compare_numbers(predictor, source, args.model))
-        lines = _number_report
+        numbers = compare_numbers(predictor, source, args.model)
+        figures, lines = number_figures(numbers), _number_report
+        if args.plot:
+            from textcnn.cli.plots import plot_numbers
+
+            plot_numbers(numbers.true, numbers.predicted, args.plot)
     print(json.dumps(figures, ensure_ascii=False, indent=1) if args.json else "\n".join(lines(figures)))
 
 

@@ -157,7 +157,7 @@ def _headline(
     """What was predicted, and beside it the likeliest other labels, or the number without any n-gram."""
     if predictor.TASK == "regression":
         parts = [
-            f"{reading.name} {reading.figure} ({start:.6g} without any n-gram)".strip()
+            f"{reading.name} {reading.figure} ({start:.{reading.decimals}f} without any n-gram)".strip()
             for reading, start in zip(chosen, explanation.bias.tolist(), strict=True)
         ]
         return "; ".join(parts)

@@ -130,7 +130,7 @@ def _title(predictor: Any, values: list[float], chosen: list[Reading]) -> str:
     """What was predicted for a text."""
     first = chosen[0]
     if predictor.TASK == "multilabel" and not predicted_labels(predictor, values):
-        return f'no label <span class="sure">{first.figure} {safe(first.name)}</span>'
+        return f'no label <span class="sure">likeliest: {safe(first.name)} {first.figure}</span>'
     if len(chosen) > 1:
         return f"<bdi>{safe(', '.join(reading.name for reading in chosen))}</bdi>"
     if not first.name:
@@ -148,7 +148,7 @@ def value_table(
 ) -> str:
     """The probabilities of the labels; or how a number comes about."""
     if predictor.TASK == "regression":
-        return _sum_table(explanation, reading.output or 0)
+        return _sum_table(explanation, reading)
     return _label_table(values, names, predicted_labels(predictor, values))
 
 
@@ -189,12 +189,12 @@ def _ngram_table(text: str, explanation: Any, reading: Reading, top: int) -> str
     return f"<table>\n<caption>{what}</caption>\n{''.join(rows)}</table>\n"
 
 
-def _sum_table(explanation: Any, output: int) -> str:
+def _sum_table(explanation: Any, reading: Reading) -> str:
     """How a predicted number comes about."""
-    start, end = float(explanation.bias[output]), float(explanation.logits[output])
+    start, end = float(explanation.bias[reading.output]), float(explanation.logits[reading.output])
     rows = [
-        ("without any n-gram", f"{start:.6g}"),
-        (f"all {counted(len(explanation.ngrams), 'n-gram')}", f"{end - start:+.4g}"),
+        ("without any n-gram", f"{start:.{reading.decimals}f}"),
+        (f"all {counted(len(explanation.ngrams), 'n-gram')}", reading.share(end - start)),
     ]
     cells = "".join(
         f'<tr><th scope="row">{what}</th><td class="figure">{_signed(figure)}</td></tr>\n'
@@ -202,7 +202,7 @@ def _sum_table(explanation: Any, output: int) -> str:
     )
     return (
         f'<table>\n<caption>the sum</caption>\n{cells}<tr class="chosen"><th scope="row">predicted</th>'
-        f'<td class="figure">{_signed(f"{end:.6g}")}</td></tr>\n</table>\n'
+        f'<td class="figure">{_signed(f"{end:.{reading.decimals}f}")}</td></tr>\n</table>\n'
     )
 
 

@@ -27,19 +27,6 @@ def load_sentence_model(path: str, n_jobs: int | None = None) -> Any:
     return model
 
 
-def load_classifier(path: str, instead: str, n_jobs: int | None = None) -> Any:
-    """The Predictor of a classifier of one label a text; others raise, with what to do `instead`."""
-    return checked_classifier(load_sentence_model(path, n_jobs), path, instead)
-
-
-def checked_classifier(model: Any, path: str, instead: str) -> Any:
-    """The model of a file, if it is a classifier of one label a text; else raises as `load_classifier`."""
-    if model.TASK != "classification":
-        what = "a classifier of several labels" if model.TASK == "multilabel" else "a regressor"
-        raise InputError(f"{path} holds {what}, but a classifier of one label a text was expected; {instead}")
-    return model
-
-
 def load_any(path: str, n_jobs: int | None = None) -> Any:
     """What textcnn.load makes of a model file; a model for embedded text raises."""
     import textcnn

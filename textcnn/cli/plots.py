@@ -78,6 +78,35 @@ def plot_confusion(
     _save(figure, path)
 
 
+def plot_labels(names: list[str], true: Any, predicted: Any, path: str) -> None:
+    """Draw for each of several labels how many texts have it, and for how many it was predicted."""
+    import numpy as np
+
+    from textcnn.inspection import ConfusionMatrix, plot_confusion_matrix
+
+    shown = [shortened(printable(name), LONGEST_NAME) for name in names]
+    counts = [
+        np.bincount(2 * own + found, minlength=4).reshape(2, 2)
+        for own, found in zip(true.T, predicted.T, strict=True)
+    ]
+    matrices = [ConfusionMatrix([0, 1], *pair) for pair in zip(counts, shown, strict=True)]
+    figure = _figure(6.4 + 0.08 * max(map(display_width, shown)), min(1.9 + 0.42 * len(names), 24))
+    axes = plot_confusion_matrix(matrices, figure.subplots())
+    axes.set_title(f"{len(true):,} texts", fontsize=11, loc="left")
+    _save(figure, path)
+
+
+def plot_numbers(true: Any, predicted: Any, path: str) -> None:
+    """Draw predicted numbers against true ones."""
+    from textcnn.inspection import Predictions, plot_predictions
+
+    figure = _figure(5.6, 5.2)
+    found = Predictions(true.reshape(-1, 1), predicted.reshape(-1, 1))
+    axes = plot_predictions(found, figure.subplots())
+    axes.set_title(f"R2 {found.r2:.4f} on {len(true):,} texts", fontsize=11, loc="left")
+    _save(figure, path)
+
+
 def plot_spans(names: list[str], figures: list[tuple[float, float, float]], title: str, path: str) -> None:
     """Draw precision, recall and F1 of each type of spans as bars."""
     import numpy as np

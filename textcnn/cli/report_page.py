@@ -8,7 +8,7 @@ from typing import Any
 from textcnn.cli.evaluate import WIDEST_LABEL, WIDEST_MATRIX, Scores, averages, confusions
 from textcnn.cli.html import EXPLANATION_STYLE, N_LEVELS, details, shaded, shades, value_table
 from textcnn.cli.output import counted, printable, shortened
-from textcnn.cli.shading import Reading, output_names
+from textcnn.cli.shading import Reading, number_reading, output_names
 from textcnn.cli.tables import label_text
 from textcnn.display import PAGE_STYLE, page_head, safe
 
@@ -74,6 +74,7 @@ svg circle.score { fill: rgb(var(--against)); }
 .filters h3 span, .ideal { color: var(--soft); font-weight: 400; font-size: .88rem; }
 .filters p { margin: .3rem 0 .5rem; overflow-wrap: anywhere; }
 .pad { color: var(--soft); }
+article > .text:last-child { margin-bottom: .2rem; }
 .wrong { color: var(--soft); font-weight: 400; font-size: .9rem; }
 .token { padding: .16em .1em; border-radius: 2px; unicode-bidi: isolate; }
 .token.unseen { color: var(--soft); }
@@ -272,12 +273,11 @@ def scatter(true: list[float], predicted: list[float]) -> str:
         return top + (high - value) / (high - low) * span
 
     parts = []
-    for k in range(5):
-        value = low + margin + (high - low - 2 * margin) * k / 4
+    for value in _round_numbers(low, high):
         parts.append(
             f'<line class="grid" x1="{left}" x2="{left + span}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-            f'<text x="{x(value):.1f}" y="{top + span + 16}" text-anchor="middle">{value:.3g}</text>'
+            f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>'
+            f'<text x="{x(value):.1f}" y="{top + span + 16}" text-anchor="middle">{value:g}</text>'
         )
     parts.append(
         f'<line class="equal" x1="{x(low):.1f}" y1="{y(low):.1f}" x2="{x(high):.1f}" y2="{y(high):.1f}"/>'
@@ -303,6 +303,14 @@ def scatter(true: list[float], predicted: list[float]) -> str:
         f'<figure class="scatter">\n<svg viewBox="0 0 {size} {top + span + bottom}" role="img" '
         f'aria-label="predicted and true numbers">{"".join(parts)}</svg>\n</figure>\n</section>\n'
     )
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Three to eight multiples of 1, 2 or 5 times a power of ten from `low` to `high`."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 3))
+    step = max((m * power for m in (1, 2, 5) if m * power <= (high - low) / 3), default=power)
+    digits = max(0, 1 - math.floor(math.log10(step)))
+    return [round(k * step, digits) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 # ---- learning curves ---------------------------------------------------------------------------------
@@ -455,8 +463,8 @@ def number_errors(predictor: Any, errors: list[Any], n_texts: int, top: int) -> 
     """The texts whose number is farthest off, shaded by what raised and what lowered it."""
     cards = ""
     for number, error in enumerate(errors, 1):
-        reading = Reading(error.output, "", f"{error.predicted:.5g}", is_number=True)
-        wrong = f"but it is {error.target:.6g}, {error.error:+.4g}".replace("-", "\u2212")
+        reading = number_reading(predictor, error.output, "", error.predicted)
+        wrong = f"but it is {error.target:.6g}, {reading.share(error.error)}".replace("-", "\u2212")
         cards += _card(predictor, number, error, [error.predicted], reading, [""], wrong, top)
     return _errors_section(
         f"{_of_all(len(errors), n_texts, 'text')}, those whose prediction is farthest off. Blue makes the "

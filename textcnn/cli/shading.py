@@ -6,6 +6,7 @@ the predicted label in comparison with the others.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from textcnn.cli.tables import label_text
@@ -70,16 +71,30 @@ def ngram_text(text: str, ngram: Any) -> str:
 
 
 class Reading(NamedTuple):
-    """One output of a model for a text: its name, if it needs one, and its probability or number."""
+    """One output of a model for a text: its name, if it needs one, and its probability or number.
+
+    Of a number, `decimals` of it and of its parts are shown.
+    """
 
     output: int | None
     name: str
     figure: str
-    is_number: bool = False
+    decimals: int | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is the number of a regressor."""
+        return self.decimals is not None
 
     def share(self, value: float) -> str:
-        """What an n-gram adds, as it is written: numbers in the unit of the target, others as logits."""
-        return f"{value:+.4g}" if self.is_number else f"{value:+.2f}"
+        """What an n-gram adds, as it is written: in the unit of a number, or to a logit."""
+        return f"{value:+.{2 if self.decimals is None else self.decimals}f}"
+
+
+def number_reading(predictor: Any, output: int, name: str, value: float) -> Reading:
+    """That of a predicted number, to a thousandth or less of the standard deviation of the training texts."""
+    decimals = max(0, 3 - math.floor(math.log10(predictor.target_scale[output])))
+    return Reading(output, name, f"{value:.{decimals}f}", decimals)
 
 
 def figures(predictor: Any, texts: list[str]) -> list[list[float]]:
@@ -111,7 +126,7 @@ def readings(predictor: Any, values: list[float], names: list[str]) -> list[Read
     Of several labels, none of which was predicted, the likeliest.
     """
     if predictor.TASK == "regression":
-        return [Reading(k, names[k], f"{value:.6g}", True) for k, value in enumerate(values)]
+        return [number_reading(predictor, k, names[k], value) for k, value in enumerate(values)]
     chosen = predicted_labels(predictor, values) or [max(range(len(values)), key=values.__getitem__)]
     one_label = predictor.TASK == "classification"
     return [Reading(None if one_label else k, names[k], f"{values[k]:.1%}") for k in chosen]

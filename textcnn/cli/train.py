@@ -14,11 +14,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
+from math import isfinite
 from typing import Any, NamedTuple, NoReturn
 
 from textcnn.cli import options, tables
 from textcnn.cli.lines import InputError, first_lines
-from textcnn.cli.output import check_distinct, check_picture, check_writable, counted, naming, note
+from textcnn.cli.output import (
+    check_distinct,
+    check_picture,
+    check_writable,
+    counted,
+    naming,
+    note,
+    printable,
+    shortened,
+)
 
 EPILOG = f"""\
 {tables.FORMAT_HELP}
@@ -43,6 +54,11 @@ such as `max_iter = 20` or `kernel_sizes = [3, 4, 5]`. Labels are read as string
 
 # What `score` gives, and so the validation score.
 SCORES = {"classify": "accuracy", "multilabel": "subset accuracy", "regress": "R2"}
+
+# More different numbers are hardly the names of classes.
+MOST_NUMBERS = 10
+
+WIDEST_LABEL = 60
 
 KEPT_OF_MEMBERS = "each network keeping the weights of its best epoch"
 
@@ -190,7 +206,35 @@ def _train_on_texts(args: argparse.Namespace, task: str) -> None:
     read = counted(reader.n_texts, "text")
     if task != "regress":
         read += f" with {counted(len(reader.labels), 'label')}"
+    if task == "classify" and not args.task:
+        _note_task(args, reader.labels)
     finish(estimator, args, Summary(read, SCORES[task], kept))
+
+
+def _note_task(args: argparse.Namespace, labels: set[str]) -> None:
+    """Tell of the other tasks where the labels look as if they were meant for one."""
+    joined = min((label for label in labels if _joins(label, labels)), default=None)
+    if joined is not None:
+        shown = shortened(printable(joined), WIDEST_LABEL)
+        note(args, f'labels such as "{shown}" were taken as they are; --task multilabel takes them apart')
+    elif len(labels) > MOST_NUMBERS and all(map(_is_number, labels)):
+        note(args, f"{len(labels)} different numbers were taken as labels; --task regress predicts numbers")
+
+
+def _joins(label: str, labels: set[str]) -> bool:
+    """Whether a label has parts between bars, one of which is a label or a part of another one too."""
+    parts = tables.names_of(label)
+    if len(parts) < 2 or not all(parts):
+        return False
+    others = set(chain.from_iterable(tables.names_of(other) for other in labels if other != label))
+    return not others.isdisjoint(parts)
+
+
+def _is_number(label: str) -> bool:
+    try:
+        return isfinite(float(label))
+    except ValueError:
+        return False
 
 
 def check_outputs(args: argparse.Namespace) -> None:
