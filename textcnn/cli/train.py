@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -213,7 +214,8 @@ def _train_on_texts(args: argparse.Namespace, task: str) -> None:
 
 def _note_task(args: argparse.Namespace, labels: set[str]) -> None:
     """Tell of the other tasks where the labels look as if they were meant for one."""
-    joined = min((label for label in labels if _joins(label, labels)), default=None)
+    counts = Counter(chain.from_iterable(set(tables.names_of(label)) for label in labels))
+    joined = min((label for label in labels if _joins(label, counts)), default=None)
     if joined is not None:
         shown = shortened(printable(joined), WIDEST_LABEL)
         note(args, f'labels such as "{shown}" were taken as they are; --task multilabel takes them apart')
@@ -221,13 +223,10 @@ def _note_task(args: argparse.Namespace, labels: set[str]) -> None:
         note(args, f"{len(labels)} different numbers were taken as labels; --task regress predicts numbers")
 
 
-def _joins(label: str, labels: set[str]) -> bool:
+def _joins(label: str, counts: Counter[str]) -> bool:
     """Whether a label has parts between bars, one of which is a label or a part of another one too."""
     parts = tables.names_of(label)
-    if len(parts) < 2 or not all(parts):
-        return False
-    others = set(chain.from_iterable(tables.names_of(other) for other in labels if other != label))
-    return not others.isdisjoint(parts)
+    return len(parts) > 1 and all(parts) and max(counts[part] for part in parts) > 1
 
 
 def _is_number(label: str) -> bool:
