@@ -13,7 +13,7 @@ import pytest
 from samples import reviews
 
 import textcnn
-from textcnn import TextCNNClassifier, TextCNNTagger, inspection
+from textcnn import TextCNNClassifier, TextCNNRegressor, TextCNNTagger, inspection
 from textcnn import _reference as reference
 from textcnn.cli import main
 from textcnn.inspection import filters
@@ -402,6 +402,102 @@ def test_the_worst_errors_have_the_largest_losses(fitted):
     assert inspection.worst_errors(fitted, [], []) == []
 
 
+@pytest.fixture(scope="module")
+def labelling():
+    """A classifier of two labels, and the labels of X."""
+    truth = np.array(
+        [["dull" in text or "grim" in text, label == "good"] for text, label in zip(X, Y, strict=True)]
+    )
+    return TextCNNClassifier(**PARAMS).fit(X, truth.astype(int)), truth.astype(int)
+
+
+@pytest.fixture(scope="module")
+def counting():
+    """A regressor, and the numbers of X: of its letters, and of the letter o."""
+    numbers = np.array([[len(text), text.count("o")] for text in X], float)
+    return TextCNNRegressor(**PARAMS).fit(X, numbers), numbers
+
+
+def test_confusions_of_several_labels_are_those_of_scikit_learn(labelling):
+    from sklearn.metrics import multilabel_confusion_matrix
+
+    model, truth = labelling
+    for wanted in (truth, 1 - truth, truth[::-1]):
+        found = inspection.confusion_matrix(model, X, wanted)
+        expected = multilabel_confusion_matrix(wanted, model.predict(X))
+        assert [each.name for each in found] == model.classes_.tolist()
+        assert [each.labels for each in found] == [[0, 1]] * 2
+        np.testing.assert_array_equal([each.counts for each in found], expected)
+    assert [each.counts.sum() for each in inspection.confusion_matrix(model, [], np.empty((0, 2)))] == [0, 0]
+
+
+def test_the_worst_labels_have_the_largest_losses(labelling):
+    model, truth = labelling
+    wanted = truth[::-1]
+    found = inspection.worst_errors(model, X, wanted, n=7)
+    probabilities = model.predict_proba(X).astype(float)
+    losses = -np.log(np.where(wanted > 0, probabilities, 1 - probabilities))
+    wrong = np.argwhere(model.predict(X) != wanted)
+    expected = sorted(losses[tuple(wrong.T)], reverse=True)[:7]
+    np.testing.assert_allclose([error.loss for error in found], expected, rtol=1e-4)
+    for error in found:
+        assert error.text == X[error.index]
+        assert error.label == model.classes_[error.output]
+        assert (
+            error.is_true == wanted[error.index, error.output] != model.predict([error.text])[0, error.output]
+        )
+        assert error.probability == pytest.approx(probabilities[error.index, error.output], rel=1e-5)
+        np.testing.assert_array_equal(error.explanation.logits, model.explain([error.text])[0].logits)
+    assert inspection.worst_errors(model, X, model.predict(X)) == []
+    assert inspection.worst_errors(model, [], np.empty((0, 2))) == []
+
+
+def test_the_worst_numbers_are_farthest_off(counting):
+    model, numbers = counting
+    found = inspection.worst_errors(model, X, numbers, n=5)
+    sizes = np.abs(model.predict(X) - numbers) / model.predictor_.target_scale
+    expected = sorted(sizes.max(axis=1), reverse=True)[:5]
+    scale = model.predictor_.target_scale
+    np.testing.assert_allclose(
+        [abs(error.error) / scale[error.output] for error in found], expected, rtol=1e-5
+    )
+    for error in found:
+        assert error.target == numbers[error.index, error.output]
+        assert error.predicted == pytest.approx(model.predict([error.text])[0, error.output])
+    assert inspection.worst_errors(model, [], np.empty((0, 2))) == []
+
+
+def test_figures_of_predictions_are_those_of_scikit_learn(counting):
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    model, numbers = counting
+    found = inspection.predictions(model, X, numbers)
+    np.testing.assert_allclose(found.predicted, model.predict(X))
+    assert found.r2 == pytest.approx(r2_score(numbers, found.predicted))
+    assert found.mean_absolute_error == pytest.approx(mean_absolute_error(numbers, found.predicted))
+    assert np.sqrt(np.mean((numbers - found.predicted) ** 2)) == pytest.approx(found.root_mean_squared_error)
+    one = inspection.Predictions(numbers[:, :1], found.predicted[:, :1])
+    assert one.root_mean_squared_error == pytest.approx(
+        root_mean_squared_error(numbers[:, 0], found.predicted[:, 0])
+    )
+    for true, guess in (([3.0, 3.0], [3.0, 3.0]), ([3.0, 3.0], [3.0, 4.0])):
+        constant = inspection.Predictions(np.array([true]).T, np.array([guess]).T)
+        assert constant.r2 == r2_score(true, guess)
+    nothing = inspection.predictions(model, [], np.empty((0, 2)))
+    assert np.isnan([nothing.r2, nothing.mean_absolute_error, nothing.root_mean_squared_error]).all()
+
+
+def test_embedded_texts_have_errors_too():
+    rng = np.random.RandomState(0)
+    labels = np.arange(20) % 2
+    for data in (rng.randn(20, 6), rng.randn(20, 5, 3), [rng.randn(rng.randint(1, 5), 3) for _ in labels]):
+        model = TextCNNClassifier(**PARAMS).fit(data, labels)
+        assert inspection.confusion_matrix(model, data, labels).accuracy == model.score(data, labels)
+        errors = inspection.worst_errors(model, data, 1 - model.predict(data), n=3)
+        assert [error.predicted for error in errors] == [model.predict(data)[error.index] for error in errors]
+        np.testing.assert_array_equal(errors[0].text, np.asarray(data[errors[0].index]))
+
+
 @pytest.mark.parametrize("scheme", ["BIO", "IOB1", "BIOES"])
 @pytest.mark.parametrize("inner_scheme", ["BIO", "BIOES"])
 def test_the_worst_tags_have_the_largest_losses(scheme, inner_scheme):
@@ -442,6 +538,16 @@ def test_a_tag_that_the_model_lacks_has_an_infinite_loss(tagger):
 
 
 def plots(fitted, tagger):
+    regressor = TextCNNRegressor(**PARAMS).fit(X, [[i, -i] for i in range(len(X))])
+    several = TextCNNClassifier(**PARAMS).fit(X, [[i % 2, i % 3 == 0] for i in range(len(X))])
+    yield inspection.plot_top_ngrams, inspection.top_ngrams(fitted, [*X, "$x$ \x00"], features=[0])[0]
+    yield inspection.plot_top_ngrams, inspection.top_ngrams(fitted, [""], features=[0])[0]
+    yield inspection.plot_ideal_ngram, inspection.ideal_ngrams(fitted, n=3, features=[4])[0]
+    yield inspection.plot_nearest_words, inspection.nearest_words(fitted, "dull")
+    yield inspection.plot_nearest_words, []
+    yield inspection.plot_predictions, inspection.predictions(regressor, X, [[0, 1]] * len(X))
+    yield inspection.plot_predictions, inspection.predictions(regressor, [], np.empty((0, 2)))
+    yield inspection.plot_confusion_matrix, inspection.confusion_matrix(several, X, [[0, 1]] * len(X))
     yield inspection.plot_activation_map, inspection.activation_map(fitted, "a $dull$ play\x00 in town")
     yield inspection.plot_activation_map, inspection.activation_map(fitted, "")
     yield inspection.plot_receptive_field, inspection.receptive_field(tagger, SENTENCES[1], 4)
@@ -474,6 +580,28 @@ def test_the_map_shows_the_strongest_filters(fitted):
     cells = ax.images[0].get_array()
     np.testing.assert_allclose(np.nanmax(cells, axis=1), features[expected], atol=1e-6)
     plt.close(ax.figure)
+
+
+def test_bars_and_points_are_the_data(fitted, labelling):
+    import matplotlib.pyplot as plt
+
+    found = inspection.top_ngrams(fitted, X, n=4, features=[0])[0]
+    ax = inspection.plot_top_ngrams(found)
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx(
+        [each.activation for each in found.ngrams]
+    )
+    assert ax.get_yticklabels()[0].get_text().replace("· ", "").startswith(found.ngrams[0].tokens[0])
+    ideal = inspection.ideal_ngrams(fitted, n=2, features=[0])[0]
+    ax = inspection.plot_ideal_ngram(ideal)
+    assert [text.get_text() for text in ax.texts] == [word for words in ideal.words for word in words]
+    ax = inspection.plot_predictions(inspection.Predictions(np.array([[1.0], [2]]), np.array([[3.0], [4]])))
+    assert ax.lines[1].get_xydata().tolist() == [[1, 3], [2, 4]]
+    model, truth = labelling
+    matrices = inspection.confusion_matrix(model, X, truth)
+    ax = inspection.plot_confusion_matrix(matrices)
+    counts = [int(text.get_text()) for text in ax.texts]
+    assert counts == np.array([matrix.counts for matrix in matrices]).ravel().tolist()
+    plt.close("all")
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(fitted, monkeypatch):
@@ -525,6 +653,24 @@ def test_wrong_calls(fitted, tagger):
         inspection.worst_errors(fitted, ["a"], ["good", "bad"])
     with pytest.raises(ValueError, match=r"X\[0\] has 2 tokens, but y\[0\] has 1 tags"):
         inspection.worst_tag_errors(tagger, [["a", "b"]], [["O"]])
+    numbers = TextCNNRegressor(**PARAMS).fit(X, range(len(X)))
+    labels = TextCNNClassifier(**PARAMS).fit(X, [[i % 2, 1] for i in range(len(X))])
+    with pytest.raises(TypeError, match="which predicts numbers, but a classifier or a tagger was expected"):
+        inspection.confusion_matrix(numbers, X, range(len(X)))
+    with pytest.raises(TypeError, match="which predicts labels, but a regressor was expected"):
+        inspection.predictions(fitted, X, Y)
+    with pytest.raises(TypeError, match="worst_tag_errors"):
+        inspection.worst_errors(tagger, X, Y)
+    with pytest.raises(ValueError, match=r"y has shape \(1, 3\), but \(1, 2\) was expected"):
+        inspection.worst_errors(labels, ["a"], [[0, 1, 1]])
+    with pytest.raises(ValueError, match=r"y has shape \(2,\), but \(1, 1\) or \(1,\) was expected"):
+        inspection.worst_errors(numbers, ["a"], [0, 1])
+    with pytest.raises(ValueError, match="other numbers than 0 and 1"):
+        inspection.confusion_matrix(labels, ["a"], [[0, 2]])
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        inspection.predictions(numbers, ["a"], [np.nan])
+    with pytest.raises(ValueError, match="y is no array of numbers"):
+        inspection.predictions(numbers, ["a"], ["many"])
     with pytest.raises(ValueError, match="X has 1 sentences, but y has 2"):
         inspection.confusion_matrix(tagger, [["a"]], [["O"], ["O"]])
     with pytest.raises(ValueError, match="has no word 'xyzzy'"):

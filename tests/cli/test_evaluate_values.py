@@ -144,16 +144,48 @@ def test_several_targets(command, fails, tmp_path):
     assert all(-1 <= found["activation"] <= 1 for found in facts["filters"])
     test = tsv(tmp_path / "test.tsv", NUMBERS_NEW, X_NEW)
     assert "predicts 2 numbers" in fails("evaluate", path, test)
+    assert "predicts 2 numbers" in fails("report", path, test, "-o", tmp_path / "page.html")
+    lines = command("explain", path, "--top", "1", stdin=b"a lovely town").out.splitlines()
+    assert [line.strip() for line in lines if line.endswith(":")] == ["target 1:", "target 2:"]
+
+
+def test_plots(command, files, trained, tmp_path):
+    pytest.importorskip("matplotlib")
+    for task in ("multilabel", "regress"):
+        picture = tmp_path / f"{task}.svg"
+        assert command("evaluate", trained(task)[0], files[task][1], "--plot", picture).status == 0
+        assert "<svg" in picture.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (
+            ["good|town", "good", "bad"],
+            'labels such as "good|town" were taken as they are; --task multilabel',
+        ),
+        (["a|b", "c|d", "e"], ""),
+        (["a", "b", "c"], ""),
+        ([str(i / 4) for i in range(12)], "12 different numbers were taken as labels; --task regress"),
+        ([str(i) for i in range(5)], ""),
+        (["1|2|", "1", "2"], ""),
+    ],
+)
+def test_a_note_tells_of_the_task_that_labels_look_like(command, small, tmp_path, labels, note):
+    table = tsv(tmp_path / "t.tsv", labels, ["a text"] * len(labels))
+    arguments = ["train", table, "-o", tmp_path / "m", *small]
+    said = command(*arguments).err.splitlines()
+    assert [line for line in said if "--task" in line and note in line] == said[: bool(note)]
+    assert len(said) == 3 + bool(note)
+    assert "--task" not in command(*arguments, "--task", "classify").err
 
 
 def test_what_makes_no_sense_is_refused_in_a_sentence(command, fails, files, trained, tmp_path):
     labels, numbers = trained("multilabel")[0], trained("regress")[0]
-    for path, what in ((labels, "a classifier of several labels"), (numbers, "a regressor")):
-        assert what in fails("explain", path, stdin=b"a text")
-        assert what in fails("report", path, files["multilabel"][1], "-o", tmp_path / "page.html")
-        assert f"--plot is for one label a text, but {path} holds {what}" in fails(
-            "evaluate", path, files["multilabel"][1], "--plot", tmp_path / "p.png"
-        )
+    for command_name in ("evaluate", "report"):
+        arguments = [numbers, files["regress"][1], "--allow-unknown-labels"]
+        more = ["-o", tmp_path / "page.html"] if command_name == "report" else []
+        assert "--allow-unknown-labels is for classifiers" in fails(command_name, *arguments, *more)
     assert "--proba is for classifiers" in fails("predict", numbers, "--proba", stdin=b"a text")
     test = tsv(tmp_path / "test.tsv", ["good|ugly", "3"], ["a", "b"])
     assert 'line 1: the label "ugly" is unknown' in fails("evaluate", labels, test)

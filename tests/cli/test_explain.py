@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import textcnn
-from textcnn import TextCNNClassifier
+from textcnn import TextCNNClassifier, TextCNNRegressor
 from textcnn.cli import explain, shading
 
 HOSTILE = '<script>alert("1")</script> & <b>bold</b> \x00\x1b[31m \u202e </style> good'
@@ -177,6 +177,74 @@ def test_the_strongest_ngrams_are_shown_for_and_against(command, model, tmp_path
     assert '<div class="against"' in page
     _, page = page_of(command, model, tmp_path, [text], "--top", "1000")
     assert f"all {len(all_shares)} n-grams" in page
+
+
+TEXTS = ["good film", "bad film", "good book", "bad book"] * 6
+FAST = {"n_filters": 4, "embedding_dim": 16, "kernel_sizes": (1, 2), "max_iter": 20, "batch_size": 4}
+
+
+@pytest.fixture
+def labels_model(tmp_path):
+    Y = np.array([[text.endswith("film"), text.startswith("good")] for text in TEXTS]).astype(int)
+    model = TextCNNClassifier(**FAST, random_state=0).fit(TEXTS, Y)
+    model.predictor_.classes_ = np.array(["film", "<good>"])
+    model.save(tmp_path / "labels.textcnn")
+    return tmp_path / "labels.textcnn"
+
+
+@pytest.fixture
+def numbers_model(tmp_path):
+    y = [400.0 if text.startswith("good") else 200.0 for text in TEXTS]
+    TextCNNRegressor(**FAST, random_state=0).fit(TEXTS, y).save(tmp_path / "numbers.textcnn")
+    return tmp_path / "numbers.textcnn"
+
+
+def test_each_label_that_a_text_gets_is_explained(command, labels_model, tmp_path):
+    model = textcnn.load(labels_model)
+    out = command("explain", labels_model, "--top", "2", stdin=b"good film\nbad book\n").out
+    both, none = out.split("\n\n")[:2]
+    probabilities = model.predict_proba(["good film"])[0]
+    lines = both.splitlines()
+    order = np.argsort(-probabilities)
+    names = model.classes_[order]
+    assert lines[1] == "  " + ", ".join(f"{names[i]} {probabilities[order[i]]:.1%}" for i in range(2))
+    assert [line for line in lines if line.endswith(":")] == [f"  {name}:" for name in names]
+    explanation = model.explain(["good film"])[0]
+    for label, output in (("film", 0), ("<good>", 1)):
+        shown = lines[lines.index(f"  {label}:") + 1 :][:2]
+        expected = shading.strongest(explanation, 2, output)
+        assert [float(line.split()[-1]) for line in shown] == pytest.approx(
+            [ngram.contributions[output] for ngram, _ in expected], abs=0.006
+        )
+        assert sum(shading.shares(explanation, output)) == pytest.approx(
+            explanation.logits[output] - explanation.bias[output]
+        )
+    assert none.splitlines()[1].startswith("  no label (")
+    assert sum(line.endswith(":") for line in none.splitlines()) == 1  # the likeliest
+    _, text = page_of(command, labels_model, tmp_path, ["good film", "bad book", ""])
+    page = Page(text)
+    assert page.open == []
+    assert page.tags.count("article") == 3
+    assert page.tags.count("h3") == 2
+    assert page.text.count("probabilities") == 3
+    assert "no label likeliest: " in page.text
+
+
+def test_a_number_is_the_sum_of_its_parts(command, numbers_model, tmp_path):
+    model = textcnn.load(numbers_model)
+    explanation = model.explain(["good film"])[0]
+    value = model.predict(["good film"])[0]
+    lines = command("explain", numbers_model, "--top", "100", stdin=b"good film\n").out.splitlines()
+    assert lines[1] == f"  {value:.1f} ({explanation.bias[0]:.1f} without any n-gram)"
+    parts = [float(line.split()[-1]) for line in lines[2:-1]]
+    assert len(parts) == len(explanation.ngrams) > 2
+    assert explanation.bias[0] + sum(parts) == pytest.approx(value, abs=0.1 * len(parts))
+    _, text = page_of(command, numbers_model, tmp_path, ["good film", ""])
+    page = Page(text)
+    assert page.open == []
+    assert "lower  higher" in page.text
+    assert f"without any n-gram{explanation.bias[0]:.1f}" in page.text
+    assert f"predicted{value:.1f}" in page.text
 
 
 def test_long_labels_are_shortened(command, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from textcnn.data import load_entities
 
 import textcnn
-from textcnn import TextCNNClassifier
+from textcnn import TextCNNClassifier, TextCNNRegressor
 from textcnn.cli import report_page
 
 HOSTILE = '<script>alert("1")</script> & <b>bold</b> \x00\x1b[31m \u202e </style></svg> good'
@@ -174,6 +174,94 @@ def test_a_page_about_a_tagger_of_plain_tags(command, plain_tagger, plain_column
     scores = json.loads(command("evaluate", plain_tagger, plain_columns, "--json").out)
     assert f"{scores['accuracy']:.1%}accuracy" in page.text
     assert f"{scores['tokens']:,}tokens" in page.text
+
+
+TEXTS = ["good film", "bad film", "good book", "bad book"] * 6
+FAST = {"n_filters": 4, "embedding_dim": 16, "kernel_sizes": (1, 2), "max_iter": 20, "batch_size": 4}
+
+
+@pytest.fixture
+def labels_model(tmp_path):
+    """A classifier of the labels "film" and "<good>"."""
+    Y = np.array([[text.endswith("film"), text.startswith("good")] for text in TEXTS]).astype(int)
+    model = TextCNNClassifier(**FAST, random_state=0).fit(TEXTS, Y)
+    model.predictor_.classes_ = np.array(["film", "<good>"])
+    model.save(tmp_path / "labels.textcnn")
+    return tmp_path / "labels.textcnn"
+
+
+@pytest.fixture
+def numbers_model(tmp_path):
+    """A regressor: 4 for what is good, 2 for what is bad."""
+    y = [4.0 if text.startswith("good") else 2.0 for text in TEXTS]
+    TextCNNRegressor(**FAST, random_state=0).fit(TEXTS, y).save(tmp_path / "numbers.textcnn")
+    return tmp_path / "numbers.textcnn"
+
+
+def test_a_page_about_a_classifier_of_several_labels(command, labels_model, tmp_path):
+    (tmp_path / "t.tsv").write_text("film|<good>\tgood film\n<good>\tbad book\n\tgood book\nfilm\tbad film\n")
+    page, text = page_of(command, labels_model, tmp_path / "t.tsv", tmp_path)
+    assert headings(text) == [
+        "Scores", "Confusions of each label", "Learning curves", "Filters", "Worst errors",
+    ]  # fmt: skip
+    scores = json.loads(command("evaluate", labels_model, tmp_path / "t.tsv", "--json").out)
+    assert scores["subset_accuracy"] == 0.5
+    assert "50.0%texts with all labels right" in page.text
+    for label in scores["labels"]:
+        row = f"{label['label']}{label['precision']:.3f}{label['recall']:.3f}{label['f1']:.3f}"
+        assert f"{row}{label['texts']}\n" in page.text
+    for name, value in (("micro", scores["micro_average"]), ("macro", scores["macro_average"])):
+        assert f"{name} average{value['precision']:.3f}{value['recall']:.3f}{value['f1']:.3f}4\n" in page.text
+    # has it and predicted, missed; without it and predicted, not predicted
+    assert "film2002\n<good>1111\n" in page.text
+    assert "All 2 wrong decisions on a text and a label" in page.text
+    kinds = re.findall(r"(missed, but the text has it|predicted, but the text does not)", page.text)
+    assert sorted(kinds) == ["missed, but the text has it", "predicted, but the text does not"]
+    losses = [float(loss) for loss in re.findall(r"loss (\d+\.\d\d)</span>", text)]
+    assert losses == sorted(losses, reverse=True)
+    assert len(losses) == 2
+
+
+def test_labels_that_a_model_of_several_lacks(command, fails, labels_model, tmp_path):
+    (tmp_path / "t.tsv").write_text("film|new\tgood film\n<good>\tgood book\n")
+    arguments = ("report", labels_model, tmp_path / "t.tsv", "-o", tmp_path / "r.html")
+    assert 'the label "new" is unknown to the model' in fails(*arguments)
+    page, _ = page_of(command, labels_model, tmp_path / "t.tsv", tmp_path, "--allow-unknown-labels")
+    assert "new0101\n" in page.text
+
+
+def test_a_page_about_a_regressor(command, numbers_model, tmp_path):
+    texts, numbers = ["good film", "bad book", "bad film"], [4.0, 1.5, 3.75]
+    lines = "".join(f"{number}\t{text}\n" for number, text in zip(numbers, texts, strict=True))
+    (tmp_path / "t.tsv").write_text(lines)
+    page, text = page_of(command, numbers_model, tmp_path / "t.tsv", tmp_path, "--errors", "2")
+    assert headings(text) == [
+        "Scores", "Predicted and true numbers", "Learning curves", "Filters", "Worst errors",
+    ]  # fmt: skip
+    scores = json.loads(command("evaluate", numbers_model, tmp_path / "t.tsv", "--json").out)
+    assert f"{scores['r2']:.4f}R2" in page.text
+    assert f"{scores['mean_absolute_error']:.5g}mean absolute error" in page.text
+    assert text.count('<circle class="point"') == 3
+    predicted = textcnn.load(numbers_model).predict(texts)
+    sizes = np.abs(predicted - numbers)
+    found = re.findall(r"but it is (\d[.\d]*), ([+\u2212]\d+\.\d+)", page.text)
+    worst = np.argsort(-sizes)[:2]
+    assert [float(own) for own, _ in found] == [numbers[i] for i in worst]
+    assert [float(error.replace("\u2212", "-")) for _, error in found] == pytest.approx(
+        (predicted - numbers)[worst], abs=6e-4
+    )
+    assert "2 of 3 texts" in page.text
+    assert "without any n-gram" in page.text
+
+
+@pytest.mark.parametrize("numbers", [[0.0], [1.0, 1.0], [-1e12, 1e12], [1e-9, 2e-9], list(range(5000))])
+def test_any_numbers_can_be_drawn(numbers):
+    text = report_page.scatter(numbers, numbers[::-1])
+    page = Page(text)
+    points = [float(value) for name, value in page.attributes if name in ("cx", "cy")]
+    assert 2 * min(len(numbers), 1) <= len(points) <= 2 * report_page.MOST_POINTS
+    assert all(0 <= point <= 420 for point in points)
+    assert 3 <= text.count('class="grid"') <= 8
 
 
 def test_hostile_texts_labels_and_tags_are_only_shown(command, tmp_path):
