@@ -618,7 +618,7 @@ def test_the_documentation_runs_as_written(tmp_path, monkeypatch, capsys):
     shutil.copytree(ROOT / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^    (?:textcnn|head|tail) .*$", page, re.MULTILINE)
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         name, *arguments = command.split()
         if name != "textcnn":
@@ -627,8 +627,12 @@ def test_the_documentation_runs_as_written(tmp_path, monkeypatch, capsys):
         # As written, but for a training that is cut short.
         less = ["--set", "max_iter=2"] if arguments[0] == "train" else []
         assert main([*arguments, *less]) == 0
-    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
-    written = {"report.html", "ner.html", "map.png", "curves.png", "confusion.png", "field.png"}
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, names)
+    pages = {"report.html", "explain.html", "ner.html"}
+    pictures = {"filter", "ideal", "words", "map", "curves", "confusion", "field", "labels", "numbers"}
+    written = pages | {f"{name}.png" for name in pictures}
     assert written <= {path.name for path in tmp_path.iterdir()}
     assert len(capsys.readouterr().out.splitlines()) >= 10
 
