@@ -149,7 +149,7 @@ def value_table(
     """The probabilities of the labels; or how a number comes about."""
     if predictor.TASK == "regression":
         return _sum_table(explanation, reading)
-    return _label_table(values, names, predicted_labels(predictor, values))
+    return _label_table(values, names, predicted_labels(predictor, values), reading.output)
 
 
 def shaded(text: str, explanation: Any, reading: Reading) -> str:
@@ -206,8 +206,13 @@ def _sum_table(explanation: Any, reading: Reading) -> str:
     )
 
 
-def _label_table(probabilities: list[float], names: list[str], chosen: list[int]) -> str:
-    order = sorted(range(len(names)), key=lambda i: (i not in chosen, -probabilities[i]))[:MOST_LABELS]
+def _label_table(
+    probabilities: list[float], names: list[str], chosen: list[int], explained: int | None
+) -> str:
+    """The likeliest labels, below the chosen ones and the one that is explained."""
+    first = {*chosen, *([] if explained is None else [explained])}
+    order = sorted(range(len(names)), key=lambda i: (i != explained, i not in first, -probabilities[i]))
+    order = order[:MOST_LABELS]
     rows = [
         f'<tr class="{"chosen" if i in chosen else "other"}"><th scope="row"><bdi>{safe(names[i])}</bdi></th>'
         f'<td class="bar"><div class="for" style="width:{probabilities[i]:.1%}"></div></td>'
