@@ -117,8 +117,8 @@ class InDoublePrecision:
     def _new_body(self, is_needed=False):
         return super()._new_body(is_needed=True)
 
-    def _new_network(self, vocabulary, n_outputs, rng):
-        return in_double_precision(super()._new_network(vocabulary, n_outputs, rng))
+    def _new_network(self, *arguments):
+        return in_double_precision(super()._new_network(*arguments))
 
     def _fitted_linear(self, model, examples):
         with pytest.MonkeyPatch.context() as patch:
