@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from textcnn._threads import effective_n_threads
+from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.optimizers import DEFAULT_RATES
 from textcnn.nn.training import History, Trainer, TrainingOptions
 from textcnn.text.vectors import lookup
@@ -85,6 +86,18 @@ class TextEstimator(BaseEstimator):
         return TrainingOptions(**{**common, **options})
 
 
+def open_checkpoints(folder: Any, random_state: Any) -> Checkpoints | None:
+    """The checkpoints in a folder, None without one; raises if training could not be repeated."""
+    if folder is None:
+        return None
+    if random_state is None:
+        raise ValueError(
+            "random_state is None, but training goes on from a checkpoint with the same random numbers only; "
+            "set random_state to an integer"
+        )
+    return Checkpoints(folder)
+
+
 # Limits of the largest weight: their sums stay inside the range of float32.
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-20, 1e20
 
@@ -152,8 +165,12 @@ def train_with_progress(
     verbose: bool | int,
     score_name: str,
     part: str = "",
+    checkpoints: Checkpoints | None = None,
+    held_out: Any = None,
 ) -> History:
     """Run a trainer, with a progress bar if `verbose`.
+
+    With `checkpoints` its state is kept there; `held_out` is what `validate` looks at.
 
     Raises
     ------
@@ -171,7 +188,8 @@ def train_with_progress(
                 figures[score_name] = f"{history.validation_scores[-1]:.4f}"
             bar.set_postfix(figures)
 
-        history = trainer.fit(examples, validate, bar.update, show)
+        checkpoint = checkpoints.next(trainer, examples, held_out) if checkpoints else None
+        history = trainer.fit(examples, validate, bar.update, show, checkpoint)
     if not trainer.network.is_finite():
         raise ValueError(
             "training gave weights that are not finite numbers; lower learning_rate_init (now "

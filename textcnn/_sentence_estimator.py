@@ -21,6 +21,7 @@ from sklearn.utils.validation import _check_feature_names_in, validate_data
 from textcnn._base import (
     TextEstimator,
     check_sample_weight,
+    open_checkpoints,
     pretrained_embeddings,
     random_embeddings,
     train_with_progress,
@@ -28,6 +29,7 @@ from textcnn._base import (
 from textcnn._heads import Head, head_of
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError
+from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.layer_cnn import LayerCNN
 from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
 from textcnn.nn.losses import Loss
@@ -330,7 +332,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
 
     # ---- training -------------------------------------------------------------------------------
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, checkpoint: Any) -> Self:
+        checkpoints = open_checkpoints(checkpoint, self.random_state)
         continues = self.warm_start and hasattr(self, "predictor_")
         texts, head, targets, sample_weight = self._check_training_data(X, y, sample_weight, continues)
         if continues:
@@ -349,7 +352,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         weight = self._text_weights(head, targets, sample_weight)
         examples = Examples(model.ids, model.offsets, targets, weight)
         model.linear = self._fitted_linear(model, examples)
-        history = self._train_members(model, examples, validation, early_stopping, rng)
+        history = self._train_members(model, examples, validation, early_stopping, rng, checkpoints)
         self._partial_trainer: Trainer | None = None
         self._set_fitted(model, history)
         if history.interrupted and self.n_members > 1:
@@ -690,6 +693,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         validation: tuple[AnyTexts, np.ndarray] | None,
         early_stopping: bool,
         rng: np.random.RandomState,
+        checkpoints: Checkpoints | None,
     ) -> History:
         """Train `n_members` networks, the first of which is the model's; make them the model's network."""
         options = self._options(model.head, self.max_iter, early_stopping)
@@ -707,7 +711,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
                 model.network = self._new_network(model.vocabulary, model.head, rng)
                 networks.append(model.network)
             trainer = Trainer(model.network, SOLVERS[self.solver](), options, rng)
-            histories.append(self._train(model, trainer, examples, held_out))
+            histories.append(self._train(model, trainer, examples, held_out, checkpoints))
             if histories[-1].interrupted:
                 break
         history = mean_history(histories)
@@ -723,10 +727,19 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         trainer: Trainer,
         examples: Examples,
         held_out: _Validation | None,
+        checkpoints: Checkpoints | None = None,
     ) -> History:
         """Run the trainer with a progress bar if `verbose`."""
         validate = partial(held_out.score, model, trainer.options.n_threads) if held_out else None
-        return train_with_progress(trainer, examples, validate, self.verbose, model.head.SCORE)
+        return train_with_progress(
+            trainer,
+            examples,
+            validate,
+            self.verbose,
+            model.head.SCORE,
+            checkpoints=checkpoints,
+            held_out=held_out,
+        )
 
     def _set_fitted(self, model: _Model, history: History) -> None:
         self.predictor_ = model.head.predictor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -135,7 +136,13 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> TextCNNRegressor:
         """Train on texts and numbers.
 
@@ -152,6 +159,10 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
             Weights of the texts; 2 counts like the text given twice, 0 like its absence.
         X_val, y_val : as X and y, default=None
             Validation texts.
+        checkpoint : str or path-like, default=None
+            A folder in which the state of the networks is kept while they are trained, in about a twentieth
+            of the time. After a kill the same call goes on from there and ends with the same weights, to the
+            bit. Needs `random_state`. The files stay; remove them when the model is saved.
 
         Returns
         -------
@@ -162,7 +173,7 @@ class TextCNNRegressor(RegressorMixin, SentenceEstimator):
         ValueError, TypeError
             If something does not fit; the message says what.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return self._fit(X, y, sample_weight, X_val, y_val, checkpoint)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> TextCNNRegressor:

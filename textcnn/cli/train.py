@@ -43,6 +43,7 @@ examples:
   textcnn train train.conll --dev dev.conll -o ner.textcnn
   textcnn train news.tsv -o news.textcnn --task multilabel      lines of world|sport<TAB>text
   textcnn train stars.tsv -o stars.textcnn --task regress       lines of 3.5<TAB>text
+  textcnn train huge.tsv -o huge.textcnn --checkpoint state     after a kill: the same command once more
   textcnn train en-train.conllu --column xpos -o tags.textcnn --set dilations=1,2,4
 
 column files: CoNLL-2000, CoNLL-2003, CoNLL-U and others with columns between tabs or spaces. Tags of IOB1,
@@ -98,6 +99,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.png",
         type=options.output_name,
         help="draw the curves of loss and validation score",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="keep the state of training in this folder: after a kill the same command goes on from it and "
+        "writes the same model",
     )
     options.add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
@@ -199,8 +206,9 @@ def _train_on_texts(args: argparse.Namespace, task: str) -> None:
     dev = _read_dev(args, task)
     show_progress(estimator, args)
     reader = _TrainingReader(source, dev)
+    checkpoint = folder_of_checkpoints(args)
     with plain_interrupt():
-        _fit(estimator, reader, dev, args)
+        _fit(estimator, reader, dev, args, checkpoint)
     if not estimator.vocabulary_:
         raise InputError(_no_tokens(estimator, source.name))
     kept = "whose weights are kept" if estimator.n_members_ == 1 else KEPT_OF_MEMBERS
@@ -245,6 +253,24 @@ def check_outputs(args: argparse.Namespace) -> None:
         check_distinct(args.plot, [args.file, args.dev, args.config, args.output])
 
 
+def folder_of_checkpoints(args: argparse.Namespace) -> dict[str, str]:
+    """The argument of `fit` for --checkpoint; says so if training goes on from there."""
+    if args.checkpoint is None:
+        return {}
+    from textcnn.nn.checkpoints import Checkpoints
+
+    try:
+        checkpoints = Checkpoints(args.checkpoint)
+    except OSError as error:
+        raise InputError(
+            f"--checkpoint {args.checkpoint}: no such folder can be made ({error.strerror}); name another"
+        ) from None
+    check_writable(os.path.join(args.checkpoint, "state"))
+    if checkpoints.are_there():
+        note(args, f"going on from the checkpoint in {args.checkpoint}")
+    return {"checkpoint": args.checkpoint}
+
+
 def show_progress(estimator: Any, args: argparse.Namespace) -> None:
     """Let training show its progress on a terminal, unless --quiet."""
     if args.quiet or sys.stderr.isatty():
@@ -265,6 +291,10 @@ def finish(estimator: Any, args: argparse.Namespace, summary: Summary) -> None:
     estimator.set_params(verbose=False, n_jobs=None)
     with naming(args.output):
         estimator.save(args.output)
+    if args.checkpoint:
+        from textcnn.nn.checkpoints import Checkpoints
+
+        Checkpoints(args.checkpoint).clear()
     _summarize(estimator, args, summary)
     if args.plot:
         from textcnn.cli.plots import plot_training
@@ -358,7 +388,13 @@ def check_two_inputs(args: argparse.Namespace) -> None:
         )
 
 
-def _fit(estimator: Any, reader: _TrainingReader, dev: _Dev | None, args: argparse.Namespace) -> None:
+def _fit(
+    estimator: Any,
+    reader: _TrainingReader,
+    dev: _Dev | None,
+    args: argparse.Namespace,
+    checkpoint: dict[str, str],
+) -> None:
     if args.stream:
         import tempfile
 
@@ -367,7 +403,8 @@ def _fit(estimator: Any, reader: _TrainingReader, dev: _Dev | None, args: argpar
         folder = args.temporary_folder or tempfile.gettempdir()
         advice = "--temporary-folder chooses another disk"
         with _temporary_folder(folder), naming(f"the temporary file of --stream in {folder}", advice):
-            estimator.fit(Corpus(reader), None, **({"X_val": dev.texts, "y_val": dev.labels} if dev else {}))
+            validation = {"X_val": dev.texts, "y_val": dev.labels} if dev else {}
+            estimator.fit(Corpus(reader), None, **validation, **checkpoint)
         return
     texts: list[str] = []
     labels: list[str] = []
@@ -377,7 +414,7 @@ def _fit(estimator: Any, reader: _TrainingReader, dev: _Dev | None, args: argpar
     names = sorted(reader.labels)
     y = tables.targets(labels, reader.source.task, names)
     y_val = tables.targets(dev.labels, reader.source.task, names) if dev else None
-    estimator.fit(texts, y, X_val=dev.texts if dev else None, y_val=y_val)
+    estimator.fit(texts, y, X_val=dev.texts if dev else None, y_val=y_val, **checkpoint)
     if reader.source.task == "multilabel":
         import numpy as np
 

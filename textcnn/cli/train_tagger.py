@@ -11,7 +11,15 @@ from textcnn.cli import options
 from textcnn.cli.columns import Sentences, read_sentences
 from textcnn.cli.lines import InputError, shown_name
 from textcnn.cli.output import counted, note
-from textcnn.cli.train import Summary, check_outputs, check_two_inputs, finish, plain_interrupt, show_progress
+from textcnn.cli.train import (
+    Summary,
+    check_outputs,
+    check_two_inputs,
+    finish,
+    folder_of_checkpoints,
+    plain_interrupt,
+    show_progress,
+)
 
 OF_CLASSIFIERS = ("stream", "temporary_folder", "format", "text_column", "label_column")
 
@@ -36,8 +44,9 @@ def train(args: argparse.Namespace) -> None:
     _note_traps(sentences, args)
     show_progress(tagger, args)
     validation = {"X_val": dev.tokens, "y_val": dev.tags} if dev else {}
+    checkpoint = folder_of_checkpoints(args)
     with plain_interrupt():
-        tagger.fit(sentences.tokens, sentences.tags, **validation)
+        tagger.fit(sentences.tokens, sentences.tags, **validation, **checkpoint)
     finish(tagger, args, _summary(tagger, sentences))
 
 

@@ -47,6 +47,20 @@ class Optimizer(ABC):
     ) -> None:
         """Update `param` in place with learning rate `rate` and the gradient times `scale`."""
 
+    def get_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """The arrays by ``parameter/number`` and the counts by parameter, shared, for `set_state`."""
+        arrays = {f"{name}/{i}": slot for name, slots in self.state.items() for i, slot in enumerate(slots)}
+        return arrays, {}
+
+    def set_state(self, arrays: dict[str, np.ndarray], counts: dict[str, int]) -> None:
+        """Take the state of `get_state` back."""
+        self.state = {}
+        for name in arrays:  # in the order of `get_state` or not: the numbers tell
+            self.state.setdefault(name.rpartition("/")[0], [])
+        for name, slots in self.state.items():
+            while f"{name}/{len(slots)}" in arrays:
+                slots.append(arrays[f"{name}/{len(slots)}"])
+
     def slots(self, name: str, param: np.ndarray) -> list[np.ndarray]:
         """The state of a parameter; rows that were added to it start anew."""
         slots = self.state.get(name)
@@ -95,6 +109,15 @@ class LazyAdam(Adam):
     def __init__(self) -> None:
         super().__init__()
         self.n_steps: dict[str, int] = {}
+
+    def get_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """The arrays, and the number of steps of each parameter."""
+        return super().get_state()[0], dict(self.n_steps)
+
+    def set_state(self, arrays: dict[str, np.ndarray], counts: dict[str, int]) -> None:
+        """Take the state of `get_state` back."""
+        super().set_state(arrays, counts)
+        self.n_steps = dict(counts)
 
     def step(
         self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from textcnn._kernels import _packing
 from textcnn.nn.losses import Loss, softmax_cross_entropy
 from textcnn.nn.optimizers import Gradient, Optimizer, clip_scale
 from textcnn.text.embedded import EmbeddedTexts
+
+if TYPE_CHECKING:
+    from textcnn.nn.checkpoints import Checkpoint
 
 SCHEDULES = ("constant", "linear", "cosine", "invscaling", "adaptive")
 
@@ -141,6 +144,27 @@ class History:
     converged: bool = False
 
 
+@dataclass
+class Progress:
+    """How far a training run has come.
+
+    Parameters
+    ----------
+    history : History
+    best : float
+        The best validation score, or without early stopping the smallest loss, negated.
+    n_stalled : int
+        Epochs since one that was better by `tol`.
+    best_arrays : dict of str to ndarray, or None
+        With early stopping the weights of the best epoch.
+    """
+
+    history: History = field(default_factory=History)
+    best: float = -np.inf
+    n_stalled: int = 0
+    best_arrays: dict[str, np.ndarray] | None = None
+
+
 def mean_history(histories: list[History]) -> History:
     """The history of networks trained one after another: means over those that reached each epoch."""
     if len(histories) == 1:
@@ -200,6 +224,7 @@ class Trainer:
         validate: Callable[[], float] | None = None,
         on_step: Callable[[int], object] | None = None,
         on_epoch: Callable[[History], None] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> History:
         """Train for up to `max_iter` epochs.
 
@@ -212,20 +237,22 @@ class Trainer:
             Called with the number of tokens of each batch.
         on_epoch : callable, optional
             Called with the history after every epoch.
+        checkpoint : Checkpoint, optional
+            Where the state is kept; training goes on from the state that is found there.
 
         Returns
         -------
         history : History
             With early stopping the network is left with the weights of its best epoch, of equal ones
-            the last. After
-            Ctrl-C training ends with the step at hand, and `interrupted` is set.
+            the last. After Ctrl-C training ends with the step at hand, and `interrupted` is set.
         """
-        history = History()
         self.n_planned_steps = self.options.max_iter * -(-len(examples) // self.options.batch_size)
-        best_arrays = None
-        best, n_stalled = -np.inf, 0
+        progress = checkpoint.restore(self) if checkpoint else Progress()
+        history = progress.history
+        if history.n_epochs and on_step:
+            on_step(history.n_epochs * examples.n_tokens)
         with self._stop_on_interrupt():
-            while history.n_epochs < self.options.max_iter and not history.converged:
+            while not self._is_done(history):
                 loss = self._epoch(examples, on_step)
                 if self.stop_requested:
                     history.interrupted = True
@@ -234,20 +261,30 @@ class Trainer:
                 history.loss_curve.append(loss)
                 if validate:
                     history.validation_scores.append(validate())
-                objective = history.validation_scores[-1] if self.options.early_stopping else -loss
-                n_stalled = 0 if objective > best + self.options.tol else n_stalled + 1
-                if objective >= best:  # of equal epochs the one that was trained longer
-                    best = objective
-                    if self.options.early_stopping:
-                        best_arrays = self.network.copy_arrays()
+                self._take_stock(progress)
                 if on_epoch:
                     on_epoch(history)
-                if n_stalled >= self.options.n_iter_no_change:
-                    n_stalled = 0
-                    history.converged = not self._lower_rate()
-        if best_arrays is not None:
-            self.network.restore_arrays(best_arrays)
+                if checkpoint:
+                    checkpoint.save(self, progress, is_last=self._is_done(history))
+        if progress.best_arrays is not None:
+            self.network.restore_arrays(progress.best_arrays)
         return history
+
+    def _is_done(self, history: History) -> bool:
+        return history.converged or history.n_epochs >= self.options.max_iter
+
+    def _take_stock(self, progress: Progress) -> None:
+        """After an epoch: keep the weights if they are the best, lower the rate or end without progress."""
+        history, early_stopping = progress.history, self.options.early_stopping
+        objective = history.validation_scores[-1] if early_stopping else -history.loss_curve[-1]
+        progress.n_stalled = 0 if objective > progress.best + self.options.tol else progress.n_stalled + 1
+        if objective >= progress.best:  # of equal epochs the one that was trained longer
+            progress.best = objective
+            if early_stopping:
+                progress.best_arrays = self.network.copy_arrays()
+        if progress.n_stalled >= self.options.n_iter_no_change:
+            progress.n_stalled = 0
+            history.converged = not self._lower_rate()
 
     def _lower_rate(self) -> bool:
         """With the adaptive schedule divide the rate by 5, as long as it is above 1e-6."""
