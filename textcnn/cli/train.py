@@ -207,7 +207,7 @@ def _train_on_texts(args: argparse.Namespace, task: str) -> None:
     show_progress(estimator, args)
     reader = _TrainingReader(source, dev)
     checkpoint = folder_of_checkpoints(args)
-    with plain_interrupt():
+    with plain_interrupt(), naming(f"the checkpoint in {args.checkpoint}"):
         _fit(estimator, reader, dev, args, checkpoint)
     if not estimator.vocabulary_:
         raise InputError(_no_tokens(estimator, source.name))

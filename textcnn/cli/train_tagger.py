@@ -10,7 +10,7 @@ from typing import Any
 from textcnn.cli import options
 from textcnn.cli.columns import Sentences, read_sentences
 from textcnn.cli.lines import InputError, shown_name
-from textcnn.cli.output import counted, note
+from textcnn.cli.output import counted, naming, note
 from textcnn.cli.train import (
     Summary,
     check_outputs,
@@ -45,7 +45,7 @@ def train(args: argparse.Namespace) -> None:
     show_progress(tagger, args)
     validation = {"X_val": dev.tokens, "y_val": dev.tags} if dev else {}
     checkpoint = folder_of_checkpoints(args)
-    with plain_interrupt():
+    with plain_interrupt(), naming(f"the checkpoint in {args.checkpoint}"):
         tagger.fit(sentences.tokens, sentences.tags, **validation, **checkpoint)
     finish(tagger, args, _summary(tagger, sentences))
 

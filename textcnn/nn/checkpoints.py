@@ -16,6 +16,7 @@ import numpy as np
 
 from textcnn._version import __version__
 from textcnn.io import load_arrays, save_arrays
+from textcnn.nn.modules import Layer, dropout_states, set_dropout_states
 from textcnn.nn.training import History, Progress, Trainer
 
 # Writing may take this share of the time: a state is written when the last one has paid for itself.
@@ -102,6 +103,8 @@ class Checkpoint:
         position, has_gauss, gauss = config["rng"]
         trainer.rng.set_state(("MT19937", arrays["rng"].view(np.uint32), position, has_gauss, gauss))
         trainer.rate, trainer.n_steps = config["rate"], config["n_steps"]
+        if body := _body(trainer):
+            set_dropout_states(body, config["dropout_states"])
         return Progress(
             History(**config["history"]),
             config["best"],
@@ -125,6 +128,7 @@ class Checkpoint:
         config = {
             "fingerprint": self.fingerprint,
             "optimizer": counts,
+            "dropout_states": dropout_states(body) if (body := _body(trainer)) else [],
             "rng": [position, has_gauss, gauss],
             "rate": float(trainer.rate),
             "n_steps": trainer.n_steps,
@@ -136,6 +140,11 @@ class Checkpoint:
         save_arrays(self.path, arrays, config)
         now = time.monotonic()
         self.due_at = now + (now - begin) / MOST_TIME_WRITING
+
+
+def _body(trainer: Trainer) -> Layer | None:
+    """The layers of a network of one's own."""
+    return getattr(trainer.network, "body", None)
 
 
 def _random_state(trainer: Trainer) -> tuple[np.ndarray, int, int, float]:
