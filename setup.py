@@ -17,6 +17,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+if sys.byteorder != "little" or sys.maxsize < 2**63 - 1:
+    sys.exit("textcnn needs a 64-bit little-endian machine, such as x86-64 or ARM64; use another one")
+
 HERE = Path(__file__).parent
 SOURCES = Path("src_pyx")
 KERNELS = SOURCES / "textcnn" / "_kernels"

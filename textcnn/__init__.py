@@ -6,6 +6,7 @@ start without scikit-learn.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
     from textcnn.tagger import TextCNNTagger
     from textcnn.text.vectors import WordVectors, load_vectors
     from textcnn.text.vocabulary import Vocabulary
+
+
+def _check_machine(byteorder: str, largest_size: int) -> None:
+    """Raise on machines for which neither the kernels nor the model files were made."""
+    if byteorder != "little" or largest_size < 2**63 - 1:
+        raise ImportError(
+            f"this Python is {largest_size.bit_length() + 1}-bit and {byteorder}-endian, but textcnn needs a "
+            "64-bit little-endian one, such as x86-64 or ARM64; use another Python or machine"
+        )
+
+
+_check_machine(sys.byteorder, sys.maxsize)
 
 _HOMES = {
     "Explanation": "textcnn.predictor",
