@@ -131,6 +131,10 @@ def check_sample_weight(sample_weight: Any, n: int, what: str = "texts") -> np.n
     return weights
 
 
+# Their products with weights, and the squares of these, stay inside the range of float32.
+LARGEST_VECTOR_VALUE = 1e10
+
+
 def random_embeddings(rng: np.random.RandomState, n: int, n_dims: int, limit: float) -> np.ndarray:
     """Uniform in +-limit, float32 of shape (n, n_dims)."""
     return rng.uniform(-1, 1, (n, n_dims)).astype(np.float32) * np.float32(limit)
@@ -143,8 +147,19 @@ def pretrained_embeddings(
 
     Tokens without a vector get one that is uniform with the variance of the others (Kim 2014, 3.2), or in
     +-limit if no token has one, with a warning.
+
+    Raises
+    ------
+    ValueError
+        If the vectors are too long to compute with.
     """
     rows, found = lookup(embeddings, tokens)
+    largest = float(np.abs(rows[found]).max(initial=0.0))
+    if largest > LARGEST_VECTOR_VALUE:
+        raise ValueError(
+            f"embeddings has vectors with values up to {largest:g}, but at most {LARGEST_VECTOR_VALUE:g} can "
+            "be computed with; divide them, best so that their lengths are near 1"
+        )
     if not found.any():
         warnings.warn(
             f"none of the {len(tokens)} tokens has a vector in embeddings; are they of the same language "
@@ -153,7 +168,7 @@ def pretrained_embeddings(
             stacklevel=5,
         )
     else:
-        limit = np.sqrt(3 * rows[found].var())
+        limit = np.sqrt(3 * rows[found].var(dtype=np.float64))
     rows[~found] = rng.uniform(-limit, limit, (int((~found).sum()), rows.shape[1]))
     return rows
 

@@ -328,10 +328,7 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
             loss, gradients = network.batch_gradients(batch, weight, options, self.seed, self.n_steps)
         if not np.isfinite(loss):
-            raise ValueError(
-                f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
-                f"learning_rate_init (now {options.learning_rate_init:g}) or set max_grad_norm"
-            )
+            raise ValueError(self._why_not_finite(loss))
         for name in network.PENALIZED:
             if name in gradients:
                 gradients[name].alpha = options.alpha / len(batch)
@@ -342,6 +339,17 @@ class Trainer:
         network.limit_norms(options)
         self.n_steps += 1
         return loss
+
+    def _why_not_finite(self, loss: float) -> str:
+        if self.n_steps == 0:
+            return (
+                f"the loss of the first batch is {loss}, so nothing can be learnt; bring the numbers in X, or "
+                "the vectors in embeddings, to lengths near 1"
+            )
+        return (
+            f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
+            f"learning_rate_init (now {self.options.learning_rate_init:g}) or set max_grad_norm"
+        )
 
     @contextmanager
     def _stop_on_interrupt(self) -> Iterator[None]:
