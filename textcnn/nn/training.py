@@ -343,8 +343,8 @@ class Trainer:
     def _why_not_finite(self, loss: float) -> str:
         if self.n_steps == 0:
             return (
-                f"the loss of the first batch is {loss}, so nothing can be learnt; bring the numbers in X, or "
-                "the vectors in embeddings, to lengths near 1"
+                f"the loss of the first batch is {loss}, so nothing can be learnt; bring the numbers in X, "
+                "or the vectors in embeddings, to lengths near 1"
             )
         return (
             f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
