@@ -21,24 +21,6 @@ from textcnn import TextCNNClassifier, TextCNNRegressor, TextCNNTagger
 
 ALLOWED = 3.0
 SENTENCE = "The lift in the hall is out of order again , said Ms. Haag of Paris ."
-    "The",
-    "lift",
-    "in",
-    "the",
-    "hall",
-    "is",
-    "out",
-    "of",
-    "order",
-    "again",
-    ",",
-    "said",
-    "Ms.",
-    "Haag",
-    "of",
-    "Paris",
-    ".",
-]
 SMALL = {"n_filters": 20, "embedding_dim": 32, "max_iter": 1, "random_state": 0, "n_jobs": 1}
 SMALL_TAGGER = {
     "n_channels": 24, "embedding_dim": 24, "max_iter": 1, "linear_max_iter": 1, "random_state": 0,

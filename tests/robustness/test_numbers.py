@@ -9,6 +9,7 @@ from textcnn.data import load_entities, load_messages
 
 from textcnn import TextCNNClassifier, TextCNNRegressor, TextCNNTagger
 from textcnn.nn import Conv1d, LayerNorm, Pool1d, Sequential
+from textcnn.nn.tagging_cnn import TaggedExamples
 from textcnn.nn.training import Examples
 
 TEXTS, LABELS = (part[:120] for part in load_messages())
@@ -236,15 +237,33 @@ def test_a_weight_of_zero_is_the_absence_of_a_sentence():
 
 
 def test_a_weight_of_two_is_the_sentence_twice():
-    options = {**SMALL_TAGGER, "shuffle": False, "dropout": 0, "feature_dropout": 0, "word_dropout": 0}
-    options |= {"rare_word_dropout": 0, "linear": 0, "batch_size": 100, "max_iter": 1, "solver": "sgd"}
-    options |= {"learning_rate_init": 0.01}
-    weight = np.r_[2.0, np.ones(59)]
-    # Twice the second, so that no word changes the number of its uses from one: it would be a rare word.
-    weighted = TextCNNTagger(**options).fit(SENTENCES, TAGS, sample_weight=weight)
-    twice = TextCNNTagger(**options).fit([SENTENCES[0], *SENTENCES], [TAGS[0], *TAGS])
-    for name, array in weighted.predictor_.network.copy_arrays().items():
-        np.testing.assert_allclose(array, twice.predictor_.network.copy_arrays()[name], atol=2e-6)
+    model = TextCNNTagger(**SMALL_TAGGER).fit(SENTENCES, TAGS)
+    predictor = model.predictor_
+    encoded = predictor.encoder.encode(SENTENCES[:6], 1)
+    targets = predictor.tags.encode(TAGS[:6])[0]
+    rare = np.zeros(len(encoded.features.words), bool)
+    options = replace(
+        model._options(60, False), dropout=0.0, feature_dropout=0.0, word_dropout=0.0, rare_word_dropout=0.0
+    )
+
+    def batch(index, weights):
+        examples = TaggedExamples(
+            encoded.types, encoded.offsets, targets, np.ones(6, np.float32), encoded.features, rare
+        )
+        return replace(examples.take(np.array(index)), sample_weight=np.array(weights, np.float32))
+
+    # Training divides by the tokens of the batch; by their weights the two are comparable.
+    for one, other in (
+        (batch([0, 1, 2], [2, 1, 1]), batch([0, 0, 1, 2], [1, 1, 1, 1])),
+        (batch([3, 4, 5], [0, 1, 3]), batch([4, 5, 5, 5], [1, 1, 1, 1])),
+    ):
+        assert one.loss_weight == other.loss_weight
+        loss, gradients = loss_and_gradients(model, one, options)
+        other_loss, other_gradients = loss_and_gradients(model, other, options)
+        assert loss * one.step_weight == pytest.approx(other_loss * other.step_weight, rel=1e-6)
+        for name, gradient in gradients.items():
+            expected = other_gradients[name] * other.step_weight / one.step_weight
+            np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-7)
 
 
 def assert_same_arrays(model, other):
