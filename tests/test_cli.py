@@ -199,3 +199,13 @@ def test_python_m_and_ctrl_c(monkeypatch, capsys):
     monkeypatch.setattr("textcnn.cli.versions.run", interrupt)
     assert main(["versions"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_what_an_error_quotes_stays_in_its_line_and_does_not_steer_the_terminal(tmp_path, capsys):
+    train, dev = tmp_path / "train.tsv", tmp_path / "dev.tsv"
+    train.write_text("good\tone\nbad\ttwo\n", encoding="utf-8")
+    dev.write_text("good\x1b[2J\u2028\x85\x07\tone\n", encoding="utf-8")
+    assert main(["train", str(train), "-o", str(tmp_path / "model"), "--dev", str(dev)]) == 1
+    err = capsys.readouterr().err
+    assert r'the label "good\x1b[2J\u2028\x85\x07" does not occur' in err
+    assert len(err.splitlines()) == 1

@@ -38,7 +38,7 @@ def test_cases_that_break_a_rule_crash_or_hang_are_found():
     findings = cases.supervised(command, 0, 10)
     assert [finding.number for finding in findings] == [3, 5, 7]
     assert [finding.message for finding in findings] == [
-        "three",
+        "'three'",
         "crashes with SIGSEGV",
         "takes longer than it may",
     ]

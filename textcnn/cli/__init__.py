@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn, cast
 
 from textcnn._version import __version__
-from textcnn.cli.output import naming
+from textcnn.cli.output import naming, printable
 
 # name -> one line of help; the module textcnn.cli.<name> has add_arguments(parser), run(args) and
 # often EPILOG, examples for the end of its help. It imports nothing heavy before it runs.
@@ -219,4 +219,5 @@ def _sentence(error: BaseException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split("\n"))
+    """A message in one line; what it quotes from a file can neither break the line nor steer the terminal."""
+    return printable(" ".join(text.split("\n")))

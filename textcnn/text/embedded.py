@@ -55,6 +55,11 @@ def embedded_axes(X: Any) -> int | None:
     int or None
         2 for a table of numbers, 3 for arrays (n_tokens, n_dims), be they of one length or not.
 
+    Raises
+    ------
+    ValueError
+        If the numbers are complex.
+
     Examples
     --------
     >>> import numpy as np
@@ -72,7 +77,12 @@ def embedded_axes(X: Any) -> int | None:
     if isinstance(head, list):
         return _axes_around(head[0]) if head else None
     array = np.asarray(head)
-    if array.dtype.kind in "biufc":
+    if array.dtype.kind == "c":
+        raise ValueError(
+            "Complex data not supported: X holds complex numbers, but texts or real numbers were expected; give "
+            "their real and imaginary parts as two dimensions"
+        )
+    if array.dtype.kind in "biuf":
         return None if array.shape == (0,) else array.ndim
     if array.dtype.kind != "O" or not array.size or array.ndim == 0:
         return None
