@@ -42,7 +42,7 @@ def run_cases(check: Callable[[int], None], first: int, last: int, state_file: s
             try:
                 check(number)
             except BrokenRule as error:
-                print(f"{number}\t{ascii(str(error)[:500])}", flush=True)  # in one line, whatever it quotes
+                print(f"{number}\t{str(error)[:500]!a}", flush=True)  # in one line, whatever it quotes
             finally:
                 limit_seconds(0)
         STATE.pack_into(state, 0, last)

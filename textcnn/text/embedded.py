@@ -79,8 +79,8 @@ def embedded_axes(X: Any) -> int | None:
     array = np.asarray(head)
     if array.dtype.kind == "c":
         raise ValueError(
-            "Complex data not supported: X holds complex numbers, but texts or real numbers were expected; give "
-            "their real and imaginary parts as two dimensions"
+            "Complex data not supported: X holds complex numbers, but texts or real numbers were expected; "
+            "give their real and imaginary parts as two dimensions"
         )
     if array.dtype.kind in "biuf":
         return None if array.shape == (0,) else array.ndim
