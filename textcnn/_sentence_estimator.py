@@ -28,7 +28,8 @@ from textcnn._base import (
 )
 from textcnn._heads import Head, head_of
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError
+from textcnn.io import ModelFileError, checked_count, checked_curve, checked_names, refused
+from textcnn.nn.body_limits import check_config
 from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.layer_cnn import LayerCNN
 from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
@@ -58,7 +59,7 @@ from textcnn.nn.training import (
     TrainingOptions,
     mean_history,
 )
-from textcnn.predictor import TOKENS_PER_PIECE, Explanation, as_tokens, read_model
+from textcnn.predictor import TOKENS_PER_PIECE, Explanation, as_tokens, checked_cache_size, read_model
 from textcnn.text.corpus import Corpus, StoredTexts, Texts
 from textcnn.text.embedded import EmbeddedTexts, as_embedded, as_embedded_like, embedded_axes
 from textcnn.text.inputs import as_texts
@@ -860,26 +861,22 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
                 f"{os.fspath(path)} holds a {model.kind}, not a {cls.KIND}; textcnn.load reads it for "
                 "prediction."
             )
-        params = dict(model.params)
-        fitted = params.pop("fitted", {})
-        try:
+        with refused(path, "has parameters that do not fit this version of textcnn"):
+            params = dict(model.params)
+            fitted = params.pop("fitted", {})
             estimator = cls(**cls._params_from_json(params))
             estimator._validate_params()
-            estimator.n_iter_ = int(fitted["n_iter"])
-            estimator.n_members_ = int(fitted.get("n_members", 1))
-            estimator.loss_curve_ = list(fitted["loss_curve"])
-            estimator.validation_scores_ = fitted["validation_scores"]
+            effective_n_threads(estimator.n_jobs)
+            estimator.n_iter_ = checked_count(fitted["n_iter"], "n_iter", least=0)
+            estimator.n_members_ = checked_count(fitted.get("n_members", 1), "n_members")
+            estimator.loss_curve_ = checked_curve(fitted["loss_curve"])
+            scores = fitted["validation_scores"]
+            estimator.validation_scores_ = None if scores is None else checked_curve(scores)
             if "n_features_in" in fitted:
-                estimator.n_features_in_ = int(fitted["n_features_in"])
+                estimator.n_features_in_ = checked_count(fitted["n_features_in"], "n_features_in")
             if "feature_names_in" in fitted:
-                estimator.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
-            if estimator.n_members_ < 1:
-                raise ValueError(f"{estimator.n_members_} networks")
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise ModelFileError(
-                f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
-            ) from error
-        estimator.predictor_ = model.predictor(estimator.n_jobs, estimator.cache_size)
+                estimator.feature_names_in_ = checked_names(fitted["feature_names_in"])
+            estimator.predictor_ = model.predictor(estimator.n_jobs, checked_cache_size(params))
         return estimator
 
     def _params_to_json(self) -> dict[str, Any]:
@@ -912,6 +909,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             if isinstance(params.get(name), list):
                 params[name] = tuple(params[name])
         if params.get("body") is not None:
+            check_config(params["body"])
             params["body"] = from_config(params["body"])
         return params
 

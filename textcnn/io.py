@@ -23,19 +23,35 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ModelFileError", "decode_classes", "encode_classes", "load_arrays", "save_arrays"]
+__all__ = [
+    "ModelFileError",
+    "checked_count",
+    "checked_curve",
+    "checked_kind",
+    "checked_names",
+    "checked_params",
+    "decode_classes",
+    "encode_classes",
+    "load_arrays",
+    "refused",
+    "save_arrays",
+]
 
 _FORMAT_VERSION = 1
 _ALIGNMENT = 64  # the arrays begin at a multiple of this, so that every one of them is aligned
-_MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+_MAX_HEADER = 32_000_000  # bytes; of a million class labels. It is in memory several times while it is read
 _MAX_DEPTH = 64  # nesting of JSON; its parser recurses
 _MAX_AXES = 32  # of NumPy 1
+# Bytes of memory, about, for what a character of JSON begins; these and as many as the file has are granted.
+_JSON_COSTS = {b"{": 240, b"[": 80, b",": 60, b":": 60}
+_JSON_MEMORY = 32 * 2**20
+_LONGEST_REASON = 300  # characters of an error message that come from a file
 _NO_DIGEST = b"0" * 64
 _HEAD = '{{"__metadata__":{{"format":"textcnn","format_version":"{}","n_bytes":"{:016d}","sha256":"{}"'
 _HEAD_PATTERN = re.compile(
@@ -195,7 +211,89 @@ def load_arrays(
     try:
         return _parse(content)
     except _Malformed as error:
-        raise ModelFileError(f"{name} is no valid model file ({error}): do not use it.") from error
+        raise ModelFileError(f"{name} is no valid model file ({one_line(error)}): do not use it.") from error
+
+
+@contextlib.contextmanager
+def refused(path: str | os.PathLike[str], what: str = "is no valid model file") -> Iterator[None]:
+    """Turn what goes wrong while the content of a file is understood into one ModelFileError.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    what : str
+        What is said of it.
+
+    Examples
+    --------
+    >>> from textcnn.io import refused
+    >>> with refused("m.textcnn"):
+    ...     {}["weights"]
+    Traceback (most recent call last):
+        ...
+    textcnn.io.ModelFileError: m.textcnn is no valid model file (KeyError: 'weights'): do not use it.
+    """
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise ModelFileError(f"{os.fspath(path)} {what} ({reason}): do not use it.") from error
+
+
+def one_line(error: object) -> str:
+    """What can be said of a file's content in a message: printable, in one line, not endless."""
+    text = str(error)
+    if len(text) > _LONGEST_REASON:
+        text = text[:_LONGEST_REASON] + "..."
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def checked_kind(config: Mapping[str, Any]) -> str:
+    """The name of the class that wrote a file; raises ValueError if it is none."""
+    kind = config["kind"]
+    if not isinstance(kind, str) or not kind.isidentifier() or not kind.isascii() or len(kind) > 100:
+        raise ValueError(f"its kind is {kind!r:.100}, which is no name of a class")
+    return kind
+
+
+def checked_params(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the parameters in a file; raises ValueError if there are none."""
+    params = config["params"]
+    if type(params) is not dict:
+        raise ValueError(f"its parameters are {params!r:.100}, and not named values")
+    return dict(params)
+
+
+def checked_count(value: Any, name: str, least: int = 1) -> int:
+    """A number of something in a file, such as epochs; raises ValueError if it is no integer from `least` on."""
+    if type(value) is not int or not least <= value <= sys.maxsize:
+        raise ValueError(f"{name} is {value!r:.100}, which is no number of them")
+    return value
+
+
+def checked_curve(values: Any) -> list[float]:
+    """The values after each epoch that a file tells; raises ValueError if they are no list of numbers."""
+    if type(values) is not list or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f"the history {values!r:.100} is no list of numbers")
+    return [float(value) for value in values]
+
+
+def checked_names(values: Any) -> NDArray[Any]:
+    """Names of columns in a file as an array of objects; raises ValueError if they are no list of strings."""
+    if type(values) is not list or not all(type(value) is str for value in values):
+        raise ValueError(f"the names {values!r:.100} are no list of strings")
+    names = np.empty(len(values), object)
+    names[:] = values
+    return names
 
 
 # Writing
@@ -291,7 +389,7 @@ def _write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     temporary = os.path.join(folder, f".textcnn-{secrets.token_hex(8)}.tmp")
     try:
         # Not tempfile.mkstemp: it makes files that nobody else may read, whatever the umask allows.
-        with open(temporary, "xb") as file:
+        with _create(temporary) as file:
             for part in parts:
                 file.write(part)
             file.flush()
@@ -304,6 +402,14 @@ def _write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
             os.unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def _create(temporary: str) -> BinaryIO:
+    """The new file; an error names its folder, for nobody has heard of the file."""
+    try:
+        return open(temporary, "xb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.path.dirname(temporary)) from None
 
 
 def _mode_of(path: str) -> int | None:
@@ -377,6 +483,7 @@ def _parse(content: NDArray[np.uint8]) -> tuple[dict[str, NDArray[Any]], dict[st
     length = int.from_bytes(content[:8].tobytes(), "little")
     if length > min(_MAX_HEADER, len(content) - 8):
         raise _Malformed(f"a header of {length} bytes")
+    _check_cost(content[8 : 8 + length], len(content))
     header = _parse_json(content[8 : 8 + length].tobytes(), "header")
     metadata = header.pop("__metadata__")  # _HEAD_PATTERN has seen it
     if (8 + length) % _ALIGNMENT:
@@ -401,6 +508,13 @@ def _parse_json(text: bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Malformed(f"its {what} is no JSON object")
     return value
+
+
+def _check_cost(header: NDArray[np.uint8], n_bytes: int) -> None:
+    """Refuse a header, and the configuration in it, that would take many times the memory of the file."""
+    cost = sum(np.count_nonzero(header == ord(char)) * bytes_ for char, bytes_ in _JSON_COSTS.items())
+    if cost > _JSON_MEMORY + n_bytes:
+        raise _Malformed("its header has too many values for a file of this size")
 
 
 def _check_depth(text: str, what: str) -> None:

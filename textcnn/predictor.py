@@ -14,7 +14,17 @@ import numpy as np
 
 from textcnn._kernels import _softmax
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError, decode_classes, encode_classes, load_arrays, save_arrays
+from textcnn.io import (
+    ModelFileError,
+    checked_kind,
+    checked_params,
+    decode_classes,
+    encode_classes,
+    load_arrays,
+    refused,
+    save_arrays,
+)
+from textcnn.nn.inference import check_outputs
 from textcnn.nn.losses import log_sigmoid, sigmoid
 from textcnn.nn.ngram_linear import NGramLinear
 from textcnn.nn.packed import pieces
@@ -32,6 +42,12 @@ if TYPE_CHECKING:
 
 # Tokens of one piece of work: its features stay in cache, and memory is bounded for any number of texts.
 TOKENS_PER_PIECE = 32768
+
+# Megabytes for projected tokens that a model file may ask for: a terabyte.
+MAX_CACHE_SIZE = 1_000_000
+
+# Means and standard deviations of targets in a file, whose products with outputs are to be finite.
+LARGEST_TARGET = 1e200
 
 NO_WORDS = UnknownWords(np.empty(0, np.uint8), np.zeros(1, np.int64))
 
@@ -224,6 +240,7 @@ class SentencePredictor(ABC):
             **network.config(),
             "linear": None if self.linear is None else self.linear.config(),
         }
+        _from_parts(arrays, config)  # what cannot be read must not be written
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -257,6 +274,7 @@ class SentencePredictor(ABC):
         logits = self._inference.logits(features, n_threads)
         if self.linear is not None:
             self.linear.mix_into(logits, self.linear.scores(texts, n_threads))
+        check_outputs(logits)
         return logits
 
     def _encode(self, vocabulary: Vocabulary, texts: Sequence[Text], n_threads: int) -> EncodedTexts:
@@ -295,6 +313,7 @@ class SentencePredictor(ABC):
                 windows[term.start, term.end][1] += share * term.scores
             logits = (1 - share) * logits + share * self.linear.scores(encoded, 1)[0]
             bias = (1 - share) * bias + share * self.linear.bias()
+        check_outputs(logits[np.newaxis])
         logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
         ngrams = [
             NGram(
@@ -452,9 +471,8 @@ class MultilabelPredictor(SentencePredictor):
     @classmethod
     def head_from(cls, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
         labels = decode_classes(config["labels"])
-        return {"classes": labels, "threshold": checked_threshold(config["threshold"], len(labels))}, len(
-            labels
-        )
+        threshold = _numbers_from(config, "threshold")
+        return {"classes": labels, "threshold": checked_threshold(threshold, len(labels))}, len(labels)
 
     def _head(self) -> dict[str, Any]:
         return {
@@ -540,12 +558,12 @@ class RegressionPredictor(SentencePredictor):
 
     @classmethod
     def head_from(cls, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        mean, scale = (np.array(config[name], np.float64) for name in ("target_mean", "target_scale"))
-        one = bool(config["one_dimensional"])
-        if mean.ndim != 1 or mean.shape != scale.shape or (one and len(mean) != 1):
-            raise ValueError(f"means of shape {mean.shape} and scales of shape {scale.shape} of the targets")
-        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
-            raise ValueError("means or scales of the targets that are not finite, or scales of 0")
+        mean, scale = (_numbers_from(config, name) for name in ("target_mean", "target_scale"))
+        one = config["one_dimensional"]
+        if type(one) is not bool or mean.shape != scale.shape or len(mean) == 0 or (one and len(mean) > 1):
+            raise ValueError(f"{len(mean)} means and {len(scale)} scales of the targets")
+        if not ((np.abs(mean) <= LARGEST_TARGET) & (scale > 0) & (scale <= LARGEST_TARGET)).all():
+            raise ValueError("means or scales of the targets that are too large, or scales of 0")
         return {"target_mean": mean, "target_scale": scale, "one_dimensional": one}, len(mean)
 
     def _head(self) -> dict[str, Any]:
@@ -575,6 +593,14 @@ class RegressionPredictor(SentencePredictor):
 PREDICTORS: dict[str, type[SentencePredictor]] = {
     kind.TASK: kind for kind in (Predictor, MultilabelPredictor, RegressionPredictor)
 }
+
+
+def _numbers_from(config: dict[str, Any], name: str) -> np.ndarray:
+    """A list of numbers in a configuration as float64."""
+    values = config[name]
+    if type(values) is not list or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f"{name} is {values!r:.100}, which is no list of numbers")
+    return np.array(values, np.float64)
 
 
 def checked_threshold(threshold: Any, n_labels: int) -> np.ndarray:
@@ -663,24 +689,23 @@ def _checked_model(
     path: str | os.PathLike[str], arrays: dict[str, np.ndarray], config: dict[str, Any]
 ) -> ModelFile:
     if config.get("family") == TAGGER_FAMILY:
+        with refused(path):
+            kind = checked_kind(config)
         raise ModelFileError(
-            f"{os.fspath(path)} holds a {config.get('kind')}, which tags tokens; textcnn.load reads it for "
-            "prediction."
+            f"{os.fspath(path)} holds a {kind}, which tags tokens; textcnn.load reads it for prediction."
         )
-    try:
+    with refused(path):
         return _from_parts(arrays, config)
-    except (KeyError, TypeError, ValueError, IndexError, MemoryError) as error:
-        raise ModelFileError(
-            f"{os.fspath(path)} is no valid model file ({type(error).__name__}: {error}): do not use it."
-        ) from error
 
 
 def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelFile:
     if config["analyzer"] not in ("word", "char", None):
-        raise ValueError(f"analyzer {config['analyzer']!r}")
+        raise ValueError(f"analyzer {config['analyzer']!r:.100}")
     task = config.get("task", Predictor.TASK)
-    if task not in PREDICTORS:
-        raise ValueError(f"task {task!r}")
+    if not isinstance(task, str) or task not in PREDICTORS:
+        raise ValueError(f"task {task!r:.100}")
+    if not isinstance(config["lowercase"], bool) and config["analyzer"] is not None:
+        raise ValueError(f"lowercase {config['lowercase']!r:.100}")
     predictor_type = PREDICTORS[task]
     head, n_outputs = predictor_type.head_from(config)
     vocabulary = None
@@ -689,7 +714,7 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
             arrays["vocabulary.bytes"],
             arrays["vocabulary.offsets"],
             analyzer=config["analyzer"],
-            lowercase=bool(config["lowercase"]),
+            lowercase=config["lowercase"],
         )
     network = network_from_file(arrays, config, 0 if vocabulary is None else len(vocabulary), n_outputs)
     linear = None
@@ -702,8 +727,16 @@ def _from_parts(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ModelF
             of_classes=predictor_type is Predictor,
         )
     return ModelFile(
-        predictor_type, vocabulary, network, linear, head, str(config["kind"]), dict(config["params"])
+        predictor_type, vocabulary, network, linear, head, checked_kind(config), checked_params(config)
     )
+
+
+def checked_cache_size(params: dict[str, Any]) -> float:
+    """Megabytes for projected tokens that a file asks for."""
+    size = params.get("cache_size", 200)
+    if type(size) not in (int, float) or not 0 <= size <= MAX_CACHE_SIZE:
+        raise ValueError(f"cache_size {size!r:.100}")
+    return size
 
 
 def load(
@@ -738,10 +771,14 @@ def load(
     >>> predictor.predict(["What a lovely surprise"])  # doctest: +SKIP
     """
     arrays, config = load_arrays(path, mmap=mmap)
+    effective_n_threads(n_jobs)  # a wrong argument is no fault of the file
     if config.get("family") == TAGGER_FAMILY:
-        return tagger_from_parts(path, arrays, config).predictor(n_jobs)
+        tagger = tagger_from_parts(path, arrays, config)
+        with refused(path):
+            return tagger.predictor(n_jobs)
     model = _checked_model(path, arrays, config)
-    return model.predictor(n_jobs, model.params.get("cache_size", 200))
+    with refused(path):
+        return model.predictor(n_jobs, checked_cache_size(model.params))
 
 
 __all__ = [

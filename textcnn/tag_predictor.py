@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError, load_arrays, save_arrays
+from textcnn.io import ModelFileError, checked_kind, checked_params, load_arrays, refused, save_arrays
 from textcnn.nn.crf import CHAIN, HEADS, SequenceDecoder
+from textcnn.nn.inference import LARGEST_OUTPUT, check_outputs
 from textcnn.nn.tagging_cnn import JOINS, KERNEL_SIZE, TaggerLayout, TaggingCNN, TokenLayout, TokenNetwork
 from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear
 from textcnn.text.inputs import as_sentences
-from textcnn.text.tags import InnerTags, allowed_transitions, convert
+from textcnn.text.tags import OUTSIDE, InnerTags, allowed_transitions, convert
 from textcnn.text.token_features import EncodedTokens, TokenEncoder
 from textcnn.text.tokenizer import Tokens, sentence_bounds, tokenize
 
@@ -28,7 +29,12 @@ ANALYZERS = ("word", "char")
 LINE_END = re.compile(r"\n")
 BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 SENTENCES = ("split", "line")
+
+# Dilated layers of a file, and products of channels in all of them: a short text takes far below a second.
+MOST_LAYERS = 10_000
+MOST_PRODUCTS = 2**27
 FAMILY = "tagger"
+INNER_LETTERS = {"BIO": "BI", "BIOES": "BIES"}
 
 Layout = TypeVar("Layout", bound=TokenLayout)
 
@@ -423,6 +429,7 @@ class TagPredictor:
         """Sentences in chunks: encoded, with their emissions."""
         for encoded, n_threads in self._encoded(sentences):
             emissions = self._inference.emissions(encoded.types, encoded.offsets, encoded.features, n_threads)
+            check_outputs(emissions, "tokens")
             yield encoded, emissions, n_threads
 
     def _encoded(self, sentences: list[list[str]]) -> Iterator[tuple[EncodedTokens, int]]:
@@ -464,6 +471,7 @@ class TagPredictor:
             "layout": {name: _plain(getattr(layout, name)) for name in type(layout).__dataclass_fields__},
             **self.network.config(),
         }
+        _checked(arrays, config)  # what cannot be read must not be written
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -566,37 +574,47 @@ def tagger_from_parts(
 ) -> TaggerFile:
     """What `read_tagger` reads, from the arrays and the configuration of a file."""
     if config.get("family") != FAMILY:
+        with refused(path):
+            kind = checked_kind(config)
         raise ModelFileError(
-            f"{os.fspath(path)} holds a {config.get('kind')}, not a tagger; textcnn.load reads it for "
-            "prediction."
+            f"{os.fspath(path)} holds a {kind}, not a tagger; textcnn.load reads it for prediction."
         )
-    try:
+    with refused(path):
         return _checked(arrays, config)
-    except (
-        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, MemoryError
-    ) as error:  # fmt: skip
-        raise ModelFileError(
-            f"{os.fspath(path)} is no valid model file ({type(error).__name__}: {error}): do not use it."
-        ) from error
 
 
 def _checked(arrays: dict[str, np.ndarray], config: dict[str, Any]) -> TaggerFile:
     if config["analyzer"] not in ANALYZERS:
-        raise ValueError(f"analyzer {config['analyzer']!r}")
-    if type(config["tags"]) is not list or not all(type(tag) is str for tag in config["tags"]):
-        raise ValueError(f"tags {config['tags']!r:.100}")
+        raise ValueError(f"analyzer {config['analyzer']!r:.100}")
     encoder = TokenEncoder.from_arrays(_part(arrays, "encoder"), config["encoder"])
-    tags = InnerTags(config["tags"], config["scheme"], config["inner_scheme"] or "BIO")
+    tags = _checked_tags(config, len(arrays["network.start"]))
     network = _checked_network(_part(arrays, "network"), config, len(tags.inner_tags), encoder)
     linear, share = None, 0.0
     if config["share"] is not None:
         linear = _checked_linear(_part(arrays, "linear"), network.layout, encoder)
-        share = float(config["share"])
-        if not 0 <= share <= 1:
-            raise ValueError(f"share {share}")
-    return TaggerFile(
-        encoder, network, tags, config["analyzer"], linear, share, str(config["kind"]), dict(config["params"])
-    )
+        share = config["share"]
+        if type(share) not in (int, float) or not 0 <= share <= 1:
+            raise ValueError(f"share {share!r:.100}")
+    kind, params = checked_kind(config), checked_params(config)
+    return TaggerFile(encoder, network, tags, config["analyzer"], linear, float(share), kind, params)
+
+
+def _checked_tags(config: dict[str, Any], n_inner: int) -> InnerTags:
+    """The tags of a file, of which there are `n_inner` of the inner scheme, as its arrays tell.
+
+    Their tables have a place for each pair of tags, so their number is found out before these are made.
+    """
+    given, scheme, inner_scheme = config["tags"], config["scheme"], config["inner_scheme"] or "BIO"
+    if type(given) is not list or not all(type(tag) is str for tag in given):
+        raise ValueError(f"tags {given!r:.100}")
+    names = set(given)
+    n_tags = len(names)
+    if scheme is not None:
+        labels = {tag.partition("-")[2] for tag in names if tag != OUTSIDE}
+        n_tags = len(labels) * len(INNER_LETTERS.get(inner_scheme, "")) + (OUTSIDE in names)
+    if n_tags != n_inner:
+        raise ValueError(f"{n_tags} tags, but arrays for {n_inner}")
+    return InnerTags(given, scheme, inner_scheme)
 
 
 def _part(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
@@ -608,22 +626,27 @@ def _checked_network(
     arrays: dict[str, np.ndarray], config: dict[str, Any], n_tags: int, encoder: TokenEncoder
 ) -> TokenNetwork:
     """The network that a file holds."""
-    frozen_words = bool(config["frozen_words"])
+    frozen_words = config["frozen_words"]
+    if type(frozen_words) is not bool:
+        raise ValueError(f"frozen_words {frozen_words!r:.100}")
     sizes = encoder.n_words, encoder.n_chars, encoder.n_rows
     if "body" not in config:
         layout = _checked_layout(config["layout"], n_tags, encoder.n_attributes, TaggerLayout)
         shapes = network_shapes(layout, *sizes)
         checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
         return TaggingCNN(layout, checked, frozen_words)
-    from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN  # few models have layers of their own
+    from textcnn.nn.body_limits import check_config, check_work  # few models have layers of their own
+    from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN
     from textcnn.nn.modules import from_config, set_dropout_states
 
     token_layout = _checked_layout(config["layout"], n_tags, encoder.n_attributes, TokenLayout)
+    check_config(config["body"])
     body = from_config(config["body"])
     width = body.make(token_layout.n_features, None)
     body.set_parameters(_part(arrays, "body"))
     if "dropout_states" in config:  # older files have none
         set_dropout_states(body, config["dropout_states"])
+    check_work(body, token_layout.n_features)
     shapes = token_shapes(token_layout, width, *sizes)
     checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
     return LayerTaggingCNN(token_layout, checked, body, frozen_words)
@@ -633,26 +656,31 @@ def _checked_layout(fields: dict[str, Any], n_tags: int, n_attributes: int, kind
     """The layout that a file tells, with every size inside its limits."""
     values = {name: fields[name] for name in kind.__dataclass_fields__}
     for name in {"char_kernel_sizes", "dilations"} & values.keys():
+        if type(values[name]) is not list:
+            raise ValueError(f"{name} is {values[name]!r:.100}")
         values[name] = tuple(values[name])
     sizes = [value for name, value in values.items() if name not in ("share_weights", "join", "head")]
     flat = [size for value in sizes for size in (value if isinstance(value, tuple) else (value,))]
     if not all(type(size) is int and 0 <= size < 2**24 for size in flat):
-        raise ValueError(f"layout {fields}")
+        raise ValueError(f"layout {fields!r:.200}")
     # Arrays without columns would tell nothing of how many rows they have.
     widths = (values["word_dim"], values["char_dim"], values["hashed_dim"], values.get("n_channels", 1))
     if not all(size > 0 for size in (*widths, *values["char_kernel_sizes"], *values.get("dilations", ()))):
-        raise ValueError(f"layout {fields}")
+        raise ValueError(f"layout {fields!r:.200}")
     if (
         values.get("join", JOINS[0]) not in JOINS
         or values["head"] not in HEADS
         or type(values.get("share_weights", True)) is not bool
     ):
-        raise ValueError(f"layout {fields}")
+        raise ValueError(f"layout {fields!r:.200}")
     layout = kind(**values)
     if layout.n_tags != n_tags or layout.n_attributes != n_attributes or not n_tags:
         raise ValueError(f"{layout.n_tags} tags and {layout.n_attributes} attributes")
-    if isinstance(layout, TaggerLayout) and (layout.n_iterations < 1 or layout.n_layers > 10_000):
-        raise ValueError(f"{layout.n_layers} layers")
+    if isinstance(layout, TaggerLayout):
+        if layout.n_iterations < 1 or layout.n_layers > MOST_LAYERS:
+            raise ValueError(f"{layout.n_layers} layers")
+        if layout.n_layers * layout.n_channels**2 > MOST_PRODUCTS:
+            raise ValueError(f"{layout.n_layers} layers of {layout.n_channels} channels")
     return layout
 
 
@@ -693,6 +721,8 @@ def _checked_array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, .
     array = arrays[name]
     if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
         raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float32 {shape}")
+    if name in CHAIN and array.size and not -LARGEST_OUTPUT < array.min() <= array.max() < LARGEST_OUTPUT:
+        raise ValueError(f"{name} has scores above {LARGEST_OUTPUT:g}")
     return array
 
 

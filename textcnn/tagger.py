@@ -25,8 +25,9 @@ from textcnn._base import (
     train_with_progress,
 )
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError
+from textcnn.io import ModelFileError, checked_count, checked_curve, refused
 from textcnn.metrics import span_scores, token_accuracy
+from textcnn.nn.body_limits import check_config
 from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.crf import HEADS
 from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN
@@ -964,25 +965,22 @@ class TextCNNTagger(TextEstimator):
             raise ModelFileError(
                 f"{os.fspath(path)} holds a {model.kind}, not a {KIND}; textcnn.load reads it for prediction."
             )
-        params = dict(model.params)
-        fitted = params.pop("fitted", {})
-        try:
+        with refused(path, "has parameters that do not fit this version of textcnn"):
+            params = dict(model.params)
+            fitted = params.pop("fitted", {})
             if params.get("body") is not None:
+                check_config(params["body"])
                 params["body"] = from_config(params["body"])
             tagger = cls().set_params(
                 **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
             )
             tagger._validate_params()
             effective_n_threads(tagger.n_jobs)
-            tagger.n_iter_ = int(fitted["n_iter"])
-            tagger.loss_curve_ = _curve(fitted["loss_curve"])
+            tagger.n_iter_ = checked_count(fitted["n_iter"], "n_iter", least=0)
+            tagger.loss_curve_ = checked_curve(fitted["loss_curve"])
             scores = fitted["validation_scores"]
-            tagger.validation_scores_ = None if scores is None else _curve(scores)
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise ModelFileError(
-                f"{os.fspath(path)} has parameters that do not fit this version of textcnn ({error})."
-            ) from error
-        tagger.predictor_ = model.predictor(tagger.n_jobs)
+            tagger.validation_scores_ = None if scores is None else checked_curve(scores)
+            tagger.predictor_ = model.predictor(tagger.n_jobs)
         return tagger
 
     # ---- fitted attributes and scikit-learn's conventions -------------------------------------------
@@ -1143,13 +1141,6 @@ def _words_of(embeddings: Any, lowercase: bool) -> list[str]:
     if lowercase:  # "iPhone" is not found from "iphone", which would get a random vector that nobody trains
         words = [word for word in words if any(form in known for form in case_forms(word.lower()))]
     return words
-
-
-def _curve(values: Any) -> list[float]:
-    """The values after each epoch that a model file tells, checked."""
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise TypeError(f"the history {values!r:.100} is no list of numbers")
-    return [float(value) for value in values]
 
 
 def _params_to_json(tagger: TextCNNTagger) -> dict[str, Any]:

@@ -74,7 +74,9 @@ def virtual_bytes() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def supervise(models_folder: Path, seed: int, first: int, last: int) -> tuple[int, int, list[tuple[int, str]]]:
+def supervise(
+    models_folder: Path, seed: int, first: int, last: int
+) -> tuple[int, int, list[tuple[int, str]]]:
     """Run a block in child processes, a new one after each crash; refused, loaded and findings."""
     findings: list[tuple[int, str]] = []
     shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -97,7 +99,10 @@ def supervise(models_folder: Path, seed: int, first: int, last: int) -> tuple[in
             at, refused, loaded = STATE.unpack((work / "state").read_bytes())
             if at >= last:
                 break
-            signals = {-signal.SIGPROF: f"hangs for {SECONDS:g} s", -signal.SIGSEGV: "crashes (segmentation fault)"}
+            signals = {
+                -signal.SIGPROF: f"hangs for {SECONDS:g} s",
+                -signal.SIGSEGV: "crashes (segmentation fault)",
+            }
             end = signals.get(done.returncode, f"ends the process with status {done.returncode}")
             findings.append((at, f"{end} {done.stderr[-300:].strip()}".replace("\n", " ")))
             at += 1
@@ -120,7 +125,11 @@ def run(n: int, seed: int, jobs: int, keep: Path, first: int = 0, quiet: bool = 
         with ThreadPoolExecutor(jobs) as pool:
             blocks = pool.map(lambda at: supervise(models_folder, seed, at, min(at + BLOCK, last)), starts)
             for start, (some_refused, some_loaded, found) in zip(starts, blocks, strict=True):
-                refused, loaded, done = refused + some_refused, loaded + some_loaded, min(start + BLOCK, last) - first
+                refused, loaded, done = (
+                    refused + some_refused,
+                    loaded + some_loaded,
+                    min(start + BLOCK, last) - first,
+                )
                 for number, message in found:
                     name, content = mutated(models, seed, number)
                     keep.mkdir(parents=True, exist_ok=True)
@@ -142,12 +151,16 @@ def run(n: int, seed: int, jobs: int, keep: Path, first: int = 0, quiet: bool = 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--n", type=int, default=1_000_000, help="mutations (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--jobs", type=int, default=1, help="child processes at once")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for what breaks a rule")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("fuzz-findings"), help="folder for what breaks a rule"
+    )
     parser.add_argument("--only", type=int, help="run this mutation alone, in this process")
     parser.add_argument("--block", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

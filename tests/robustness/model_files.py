@@ -21,7 +21,17 @@ import numpy as np
 
 import textcnn
 from textcnn import ModelFileError, TextCNNClassifier, TextCNNRegressor, TextCNNTagger
-from textcnn.nn import Conv1d, Dense, DilatedBlock, LayerNorm, MinLength, Parallel, Pool1d, Residual, Sequential
+from textcnn.nn import (
+    Conv1d,
+    Dense,
+    DilatedBlock,
+    LayerNorm,
+    MinLength,
+    Parallel,
+    Pool1d,
+    Residual,
+    Sequential,
+)
 from textcnn.nn.modules import Activation, ConvTranspose1d, Dropout, LocallyConnected1d, TiledConv1d
 
 TEXTS = ["", "a good Film, so it was", ["a", "film"], "Straße \ud800 电影 1996 😀"]
@@ -90,7 +100,9 @@ def decoder_body() -> Sequential:
         Conv1d(2, 3, stride=2, padding="full"),
         ConvTranspose1d(2, 3, stride=2, output_padding=1),
         LocallyConnected1d(2, 2, length=60, padding=(1, 0)),
-        Parallel(Pool1d("max"), Pool1d("l2"), Pool1d("weighted"), Pool1d("sum"), Pool1d("kmax", flatten=True)),
+        Parallel(
+            Pool1d("max"), Pool1d("l2"), Pool1d("weighted"), Pool1d("sum"), Pool1d("kmax", flatten=True)
+        ),
     )
 
 
@@ -201,11 +213,16 @@ def packed(parts: Parts) -> bytes:
         entries.append(f",{json.dumps(name)}:{json.dumps(entry)}")
         blocks.append(array.data)
         at += len(array.data)
-    tail = f',"config":{json.dumps(json.dumps(parts.config))}}}{"".join(entries)}}}'
+    config = json.dumps(parts.config)
+    for name, text in RAW.items():
+        config = config.replace(f'"{name}"', text)
+    tail = f',"config":{json.dumps(config)}}}{"".join(entries)}}}'
     length = len(HEAD % (0, "0" * 64)) + len(tail)
     padding = -(8 + length) % 64
     head = HEAD % (8 + length + padding + at, "0" * 64)
-    return signed(struct.pack("<Q", length + padding) + (head + tail).encode() + b" " * padding + b"".join(blocks))
+    return signed(
+        struct.pack("<Q", length + padding) + (head + tail).encode() + b" " * padding + b"".join(blocks)
+    )
 
 
 def signed(content: bytes) -> bytes:
@@ -227,6 +244,18 @@ HUGE = [2**63 - 1, 2**63, 2**64, 10**30, 10**400]
 FLOATS = [0.0, -0.0, 0.5, 1.0, -1.0, 1e-320, 1e-30, 1e30, 1e38, 3.4e38, 1e200, 1e308]
 NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
 STRINGS = ["", "x", "word", "char", "relu", "same", "full", "max", "crf", "O", "B-", "\ud800", "a" * 300, "1"]
+
+
+RAW = {
+    "deep lists": "[" * 5000 + "]" * 5000,
+    "deep objects": '{"x":' * 5000 + "1" + "}" * 5000,
+    "many digits": "1" * 5000,
+    "large exponent": "-1e999",
+    "open": "[[",
+    "two values": '{"x":1,"x":2}',
+    "many values": "[" + "[],{}," * 3000 + "0]",
+}
+"""Strings that become this JSON text when a file is put together."""
 
 
 def deep(depth: int, rng: random.Random) -> Any:
@@ -254,7 +283,7 @@ def any_value(rng: random.Random) -> Any:
         return rng.choice([None, True, False])
     if kind == 9:
         return [any_value(rng) for _ in range(rng.choice([0, 1, 2, 2, 3]))]
-    return rng.choice([{}, {"kind": "Dropout"}, deep(rng.choice([1, 5, 60, 70, 2000]), rng)])
+    return rng.choice([{}, {"kind": "Dropout"}, deep(rng.choice([1, 5, 60, 70]), rng), rng.choice(list(RAW))])
 
 
 def places(value: Any, holders: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -268,7 +297,9 @@ def places(value: Any, holders: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def alter_number(number: Any, rng: random.Random) -> Any:
     """A number near another one."""
-    return rng.choice([number + 1, number - 1, -number, 2 * number, number * 1000, 0, float(number), str(number)])
+    return rng.choice(
+        [number + 1, number - 1, -number, 2 * number, number * 1000, 0, float(number), str(number)]
+    )
 
 
 def alter_config(parts: Parts, others: list[Parts], rng: random.Random) -> None:
@@ -550,7 +581,9 @@ def results_of(model: Any) -> Iterator[Any]:
     yield model.predict(X)
     if hasattr(model, "predict_proba"):
         probabilities = model.predict_proba(X)
-        if type(predictor).__name__ == "Predictor" and not np.allclose(probabilities.sum(axis=1), 1, atol=1e-5):
+        if type(predictor).__name__ == "Predictor" and not np.allclose(
+            probabilities.sum(axis=1), 1, atol=1e-5
+        ):
             raise Finding(f"probabilities sum to {probabilities.sum(axis=1)}")
         yield probabilities
         yield model.decision_function(X)

@@ -20,6 +20,27 @@ if TYPE_CHECKING:
     from textcnn.nn.sentence_cnn import SentenceCNN
 
 
+# Outputs beyond this are as good as infinite: differences of them may be.
+LARGEST_OUTPUT = 1e37
+
+
+def check_outputs(outputs: np.ndarray, of_what: str = "texts") -> None:
+    """Raise ValueError if outputs are NaN or infinite, or so large that differences of them might be.
+
+    Parameters
+    ----------
+    outputs : float ndarray of shape (n, n_outputs)
+    of_what : str
+        What its rows are of.
+    """
+    if outputs.size and not (-LARGEST_OUTPUT < outputs.min() and outputs.max() < LARGEST_OUTPUT):
+        n_wrong = len(outputs) - int((np.abs(outputs) < LARGEST_OUTPUT).all(axis=1).sum())
+        raise ValueError(
+            f"the model's outputs for {n_wrong} of {len(outputs)} {of_what} are not finite, or above "
+            f"{LARGEST_OUTPUT:g}; its weights, or the numbers that it is given, are too large"
+        )
+
+
 class Inference:
     """Pooled features and logits of a `SentenceCNN` that is not trained any more.
 

@@ -12,6 +12,7 @@ import numpy as np
 from textcnn._kernels import _optim, _packing
 from textcnn._kernels._blas import PackedMatrix
 from textcnn.nn import layers
+from textcnn.nn.body_limits import check_config, check_work
 from textcnn.nn.losses import Loss
 from textcnn.nn.modules import (
     Conv1d,
@@ -27,7 +28,7 @@ from textcnn.nn.modules import (
     storable_config,
 )
 from textcnn.nn.optimizers import Gradient
-from textcnn.nn.sentence_cnn import checked_array, checked_frozen, drop_words
+from textcnn.nn.sentence_cnn import checked_array, checked_frozen, checked_width, drop_words
 from textcnn.nn.training import Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
 from textcnn.ops.arithmetic import resolve_padding
@@ -240,10 +241,11 @@ class LayerCNN:
         cls, arrays: dict[str, np.ndarray], config: dict[str, Any], n_ids: int, n_outputs: int
     ) -> LayerCNN:
         """The network of a model file; raises ValueError if its parts do not fit together."""
-        n_dims = arrays["embedding"].shape[-1]
+        n_dims = checked_width(arrays["embedding"])
         dtype = (
             arrays["weights"].dtype if n_ids == 0 and arrays["weights"].dtype == np.float64 else np.float32
         )
+        check_config(config["body"])
         body = from_config(config["body"])
         width = body.make(n_dims, None)
         body.set_parameters(
@@ -257,7 +259,10 @@ class LayerCNN:
         n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)
         n_features = config.get("n_features")
         if n_ids == 0 and (n_frozen < n_dims or not (n_features is None or type(n_features) is int)):
-            raise ValueError(f"{n_frozen} frozen columns of {n_dims}, and {n_features} features")
+            raise ValueError(f"{n_frozen} frozen columns of {n_dims}, and {n_features!r:.100} features")
+        if n_features is not None and (n_ids or n_dims != 1 or n_features < 1):
+            raise ValueError(f"{n_features!r:.100} features of {n_dims} channels")
+        check_work(body, n_dims)
         network = cls(**checked, body=body, n_frozen=n_frozen, n_features=n_features)
         text = np.zeros(3, np.int32) if network.takes_ids else np.zeros((3, n_dims), dtype)
         network.features(text, np.array([0, 3], np.intp), 1)  # one row for a text?

@@ -36,6 +36,9 @@ MAX_ORDER = 20
 # Coefficients of n-grams of either kind at most: with many classes fewer n-grams are kept.
 MAX_COEFFICIENTS = 32_000_000
 
+# Coefficients in a model file are below this, so that their sums over the longest texts are finite.
+LARGEST = 1e25
+
 # n-grams that are in memory at once.
 NGRAMS_PER_PIECE = 1 << 21
 
@@ -362,12 +365,14 @@ class NGramLinear:
         }
         for name, (dtype, shape) in expected.items():
             array = arrays[name]
-            if array.dtype != dtype or array.shape != shape or not np.isfinite(array).all():
+            if array.dtype != dtype or array.shape != shape:
                 raise ValueError(
                     f"linear.{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}"
                 )
+            if array.dtype.kind == "f" and array.size and not -LARGEST < array.min() <= array.max() < LARGEST:
+                raise ValueError(f"linear.{name} has coefficients that are not finite or too large")
         if not (isinstance(config["share"], float) and 0 < config["share"] < 1):
-            raise ValueError(f"the linear part has the share {config['share']!r}")
+            raise ValueError(f"the linear part has the share {config['share']!r:.100}")
         n_known = config["n_known"]
         if type(n_known) is not int or not 1 <= n_known <= n_ids:
             raise ValueError(f"the linear part knows {n_known!r} of {n_ids} ids")

@@ -10,7 +10,7 @@ import numpy as np
 from textcnn._kernels import _optim
 from textcnn._kernels._random import dropout_mask
 from textcnn.nn import layers
-from textcnn.nn.inference import Inference
+from textcnn.nn.inference import LARGEST_OUTPUT, Inference
 from textcnn.nn.layers import ConvLayout
 from textcnn.nn.losses import Loss, softmax_cross_entropy
 from textcnn.nn.optimizers import Gradient
@@ -214,11 +214,15 @@ class SentenceCNN:
         sizes, n_filters = config["kernel_sizes"], config["n_filters"]
         padding, activation = config["padding"], config.get("activation", "relu")
         if padding not in layers.PADDINGS or activation not in layers.ACTIVATIONS:
-            raise ValueError(f"padding {padding!r}, activation {activation!r}")
-        if not all(type(size) is int and 0 < size < 2**31 for size in [*sizes, n_filters]):
-            raise ValueError(f"kernel sizes {sizes}, {n_filters} filters")
+            raise ValueError(f"padding {padding!r:.100}, activation {activation!r:.100}")
+        if (
+            type(sizes) is not list
+            or not sizes
+            or not all(type(size) is int and 0 < size < 2**31 for size in [*sizes, n_filters])
+        ):
+            raise ValueError(f"kernel sizes {sizes!r:.100}, {n_filters!r:.100} filters")
         layout = ConvLayout(tuple(sizes), n_filters, padding, activation)
-        n_dims = arrays["embedding"].shape[-1]
+        n_dims = checked_width(arrays["embedding"])
         shapes = {
             "embedding": (n_ids, n_dims),
             "filters": (layout.n_rows, n_dims),
@@ -228,7 +232,23 @@ class SentenceCNN:
         }
         checked = {name: checked_array(arrays[name], name, shape) for name, shape in shapes.items()}
         n_frozen = checked_frozen(config["n_frozen"], n_dims, n_outputs)
-        return cls(**checked, layout=layout, n_frozen=n_frozen)
+        network = cls(**checked, layout=layout, n_frozen=n_frozen)
+        if not network.largest_output() < LARGEST_OUTPUT:
+            raise ValueError("weights so large that outputs would not be finite")
+        return network
+
+    def largest_output(self) -> float:
+        """No output of any text is above this number, or below its opposite."""
+        largest = np.maximum(self.embedding.max(axis=0), -self.embedding.min(axis=0)).astype(np.float64)
+        rows = np.abs(self.filters) @ largest  # of each tap of each filter
+        layout, pooled, first = self.layout, [], 0
+        for size in layout.kernel_sizes:
+            taps = rows[first : first + size * layout.n_filters]
+            pooled.append(taps.reshape(size, layout.n_filters).sum(axis=0))
+            first += len(taps)
+        # 1 for softplus, the only activation that is farther from 0 than its argument
+        bounds = np.concatenate(pooled) + np.abs(self.filter_bias) + 1
+        return float((np.abs(self.weights) @ bounds + np.abs(self.bias)).max())
 
     def feature_names(self) -> list[str]:
         """``w3_f0`` is the first filter of width 3."""
@@ -274,9 +294,21 @@ def checked_array(
     array: np.ndarray, name: str, shape: tuple[int, ...], dtype: Any = np.float32
 ) -> np.ndarray:
     """An array of a model file, finite and of this shape and type."""
-    if array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
+    if array.shape != shape or array.dtype != dtype or not is_finite(array):
         raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite {np.dtype(dtype)} {shape}")
     return array
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """True if an array holds neither NaN nor infinity, found out without an array as large."""
+    return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+def checked_width(embedding: np.ndarray) -> int:
+    """Columns of an embedding in a model file; without any, nothing would tell how many rows others have."""
+    if embedding.ndim != 2 or not embedding.shape[1]:
+        raise ValueError(f"embedding has shape {embedding.shape}, not (n_ids, n_dims)")
+    return embedding.shape[1]
 
 
 def checked_frozen(n_frozen: Any, n_dims: int, n_outputs: int) -> int:
