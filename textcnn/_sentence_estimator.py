@@ -877,6 +877,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             if "feature_names_in" in fitted:
                 estimator.feature_names_in_ = checked_names(fitted["feature_names_in"])
             estimator.predictor_ = model.predictor(estimator.n_jobs, checked_cache_size(params))
+            estimator._fitted()  # where prediction looks at parameters
         return estimator
 
     def _params_to_json(self) -> dict[str, Any]:

@@ -60,8 +60,9 @@ _HEAD_PATTERN = re.compile(
     re.DOTALL,
 )
 _HEAD_LENGTH = 256  # bytes read to find the head
-# Brackets outside strings; a string without an end runs to the end of the text, so that the scan is linear.
-_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+# All but brackets outside strings; a string without an end runs to the end of the text: the scan is linear.
+_NO_BRACKETS = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
+_ONE_KIND = str.maketrans("{}", "[]")
 _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 _DTYPES = {
@@ -518,11 +519,11 @@ def _check_cost(header: NDArray[np.uint8], n_bytes: int) -> None:
 
 
 def _check_depth(text: str, what: str) -> None:
-    depth = 0
-    for match in _BRACKETS.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
-        if depth > _MAX_DEPTH:
-            raise _Malformed(f"its {what} is nested more than {_MAX_DEPTH} deep")
+    brackets = _NO_BRACKETS.sub("", text).translate(_ONE_KIND)
+    for _ in range(_MAX_DEPTH):
+        brackets = brackets.replace("[]", "")
+    if brackets:  # or they do not pair, and so are no JSON
+        raise _Malformed(f"its {what} is no JSON, or nested more than {_MAX_DEPTH} deep")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,18 +29,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 SECONDS = 1.0  # of processor time for one file
 MEGABYTES = 64  # beside three times the file
-BLOCK = 20_000  # mutations of one child process
+BLOCK = 10_000  # mutations of one child process
 # number of the mutation under way, refused files, loaded files
 STATE = struct.Struct("qqq")
 
 
 def run_block(models_folder: Path, seed: int, first: int, last: int, work: Path) -> None:
     """The work of a child process: the mutations from `first` to ``last - 1``."""
-    from robustness.model_files import Finding, check_file, mutated, read_models, unpacked
+    from robustness.model_files import ESTIMATORS, Finding, as_models, check_file, mutated, read_models
 
-    models = [(name, content, unpacked(content)) for name, content in read_models(models_folder).items()]
-    for name, _, _ in models:  # everything is imported, and every pool is warm
-        check_file(str(models_folder / f"{name}.textcnn"))
+    models = as_models(read_models(models_folder))
+    for model in models:  # everything is imported, and every pool is warm
+        check_file(str(models_folder / f"{model.name}.textcnn"))
     path = str(work / "mutated.textcnn")
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process, in compiled code too
     size = virtual_bytes()
@@ -55,7 +55,7 @@ def run_block(models_folder: Path, seed: int, first: int, last: int, work: Path)
             resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
             try:
-                result = check_file(path, estimator=number % 4 == 0)
+                result = check_file(path, ESTIMATORS if number % 8 == 0 else ())
             except Finding as error:
                 print(f"{number}\t{error!s:.300}".replace("\n", " "), flush=True)
                 result = "refused"
@@ -111,13 +111,12 @@ def supervise(
 
 def run(n: int, seed: int, jobs: int, keep: Path, first: int = 0, quiet: bool = False) -> int:
     """All mutations from `first` on; returns the number of findings."""
-    from robustness.model_files import mutated, read_models, unpacked, write_small_models
+    from robustness.model_files import as_models, mutated, write_small_models
 
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         models_folder = Path(folder) / "models"
-        write_small_models(models_folder)
-        models = [(name, content, unpacked(content)) for name, content in read_models(models_folder).items()]
+        models = as_models(write_small_models(models_folder))
         refused = loaded = done = 0
         findings: list[tuple[int, str]] = []
         last = first + n
@@ -169,11 +168,10 @@ def main() -> int:
         run_block(Path(folder), int(seed), int(first), int(last), Path(work))
         return 0
     if arguments.only is not None:
-        from robustness.model_files import check_file, mutated, unpacked, write_small_models
+        from robustness.model_files import as_models, check_file, mutated, write_small_models
 
         with tempfile.TemporaryDirectory() as folder:
-            found = write_small_models(Path(folder))
-            models = [(name, content, unpacked(content)) for name, content in found.items()]
+            models = as_models(write_small_models(Path(folder)))
             name, content = mutated(models, arguments.seed, arguments.only)
             path = Path(folder) / "mutated"
             path.write_bytes(content)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import random
 import re
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -397,7 +398,18 @@ def alter_numbers(array: StoredArray, rng: random.Random) -> None:
             values[where] = choices.astype(values.dtype)[rng.randrange(len(choices))]
     else:
         limits = np.iinfo(values.dtype)
-        numbers = [limits.min, limits.max, limits.max - 1, 0, 1, 2, 127, 255, values[0], values[-1] - 1]
+        numbers = [
+            limits.min,
+            limits.max,
+            limits.max - 1,
+            0,
+            1,
+            2,
+            127,
+            255,
+            int(values[0]),
+            int(values[-1]) - 1,
+        ]
         values[where] = np.clip(rng.choice(numbers), limits.min, limits.max)
         if rng.random() < 0.2:
             values = values[::-1]
@@ -466,21 +478,39 @@ def alter_bytes(content: bytes, rng: random.Random) -> bytes:
     return bytes(raw)
 
 
-def mutated(models: list[tuple[str, bytes, Parts]], seed: int, number: int) -> tuple[str, bytes]:
+@dataclass(frozen=True)
+class Model:
+    """A sound file to make mutations of."""
+
+    name: str
+    content: bytes
+    pickled: bytes
+
+    @property
+    def parts(self) -> Parts:
+        """Its parts, a new copy."""
+        return pickle.loads(self.pickled)
+
+
+def as_models(files: dict[str, bytes]) -> list[Model]:
+    """Sound files to make mutations of."""
+    return [Model(name, content, pickle.dumps(unpacked(content))) for name, content in files.items()]
+
+
+def mutated(models: list[Model], seed: int, number: int) -> tuple[str, bytes]:
     """Mutation `number` of a seed: the name of the model that was altered, and the file."""
     rng = random.Random(seed * 2**40 + number)
-    name, content, parts = rng.choice(models)
+    model = rng.choice(models)
     kind = rng.random()
     if kind < 0.1:
-        return name, alter_bytes(content, rng)
+        return model.name, alter_bytes(model.content, rng)
     if kind < 0.3:
-        return name, signed(alter_bytes(content, rng))
-    parts = deepcopy(parts)
-    others = [other for _, _, other in rng.sample(models, 2)]
+        return model.name, signed(alter_bytes(model.content, rng))
+    parts, others = model.parts, [rng.choice(models).parts]
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         if isinstance(parts.config, dict):
             (alter_config if rng.random() < 0.55 else alter_array)(parts, others, rng)
-    return name, packed(parts)
+    return model.name, packed(parts)
 
 
 # ---- what a reader must do --------------------------------------------------------------------------------
@@ -502,8 +532,8 @@ def without_memory_error(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def check_file(path: str, estimator: bool = True) -> str:
-    """Load a file as every reader does, and use what loads; tells what became of it.
+def check_file(path: str, estimators: Sequence[Any] = ESTIMATORS) -> str:
+    """Load a file with `textcnn.load` and with `estimators`, and use what loads; tells what became of it.
 
     Returns
     -------
@@ -517,8 +547,7 @@ def check_file(path: str, estimator: bool = True) -> str:
     """
     result = "refused"
     readers: tuple[Callable[[str], Any], ...] = (lambda path: textcnn.load(path, n_jobs=1),)
-    if estimator:
-        readers += tuple(kind.load for kind in ESTIMATORS)
+    readers += tuple(kind.load for kind in estimators)
     for reader in readers:
         try:
             model = reader(path)
@@ -528,8 +557,7 @@ def check_file(path: str, estimator: bool = True) -> str:
             continue
         except Exception as error:
             raise Finding(f"{type(error).__name__} in a reader: {error!s:.300}") from error
-        if estimator and hasattr(model, "n_jobs"):
-            model.n_jobs = 1
+        model.n_jobs = 1
         result = "loaded"
         use(model)
     return result
