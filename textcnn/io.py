@@ -275,7 +275,7 @@ def checked_params(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_count(value: Any, name: str, least: int = 1) -> int:
-    """A number of something in a file, such as epochs; raises ValueError if it is no integer from `least` on."""
+    """A number of things in a file; raises ValueError if it is no integer of at least `least`."""
     if type(value) is not int or not least <= value <= sys.maxsize:
         raise ValueError(f"{name} is {value!r:.100}, which is no number of them")
     return value

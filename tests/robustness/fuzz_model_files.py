@@ -5,8 +5,8 @@
 Each file is read by child processes in which it may neither crash, nor take one second of processor time, nor
 more memory than 64 MB and three times its size, nor raise anything but `ModelFileError`; a model that loads
 must predict under the same rules. Files that break a rule are kept in a folder, with a line each in
-``findings.txt``; the exit status is then 1. ``--only NUMBER`` runs a single mutation of a seed in this process,
-with its traceback.
+``findings.txt``; the exit status is then 1. ``--only NUMBER`` runs a single mutation of a seed in this
+process, with its traceback.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from textcnn.nn.losses import Loss
 from textcnn.nn.modules import (
     Conv1d,
     Layer,
+    LocallyConnected1d,
     MinLength,
     Packed,
     Parallel,
@@ -33,6 +34,10 @@ from textcnn.nn.training import Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
 from textcnn.ops.arithmetic import resolve_padding
 from textcnn.text.embedded import EmbeddedTexts
+
+
+# Lengths of the texts on which the body of a model file is tried, one after the other behind a 0.
+TRIED_LENGTHS = (0, 0, 1, 2, 3, 5, 9)
 
 
 class LayerCNN:
@@ -264,8 +269,11 @@ class LayerCNN:
             raise ValueError(f"{n_features!r:.100} features of {n_dims} channels")
         check_work(body, n_dims)
         network = cls(**checked, body=body, n_frozen=n_frozen, n_features=n_features)
-        text = np.zeros(3, np.int32) if network.takes_ids else np.zeros((3, n_dims), dtype)
-        network.features(text, np.array([0, 3], np.intp), 1)  # one row for a text?
+        # One row for each text? Layers with a kernel for each position take texts up to a length only.
+        has_length = any(isinstance(layer, LocallyConnected1d) for layer in body.layers().values())
+        offsets = np.cumsum([0, 0] if has_length else TRIED_LENGTHS, dtype=np.intp)
+        texts = np.zeros((offsets[-1], n_dims), dtype)
+        network.features(texts[:, 0].astype(np.int32) if network.takes_ids else texts, offsets, 1)
         return network
 
     def feature_names(self) -> list[str]:
