@@ -876,6 +876,9 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
                 estimator.n_features_in_ = checked_count(fitted["n_features_in"], "n_features_in")
             if "feature_names_in" in fitted:
                 estimator.feature_names_in_ = checked_names(fitted["feature_names_in"])
+            n_columns = getattr(model.network, "n_features", None)
+            if n_columns is not None and n_columns != fitted.get("n_features_in", n_columns):
+                raise ValueError(f"{fitted['n_features_in']} columns, but {n_columns} of the network")
             estimator.predictor_ = model.predictor(estimator.n_jobs, checked_cache_size(params))
             estimator._fitted()  # where prediction looks at parameters
         return estimator

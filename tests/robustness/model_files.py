@@ -611,7 +611,7 @@ def results_of(model: Any) -> Iterator[Any]:
         n_dims = predictor.network.embedding.shape[1]
         X = [np.zeros((0, n_dims), np.float32), np.ones((3, n_dims), np.float32)]
         if predictor.network.n_features is not None:
-            X = np.ones((2, min(predictor.network.n_features, 100)))
+            X = np.ones((2, min(predictor.network.n_features, 1000)))
     yield model.predict(X)
     if hasattr(model, "predict_proba"):
         probabilities = model.predict_proba(X)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import textcnn
 from robustness import model_files
 from robustness.model_files import Finding, StoredArray, as_models, check_file, mutated, packed, unpacked
+
+import textcnn
 from textcnn import ModelFileError
 from textcnn.io import load_arrays, save_arrays
 

@@ -33,7 +33,7 @@ def check_outputs(outputs: np.ndarray, of_what: str = "texts") -> None:
     of_what : str
         What its rows are of.
     """
-    if outputs.size and not (-LARGEST_OUTPUT < outputs.min() and outputs.max() < LARGEST_OUTPUT):
+    if outputs.size and not (outputs.min() > -LARGEST_OUTPUT and outputs.max() < LARGEST_OUTPUT):
         n_wrong = len(outputs) - int((np.abs(outputs) < LARGEST_OUTPUT).all(axis=1).sum())
         raise ValueError(
             f"the model's outputs for {n_wrong} of {len(outputs)} {of_what} are not finite, or above "

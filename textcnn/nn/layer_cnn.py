@@ -35,7 +35,6 @@ from textcnn.nn.workspace import Workspace
 from textcnn.ops.arithmetic import resolve_padding
 from textcnn.text.embedded import EmbeddedTexts
 
-
 # Lengths of the texts on which the body of a model file is tried, one after the other behind a 0.
 TRIED_LENGTHS = (0, 0, 1, 2, 3, 5, 9)
 
