@@ -1,4 +1,4 @@
-"""Limits of the layers that a model file may ask for, found out by arithmetic before any of them does its work.
+"""Limits of the layers that a model file may ask for, found out by arithmetic before any does its work.
 
 A file of a few bytes can describe layers that make rows out of nothing (padding, strides of transposed
 convolutions, windows of k rows) or that are applied thousands of times.
@@ -104,10 +104,7 @@ class _Work:
                 n_rows, layer.kernel_size, stride=layer.stride, dilation=layer.dilation, padding=(left, right)
             )
         if isinstance(layer, ConvTranspose1d):
-            return conv_transpose_output_length(
-                n_rows, layer.kernel_size, stride=layer.stride, dilation=layer.dilation, padding=layer.padding,
-                output_padding=layer.output_padding,
-            )  # fmt: skip
+            return conv_transpose_output_length(n_rows, layer.kernel_size, **layer._options())
         if isinstance(layer, Pool1d):
             return self._pooled_rows(layer, n_rows)
         if isinstance(layer, LayerNorm) and not as_real(layer.epsilon, "epsilon") > 0:
