@@ -22,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -109,41 +110,48 @@ def supervise(
     return refused, loaded, findings
 
 
-def run(n: int, seed: int, jobs: int, keep: Path, first: int = 0, quiet: bool = False) -> int:
+def keep_finding(keep: Path, models: list[Any], seed: int, number: int, message: str) -> None:
+    """Write the file of a finding and a line about it, and print this line."""
+    from robustness.model_files import mutated
+
+    name, content = mutated(models, seed, number)
+    keep.mkdir(parents=True, exist_ok=True)
+    (keep / f"{seed}-{number}.textcnn").write_bytes(content)
+    with open(keep / "findings.txt", "a") as log:
+        log.write(f"{seed}\t{number}\t{name}\t{message}\n")
+    print(f"seed {seed}, number {number}, from {name!r}: {message}", flush=True)
+
+
+def run(n: int, seed: int, jobs: int, keep: Path, first: int = 0) -> int:
     """All mutations from `first` on; returns the number of findings."""
-    from robustness.model_files import as_models, mutated, write_small_models
+    from robustness.model_files import as_models, write_small_models
 
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         models_folder = Path(folder) / "models"
         models = as_models(write_small_models(models_folder))
-        refused = loaded = done = 0
+        refused = loaded = 0
         findings: list[tuple[int, str]] = []
         last = first + n
-        starts = range(first, last, BLOCK)
         with ThreadPoolExecutor(jobs) as pool:
-            blocks = pool.map(lambda at: supervise(models_folder, seed, at, min(at + BLOCK, last)), starts)
-            for start, (some_refused, some_loaded, found) in zip(starts, blocks, strict=True):
-                refused, loaded, done = (
-                    refused + some_refused,
-                    loaded + some_loaded,
-                    min(start + BLOCK, last) - first,
-                )
-                for number, message in found:
-                    name, content = mutated(models, seed, number)
-                    keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{seed}-{number}.textcnn").write_bytes(content)
-                    with open(keep / "findings.txt", "a") as log:
-                        log.write(f"{seed}\t{number}\t{name}\t{message}\n")
-                    print(f"seed {seed}, number {number}, from {name!r}: {message}", flush=True)
-                findings += found
-                if not quiet:
+            blocks = {
+                pool.submit(supervise, models_folder, seed, at, min(at + BLOCK, last)): at
+                for at in range(first, last, BLOCK)
+            }
+            try:
+                for n_blocks, block in enumerate(as_completed(blocks), 1):
+                    some_refused, some_loaded, found = block.result()
+                    refused, loaded, findings = refused + some_refused, loaded + some_loaded, findings + found
+                    for number, message in found:
+                        keep_finding(keep, models, seed, number, message)
                     minutes = (time.monotonic() - begin) / 60
                     print(
-                        f"{done} files in {minutes:.1f} min: {refused} refused, {loaded} loaded, "
-                        f"{len(findings)} findings",
+                        f"{min(n_blocks * BLOCK, n)} files in {minutes:.1f} min: {refused} refused, "
+                        f"{loaded} loaded, {len(findings)} findings",
                         flush=True,
                     )
+            finally:
+                pool.shutdown(cancel_futures=True)
         if findings:
             shutil.copytree(models_folder, keep / "models", dirs_exist_ok=True)
     return len(findings)

@@ -302,7 +302,16 @@ def places(value: Any, holders: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 def alter_number(number: Any, rng: random.Random) -> Any:
     """A number near another one."""
     return rng.choice(
-        [number + 1, number - 1, -number, 2 * number, number * 1000, 0, float(number), str(number)]
+        [
+            number + 1,
+            number - 1,
+            -number,
+            2 * number,
+            number * 1000,
+            0,
+            number / 3 if abs(number) < 1e300 else 0.5,
+            f"{number:g}" if abs(number) < 1e300 else "",
+        ]
     )
 
 
@@ -421,7 +430,7 @@ def alter_numbers(array: StoredArray, rng: random.Random) -> None:
 
 def alter_shape(array: StoredArray, rng: random.Random) -> None:
     """Another shape, of which the data may know nothing."""
-    shape = list(array.shape)
+    shape = list(array.shape) if isinstance(array.shape, list) else [1]
     kind = rng.randrange(5)
     if kind == 0 and shape:
         shape[rng.randrange(len(shape))] = rng.choice([*SIZES, *HUGE, -1, None, 1.5, True])
@@ -432,21 +441,28 @@ def alter_shape(array: StoredArray, rng: random.Random) -> None:
     elif kind == 3:
         array.shape = rng.choice([None, {}, 4, "2", [1] * 40, [2**62, 0], [0], [[2]]])
         return
-    elif len(shape) > 1:
+    elif len(shape) > 1 and are_integers(shape):
         shape[:2] = [shape[0] * shape[1]]
     array.shape = shape
 
 
+def are_integers(shape: Any) -> bool:
+    """Whether a shape that may have been altered is a list of integers."""
+    return isinstance(shape, list) and all(type(size) is int for size in shape)
+
+
 def alter_lengths(parts: Parts, rng: random.Random) -> None:
     """Make an axis longer or shorter in every array that has one of that length, or in one of them."""
-    arrays = [a for a in parts.arrays.values() if isinstance(a.shape, list) and a.dtype in NUMPY_NAMES]
-    axes = [size for array in arrays for size in array.shape if type(size) is int]
+    arrays = [a for a in parts.arrays.values() if are_integers(a.shape) and a.dtype in ITEMSIZES]
+    axes = [size for array in arrays for size in array.shape]
     if not axes:
         return
     old = rng.choice(axes)
     new = rng.choice([0, 1, old - 1, old + 1, 2 * old, 100])
     chosen = arrays if rng.random() < 0.6 else [rng.choice(arrays)]
     for array in chosen:
+        if len(array.data) % ITEMSIZES[array.dtype]:
+            continue
         values = np.frombuffer(array.data, NUMPY_NAMES[array.dtype])
         if old not in array.shape or values.size != np.prod(array.shape, dtype=float) or values.size == 0:
             continue

@@ -66,6 +66,7 @@ cdef enum:
     COUNT_PIECE = 1 << 20       # larger, because each piece has a table to be merged
     MAX_TOKENS = 2147483646     # ids are int32 and id 0 is taken
     MAX_CODE_POINT = 0x10FFFF
+    LONGEST_PROBE = 250         # slots in a row that a vocabulary may fill; honest tokens fill some 80 at most
 
 UNICODE_VERSION = TEXTCNN_UNICODE_VERSION.decode("ascii")
 ANALYZERS = ("word", "char")
@@ -411,6 +412,17 @@ cdef inline int32_t find(const Table* table, const Key* key) noexcept nogil:
             if key.length <= 8 or same_tail(table, slot.id, key):
                 return slot.id
         place = (place + 1) & table.mask
+
+
+cdef bint is_crowded(const Table* table, const Key* key) noexcept nogil:
+    """Whether so many tokens stand from the place of the key on that looking it up takes long."""
+    cdef uint64_t place = key.hash & table.mask
+    cdef int i
+    for i in range(LONGEST_PROBE):
+        if table.slots[place].id == 0:
+            return False
+        place = (place + 1) & table.mask
+    return True
 
 
 cdef inline void place_slot(Table* table, uint64_t hash_, Slot slot) noexcept nogil:
@@ -1153,7 +1165,8 @@ cdef class TokenTable:
     Raises
     ------
     ValueError
-        If the offsets do not rise from 0 to n_bytes, a token is not UTF-8, or two are equal.
+        If the offsets do not rise from 0 to n_bytes, a token is not UTF-8, two are equal, or so many lead to
+        one place of the table that a look-up would take long: those of a file made to harm.
     """
 
     def __cinit__(
@@ -1197,6 +1210,8 @@ cdef class TokenTable:
         if bad_utf8(token, length) >= 0:
             raise ValueError(f"token {number} of the vocabulary is not valid UTF-8")
         raise_status(set_key_from(&key, token, length, scratch))
+        if is_crowded(&self.table, &key):
+            raise ValueError(f"more than {LONGEST_PROBE} tokens of the vocabulary lead to one place of its table")
         other = find(&self.table, &key)
         if other != 0:
             raise ValueError(
