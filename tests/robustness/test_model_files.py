@@ -121,33 +121,34 @@ def test_results_that_are_not_finite_are_found(files, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of processes as Linux has them")
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("while True: pass", "hangs"),
-        ("import ctypes; ctypes.string_at(0)", "crashes"),
-        ("return bytes(200_000_000)", "Memory"),
-    ],
-)
-def test_child_processes_report_what_stops_them(tmp_path, code, message):
-    call = "result = check_file(path, "
-    indent = "\n" + 16 * " "
+def test_child_processes_report_what_stops_them(tmp_path):
+    faults = """
+                if number == 0:
+                    while True: pass
+                if number == 1:
+                    import ctypes; ctypes.string_at(0)
+                if number == 2:
+                    bytes(200_000_000)
+                result = check_file(path, """
     script = FUZZ.read_text()
-    assert script.count(call) == 1
-    script = script.replace(call, f"def fail():{indent}    {code}{indent}fail(){indent}{call}")
+    assert script.count("result = check_file(path, ") == 1
+    script = script.replace("result = check_file(path, ", faults)
     (tmp_path / "robustness").mkdir()
     (tmp_path / "robustness" / "model_files.py").write_text(Path(model_files.__file__).read_text())
     (tmp_path / "robustness" / "fuzz.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, tmp_path / "robustness" / "fuzz.py", "--n", "2", "--keep", tmp_path / "found"],
+        [sys.executable, tmp_path / "robustness" / "fuzz.py", "--n", "4", "--keep", tmp_path / "found"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "2 findings" in done.stdout
-    assert done.stdout.count(message) == 2
-    assert len(list((tmp_path / "found").glob("0-*.textcnn"))) == 2
+    assert "4 files" in done.stdout
+    assert "3 findings" in done.stdout
+    for number, message in enumerate(["hangs for 1 s", "crashes", "MemoryError"]):
+        assert f"number {number}, " in done.stdout
+        assert message in done.stdout
+    assert len(list((tmp_path / "found").glob("0-*.textcnn"))) == 3
 
 
 # ---- layers that make much out of little -------------------------------------------------------------
@@ -317,6 +318,64 @@ def test_a_million_labels_are_not_too_many_values(tmp_path):
     arrays = {"weights": np.zeros((1_000_000, 10), np.float32)}
     save_arrays(tmp_path / "m", arrays, {"classes": {"dtype": "str", "values": labels}})
     assert load_arrays(tmp_path / "m")[1]["classes"]["values"] == labels
+
+
+def tokens_for_one_place(n, n_bits=24):
+    """Tokens of 8 ASCII characters whose hashes in the vocabulary's table have the same last bits."""
+    rng = np.random.default_rng(0)
+    low, found = np.uint64(5), [np.empty(0, np.uint64)]
+    with np.errstate(over="ignore"):
+        first = np.uint64(8 * 0x9E3779B97F4A7C15 % 2**64)
+        while sum(map(len, found)) < n:
+            hashes = rng.integers(0, 2**63, 2**20, dtype=np.uint64) << np.uint64(n_bits) | low
+            for factor in (0xC4CEB9FE1A85EC53, 0xFF51AFD7ED558CCD):
+                hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(pow(factor, -1, 2**64))
+            hashes ^= hashes >> np.uint64(33)
+            words = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(
+                pow(0xD6E8FEB86659FD93, -1, 2**64)
+            ) ^ first
+            found.append(words[(words & np.uint64(0x8080808080808080)) == 0])
+    return np.unique(np.concatenate(found))[:n]
+
+
+def with_vocabulary(content, tokens):
+    """A file with other tokens of 8 bytes in the vocabulary, and rows for them."""
+    parts = unpacked(content)
+    offsets = np.arange(len(tokens) + 1, dtype=np.int64) * 8
+    parts.arrays["vocabulary.bytes"] = StoredArray("U8", [8 * len(tokens)], tokens.tobytes())
+    parts.arrays["vocabulary.offsets"] = StoredArray("I64", [len(offsets)], offsets.tobytes())
+    parts.arrays["embedding"] = zeros([len(tokens) + 1, 2])
+    return parts
+
+
+def test_tokens_that_all_lead_to_one_place_are_refused(files, tmp_path):
+    tokens = tokens_for_one_place(30_000)
+    assert len(tokens) == 30_000
+    write(tmp_path / "m", with_vocabulary(files["binary"], tokens))
+    assert_refused(tmp_path / "m", match="lead to one place|holds a")
+    write(tmp_path / "m", with_vocabulary(files["binary"], tokens[:200]))
+    assert textcnn.load(tmp_path / "m").predict(["good"]).shape == (1,)
+
+
+def test_a_large_vocabulary_does_not_lead_to_one_place(files, tmp_path):
+    letters = np.frombuffer(b"abcdefghijklmnop", np.uint8)
+    numbers = np.arange(1_000_000)[:, np.newaxis] >> np.arange(0, 32, 4)
+    tokens = np.ascontiguousarray(letters[numbers & 15]).view(np.uint64)[:, 0]
+    write(tmp_path / "m", with_vocabulary(files["binary"], tokens))
+    assert len(textcnn.load(tmp_path / "m").vocabulary) == 1_000_001
+
+
+def test_the_most_crowded_index_of_ngrams_takes_no_second(files, tmp_path):
+    # as many keys to one place as are allowed, and as many such places as there is room for
+    parts = unpacked(files["binary linear"])
+    places = np.repeat(np.arange(300, dtype=np.uint64) * np.uint64(2000), 990)
+    keys = places + (np.arange(len(places), dtype=np.uint64) + np.uint64(1) << np.uint64(32))
+    parts.arrays["linear.keys"] = StoredArray("I64", [len(keys)], keys.tobytes())
+    parts.arrays["linear.coef"] = zeros([len(keys), 1])
+    write(tmp_path / "m", parts)
+    begin = time.process_time()
+    assert textcnn.load(tmp_path / "m").predict(["good"]).shape == (1,)
+    assert time.process_time() - begin < 1
 
 
 # ---- numbers that lead to NaN ------------------------------------------------------------------------
