@@ -66,7 +66,7 @@ cdef enum:
     COUNT_PIECE = 1 << 20       # larger, because each piece has a table to be merged
     MAX_TOKENS = 2147483646     # ids are int32 and id 0 is taken
     MAX_CODE_POINT = 0x10FFFF
-    LONGEST_PROBE = 250         # slots in a row that a vocabulary may fill; honest tokens fill some 80 at most
+    LONGEST_PROBE = 250         # slots in a row that a vocabulary may fill; honest tokens fill far fewer
 
 UNICODE_VERSION = TEXTCNN_UNICODE_VERSION.decode("ascii")
 ANALYZERS = ("word", "char")
@@ -417,8 +417,8 @@ cdef inline int32_t find(const Table* table, const Key* key) noexcept nogil:
 cdef bint is_crowded(const Table* table, const Key* key) noexcept nogil:
     """Whether so many tokens stand from the place of the key on that looking it up takes long."""
     cdef uint64_t place = key.hash & table.mask
-    cdef int i
-    for i in range(LONGEST_PROBE):
+    cdef int _probe
+    for _probe in range(LONGEST_PROBE):
         if table.slots[place].id == 0:
             return False
         place = (place + 1) & table.mask
@@ -1211,7 +1211,9 @@ cdef class TokenTable:
             raise ValueError(f"token {number} of the vocabulary is not valid UTF-8")
         raise_status(set_key_from(&key, token, length, scratch))
         if is_crowded(&self.table, &key):
-            raise ValueError(f"more than {LONGEST_PROBE} tokens of the vocabulary lead to one place of its table")
+            raise ValueError(
+                f"more than {LONGEST_PROBE} tokens of the vocabulary lead to one place of its table"
+            )
         other = find(&self.table, &key)
         if other != 0:
             raise ValueError(
