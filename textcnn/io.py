@@ -269,7 +269,7 @@ def checked_kind(config: Mapping[str, Any]) -> str:
 def checked_params(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the parameters in a file; raises ValueError if there are none."""
     params = config["params"]
-    if type(params) is not dict:
+    if type(params) is not dict or type(params.get("fitted", {})) is not dict:
         raise ValueError(f"its parameters are {params!r:.100}, and not named values")
     return dict(params)
 
