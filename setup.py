@@ -5,6 +5,8 @@ Variables read from the environment:
 TEXTCNN_NO_OPENMP=1   build without OpenMP (every kernel then runs on one thread)
 TEXTCNN_DEBUG=1       check bounds and initialisation in the Cython modules, and asserts in C
 TEXTCNN_BUILD_JOBS=N  compile N modules at once (default: the number of processors)
+TEXTCNN_SANITIZE=S    compile with -fsanitize=S ("address", "undefined" or "thread"); the tests then run as
+                      tests/robustness/sanitize.py runs them
 """
 
 import os
@@ -24,6 +26,7 @@ HERE = Path(__file__).parent
 SOURCES = Path("src_pyx")
 KERNELS = SOURCES / "textcnn" / "_kernels"
 DEBUG = os.environ.get("TEXTCNN_DEBUG", "0") not in ("", "0")
+SANITIZE = os.environ.get("TEXTCNN_SANITIZE", "")
 
 # The instruction-set levels for which the hot loops are compiled besides the compiler's default.
 X86_LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
@@ -62,11 +65,12 @@ class BuildExt(build_ext):
             self.base_flags = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
             # No debug information, which Python's own flags may ask for: it is most of the size.
             self.base_flags += ["-UNDEBUG", "-g"] if DEBUG else ["-g0"]
+            self.base_flags += sanitizer_flags()
         compile_openmp, link_openmp = self.openmp_flags()
         levels = self.levels()
         for ext in self.extensions:
             ext.extra_compile_args = self.base_flags + compile_openmp
-            ext.extra_link_args = list(link_openmp)
+            ext.extra_link_args = link_openmp + sanitizer_flags()
             if ext.name == "textcnn._kernels._simd":
                 ext.extra_objects = self.compile_levels(levels)
                 ext.define_macros += [(macro(level), "1") for level in levels]
@@ -130,6 +134,15 @@ class BuildExt(build_ext):
                 depends=[str(path) for path in KERNELS.glob("*.h")],
             )
         return objects
+
+
+def sanitizer_flags():
+    """Flags of the compiler and the linker for TEXTCNN_SANITIZE."""
+    if not SANITIZE:
+        return []
+    # Line numbers for the reports; and float-cast-overflow is not in "undefined", though it is.
+    checks = "undefined,float-cast-overflow" if SANITIZE == "undefined" else SANITIZE
+    return [f"-fsanitize={checks}", "-fno-omit-frame-pointer", "-g1"]
 
 
 def macro(level):
