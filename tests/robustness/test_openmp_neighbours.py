@@ -4,8 +4,13 @@ import importlib.util
 import itertools
 import re
 
+import joblib
 import pytest
+import threadpoolctl
 from robustness.processes import output_of_python
+
+from textcnn._kernels import _openmp
+from textcnn._threads import effective_n_threads
 
 PARTS = {
     "textcnn": """
@@ -75,3 +80,14 @@ def test_scikit_learn_in_one_process(order, alone):
 @pytest.mark.parametrize("order", list(itertools.permutations(["textcnn", "sklearn", "torch"])), ids="-".join)
 def test_pytorch_in_one_process(order, alone):
     assert outcome(*order) == alone
+
+
+@pytest.mark.skipif(not _openmp.openmp_version(), reason="built without OpenMP")
+def test_limits_of_threadpoolctl_and_joblib_hold():
+    """`n_jobs=None` means what these leave; a number means itself."""
+    assert "openmp" in {pool["user_api"] for pool in threadpoolctl.threadpool_info()}
+    with threadpoolctl.threadpool_limits(1, user_api="openmp"):
+        assert effective_n_threads(None) == 1
+        assert effective_n_threads(2) == 2
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        assert joblib.Parallel(2)(joblib.delayed(effective_n_threads)(None) for _ in range(4)) == [1] * 4
