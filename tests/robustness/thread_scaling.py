@@ -3,18 +3,20 @@
     python tests/robustness/thread_scaling.py [--json FILE]
 
 Models with ``n_jobs=1`` answer batches of 1000 texts, the same number of batches by one Python thread and by
-two; each ratio is the median over pairs of runs that follow one another. Alone on two free cores `predict` and
-its like reach 1.7 and more. `explain` and `tag` build Python objects for each n-gram and span, which only one
-thread can do at a time.
+two, and by two forked processes, which is what the machine can do; each ratio is the median over rounds of runs
+that follow one another. `explain` and `tag` build Python objects for each n-gram and span, which only one thread
+can do at a time. Measure on two free cores.
 """
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from textcnn import TextCNNClassifier, TextCNNTagger
 from textcnn.data import load_entities, load_messages
@@ -27,18 +29,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=7, help="pairs of runs for each method")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="methods whose name contains this")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     args = parser.parse_args()
     results = {}
-    print(f"{'method':34}{'texts/s':>10}{'two threads':>13}")
+    print(f"{'method':34}{'texts/s':>10}{'two threads':>13}{'processes':>11}")
     for name, call in methods().items():
-        n_batches = enough_batches(call)
-        pairs = [(seconds(call, n_batches, 1), seconds(call, n_batches, 2)) for _ in range(args.pairs)]
-        ratio = statistics.median(one / two for one, two in pairs)
-        rate = N_TEXTS * n_batches / min(one for one, _ in pairs)
-        results[name] = {"texts_per_second": rate, "ratio": ratio}
-        print(f"{name:34}{rate:10.0f}{ratio:12.2f}x", flush=True)
+        if args.only not in name:
+            continue
+        n = enough_batches(call)
+        rounds = [
+            (seconds(call, n, 1), seconds(call, n, 2), seconds(call, n, 2, in_process))
+            for _ in range(args.rounds)
+        ]
+        threads = statistics.median(one / two for one, two, _ in rounds)
+        processes = statistics.median(one / two for one, _, two in rounds)
+        rate = N_TEXTS * n / min(one for one, _, _ in rounds)
+        results[name] = {"texts_per_second": rate, "threads": threads, "processes": processes}
+        print(f"{name:34}{rate:10.0f}{threads:12.2f}x{processes:10.2f}x", flush=True)
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"python": sys.version, "results": results}, file, indent=1)
@@ -71,19 +80,29 @@ def enough_batches(call: Callable[[], object]) -> int:
     return 2 * max(1, round(SECONDS / 2 / (time.perf_counter() - start)))
 
 
-def seconds(call: Callable[[], object], n_batches: int, n_threads: int) -> float:
-    """Time of `n_batches` batches, shared equally among Python threads."""
+def in_process(target: Callable[[], None]) -> multiprocessing.process.BaseProcess:
+    return multiprocessing.get_context("fork").Process(target=target)
+
+
+def in_thread(target: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=target)
+
+
+def seconds(
+    call: Callable[[], object], n_batches: int, n_workers: int, worker: Callable[..., Any] = in_thread
+) -> float:
+    """Time of `n_batches` batches, shared equally among Python threads or processes."""
 
     def work() -> None:
-        for _ in range(n_batches // n_threads):
+        for _ in range(n_batches // n_workers):
             call()
 
-    threads = [threading.Thread(target=work) for _ in range(n_threads)]
+    workers = [worker(work) for _ in range(n_workers)]
     start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
     return time.perf_counter() - start
 
 

@@ -50,6 +50,8 @@ def as_texts(X: Any, name: str = "X") -> list[Text]:
         raise TypeError(f"{name} is a {type(X).__name__}, but {_EXPECTED}")
     else:
         texts = _from_container(X, name)
+    if set(map(type, texts)) <= {str, list, tuple}:  # no step of the interpreter for each text
+        return texts
     has_arrays = False
     for position, text in enumerate(texts):
         if not isinstance(text, (str, list, tuple)):
