@@ -34,7 +34,9 @@ def load_model():
     """
     path = os.environ.get("TEXTCNN_MODEL")
     if not path:
-        raise SystemExit("TEXTCNN_MODEL is not set; let it name a model file, as `textcnn train -o` writes it")
+        raise SystemExit(
+            "TEXTCNN_MODEL is not set; let it name a model file, as `textcnn train -o` writes it"
+        )
     return textcnn.load(path, n_jobs=1, mmap=True)
 
 

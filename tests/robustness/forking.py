@@ -57,9 +57,7 @@ def trained(models):
     classifier.partial_fit(TEXTS, LABELS)
     tagger.partial_fit(SENTENCES, TAGS)
     networks = [model.predictor_.network for model in (classifier, tagger, *fitted())]
-    return [
-        [array.tobytes() for _, array in sorted(network.copy_arrays().items())] for network in networks
-    ]
+    return [[array.tobytes() for _, array in sorted(network.copy_arrays().items())] for network in networks]
 
 
 MODELS: list = []

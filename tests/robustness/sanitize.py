@@ -42,7 +42,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sanitizer", choices=SANITIZERS)
-    parser.add_argument("--copy", metavar="DIR", help="build in DIR and keep it, so that it can be used again")
+    parser.add_argument(
+        "--copy", metavar="DIR", help="build in DIR and keep it, so that it can be used again"
+    )
     parser.add_argument("--libomp", metavar="DIR", type=Path, default=found_libomp())
     args, pytest_args = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:

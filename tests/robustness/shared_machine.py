@@ -129,10 +129,15 @@ def main() -> None:
                 ratios[name].append(taken / fair)
         results[model] = {name: statistics.median(found) for name, found in ratios.items()}
         for name, ratio in results[model].items():
-            print(f"{model:12}{name:32}{ratio:6.2f}{'  above ' + str(LIMIT) if ratio > LIMIT else ''}", flush=True)
+            print(
+                f"{model:12}{name:32}{ratio:6.2f}{'  above ' + str(LIMIT) if ratio > LIMIT else ''}",
+                flush=True,
+            )
     if args.json:
         with open(args.json, "w") as file:
-            json.dump({"python": sys.version, "processors": n_processors(), "results": results}, file, indent=1)
+            json.dump(
+                {"python": sys.version, "processors": n_processors(), "results": results}, file, indent=1
+            )
 
 
 if __name__ == "__main__":

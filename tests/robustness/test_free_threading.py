@@ -12,7 +12,11 @@ from robustness.processes import output_of_python
 import textcnn
 import textcnn._kernels
 
-ALL = [name for _, name, _ in pkgutil.walk_packages(textcnn.__path__, "textcnn.") if not name.endswith("__main__")]
+ALL = [
+    name
+    for _, name, _ in pkgutil.walk_packages(textcnn.__path__, "textcnn.")
+    if not name.endswith("__main__")
+]
 
 IMPORT_ALL = """
 import importlib, sys

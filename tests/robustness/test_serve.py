@@ -171,7 +171,9 @@ def test_forked_workers_train_after_threads_in_the_parent(models):
         with ThreadPoolExecutor(4) as clients:
             answers = list(clients.map(lambda _: asked(port, "/train"), range(4)))
         assert [(status, answer["same"]) for status, answer in answers] == [(200, True)] * 4
-        assert predicted(port, TEXTS)["labels"] == textcnn.load(models["classifier"][1]).predict(TEXTS).tolist()
+        assert (
+            predicted(port, TEXTS)["labels"] == textcnn.load(models["classifier"][1]).predict(TEXTS).tolist()
+        )
 
 
 @pytest.mark.parametrize("command", SERVERS)

@@ -836,8 +836,9 @@ def conv_stack_weight_gradients(
         for k in range(n_sets):
             weights = d_weights[k]
             if weights.shape[1] and weights.shape[2]:
-                unfilter(sums + k * products * most, most, products, tiling.kernel_size,
-                         weights.shape[1] * weights.shape[2], &weights[0, 0, 0])
+                with nogil:
+                    unfilter(sums + k * products * most, most, products, tiling.kernel_size,
+                             weights.shape[1] * weights.shape[2], &weights[0, 0, 0])
     finally:
         free(of_layer)
         free(first_layer)

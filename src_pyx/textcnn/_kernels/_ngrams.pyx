@@ -332,8 +332,9 @@ cdef class NGramIndex:
             for i in prange(n, nogil=True, num_threads=n_threads, schedule="static"):
                 out[i] = self.find(keys[i])
         else:
-            for i in range(n):
-                out[i] = self.find(keys[i])
+            with nogil:
+                for i in range(n):
+                    out[i] = self.find(keys[i])
         return result
 
 
