@@ -1,7 +1,7 @@
 """A WSGI application: TEXTCNN_MODEL=m.textcnn gunicorn --preload -w 2 wsgi:app
 
-`--preload` loads the model once, before the workers are forked, and they share its memory. A forked worker works
-on one thread, so let there be as many workers as processors.
+`--preload` loads the model once, before the workers are forked, and they share its memory. A forked worker
+works on one thread, so let there be as many workers as processors.
 """
 
 from answers import MAX_BYTES, TOO_LONG, as_json, load_model, respond

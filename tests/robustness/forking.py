@@ -2,8 +2,8 @@
 
     python tests/robustness/forking.py WAY
 
-The parent fits and predicts with two threads; the child predicts, explains and tags, goes on with `partial_fit`
-and fits again. "the same" is printed if all results have the bits of the parent's.
+The parent fits and predicts with two threads; the child predicts, explains and tags, goes on with
+`partial_fit` and fits again. "the same" is printed if all results have the bits of the parent's.
 """
 
 import copy
@@ -111,7 +111,7 @@ def in_a_thread():
 
 
 def while_others_predict():
-    """Other threads of the parent are amid a prediction, with caches half filled, at the moment of the fork."""
+    """Other threads of the parent are amid a prediction at the moment of the fork, caches half filled."""
     stop = threading.Event()
 
     def predict():

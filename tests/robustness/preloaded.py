@@ -1,4 +1,4 @@
-"""The example service, loaded by a process that has fitted and predicted with two threads before its workers fork.
+"""The example service in a process that has fitted and predicted with two threads before its workers fork.
 
 POST /train lets a worker fit the same models again and tells whether their bits are those of the parent's.
 """

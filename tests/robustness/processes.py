@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import textcnn
@@ -22,15 +23,13 @@ def start_python(*arguments, **options):
 
 def end(process):
     """Kill a process of `start_python` and every process that it has started and that still lives."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
 def output_of_python(*arguments, timeout, **environment):
-    """What Python prints, its errors included; a hang ends in subprocess.TimeoutExpired, and nothing stays."""
+    """What Python prints, its errors included; a hang ends in TimeoutExpired, and nothing stays."""
     process = start_python(
         *arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -8,10 +8,10 @@ What follows the name goes to pytest; without it the whole test suite runs, with
 several threads. The interpreter in use must have Cython, setuptools and the packages of the "test" extra. The
 exit status is 1 if a test failed or the sanitizer reported something; its reports are printed at the end.
 
-"thread" needs LLVM's OpenMP at run time, which tells the sanitizer through its `libarcher` when its threads wait
-for each other (Debian: libomp-dev; elsewhere give the folder of libomp.so and libarcher.so as ``--libomp``).
-GCC's own does not, so that every parallel loop would count as a race. Without LLVM's OpenMP the kernels are built
-for one thread, and what is looked at is Python threads that share a model.
+"thread" needs LLVM's OpenMP at run time, which tells the sanitizer through its `libarcher` when its threads
+wait for each other (Debian: libomp-dev; elsewhere give the folder of libomp.so.5 and libarcher.so as
+``--libomp``). GCC's own does not, so that every parallel loop would count as a race. Without LLVM's OpenMP the
+kernels are built for one thread, and what is looked at is Python threads that share a model.
 """
 
 import argparse
@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns("*.so", "*.pyc", "__pycache__", "build", "dist", ".*", "*.egg-info")
 THREAD_TESTS = ["tests", "-k", "thread and not fork"]  # the sanitizer does not follow forks
 
-# The runtime library of each, the name of its variable, and its options. Reports go to files, for pytest would
-# swallow them.
+# The runtime library of each, the name of its variable, and its options. Reports go to files, for pytest
+# would swallow them.
 SANITIZERS = {
     # An allocation that cannot be had must be a MemoryError, as it is without the sanitizer.
     "address": ("libasan.so", "ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1"),
@@ -42,9 +42,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sanitizer", choices=SANITIZERS)
-    parser.add_argument(
-        "--copy", metavar="DIR", help="build in DIR and keep it, so that it can be used again"
-    )
+    parser.add_argument("--copy", metavar="DIR", help="build in DIR, and keep it for another run")
     parser.add_argument("--libomp", metavar="DIR", type=Path, default=found_libomp())
     args, pytest_args = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -22,10 +22,10 @@ from typing import Any
 
 import joblib
 from sklearn.model_selection import GridSearchCV
+from textcnn.data import load_entities, load_messages
 
 from textcnn import TextCNNClassifier, TextCNNTagger
 from textcnn._threads import n_processors
-from textcnn.data import load_entities, load_messages
 
 LIMIT = 1.5
 BUSY = "while True: pass"

@@ -1,8 +1,6 @@
 """Free-threaded CPython runs the package without the GIL."""
 
-import importlib
 import pkgutil
-import sys
 import sysconfig
 from pathlib import Path
 

@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from textcnn import TextCNNClassifier, TextCNNTagger
 from textcnn.data import load_entities, load_messages
+
+from textcnn import TextCNNClassifier, TextCNNTagger
 
 N_TEXTS = 1000
 SECONDS = 1.0  # of one run on one thread, about
