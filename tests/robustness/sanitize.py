@@ -4,14 +4,15 @@
     python tests/robustness/sanitize.py undefined
     python tests/robustness/sanitize.py thread
 
-What follows the name goes to pytest; without it the whole test suite runs, with "thread" those tests that run
-several threads. The interpreter in use must have Cython, setuptools and the packages of the "test" extra. The
-exit status is 1 if a test failed or the sanitizer reported something; its reports are printed at the end.
+What follows the name goes to pytest; without it the whole test suite runs, with "thread" those tests that
+run several threads. The interpreter in use must have Cython, setuptools and the packages of the "test"
+extra. The exit status is 1 if a test failed or the sanitizer reported something; its reports are printed at
+the end.
 
 "thread" needs LLVM's OpenMP at run time, which tells the sanitizer through its `libarcher` when its threads
 wait for each other (Debian: libomp-dev; elsewhere give the folder of libomp.so.5 and libarcher.so as
-``--libomp``). GCC's own does not, so that every parallel loop would count as a race. Without LLVM's OpenMP the
-kernels are built for one thread, and what is looked at is Python threads that share a model.
+``--libomp``). GCC's own does not, so that every parallel loop would count as a race. Without LLVM's OpenMP
+the kernels are built for one thread, and what is looked at is Python threads that share a model.
 """
 
 import argparse

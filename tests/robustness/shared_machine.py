@@ -2,11 +2,11 @@
 
     python tests/robustness/shared_machine.py [--json FILE]
 
-A grid search over a classifier and one over a tagger, with the default ``n_jobs=None`` of the estimators, run in
-several settings with two workers, and alone beside busy processes. Fair is the time of the same search in one
-process on one thread, divided by the processors that the setting may use; each figure is the time over that, the
-median of several rounds in each of which every setting has its turn. None should be above 1.5. Dask is measured
-if it is installed.
+A grid search over a classifier and one over a tagger, with the default ``n_jobs=None`` of the estimators,
+run in several settings with two workers, and alone beside busy processes. Fair is the time of the same
+search in one process on one thread, divided by the processors that the setting may use; each figure is the
+time over that, the median of several rounds in each of which every setting has its turn. None should be
+above 1.5. Dask is measured if it is installed.
 """
 
 import argparse

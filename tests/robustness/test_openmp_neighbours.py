@@ -1,4 +1,4 @@
-"""Other libraries with threads of their own in one process: scikit-learn's OpenMP, PyTorch's if it is installed."""
+"""Other libraries with OpenMP threads in one process: scikit-learn, and PyTorch if it is installed."""
 
 import importlib.util
 import itertools
