@@ -267,10 +267,15 @@ def checked_kind(config: Mapping[str, Any]) -> str:
 
 
 def checked_params(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the parameters in a file; raises ValueError if there are none."""
+    """A copy of the parameters in a file; raises ValueError if there are none, or no history of the fit."""
     params = config["params"]
     if type(params) is not dict or type(params.get("fitted", {})) is not dict:
         raise ValueError(f"its parameters are {params!r:.100}, and not named values")
+    if fitted := params.get("fitted"):
+        checked_count(fitted["n_iter"], "n_iter", least=0)
+        checked_curve(fitted["loss_curve"])
+        if fitted["validation_scores"] is not None:
+            checked_curve(fitted["validation_scores"])
     return dict(params)
 
 

@@ -118,6 +118,12 @@ def tagger_body() -> Sequential:
     )
 
 
+def shared_body() -> Sequential:
+    """A layer that stands in the network twice, and dropout, whose state is kept."""
+    conv = Conv1d(4, 3, activation="relu", padding="same")
+    return Sequential(Dense(4), conv, Dropout(0.5), conv, Pool1d("max"))
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "binary": classifier,
     "binary linear": lambda: classifier(linear=0.5, ngram_range=(1, 2), char_ngram_range=(3, 3)),
@@ -135,6 +141,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "pooled": lambda: classifier(pooling=("max", "mean"), dilation=2, padding_mode="replicate"),
     "body": lambda: classifier(body=sentence_body()),
     "decoder": lambda: classifier(body=decoder_body()),
+    "shared layers": lambda: classifier(body=shared_body()),
     "embedded": lambda: classifier(X=embedded_reviews()),
     "embedded table": lambda: classifier(X=np.stack([x[:2, 0] for x in embedded_reviews(1, np.float64)])),
     "regressor": lambda: regressor([1.0, 2.0, 3.0, 1.5, 2.5, 3.5], linear=0.5, ngram_range=(1, 2)),

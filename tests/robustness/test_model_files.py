@@ -463,14 +463,14 @@ def test_a_kind_that_is_no_name_is_refused(files, tmp_path, of, kind):
     ],
     ids=str,
 )  # fmt: skip
-def test_an_odd_history_is_refused_by_the_estimator(files, tmp_path, of, change):
+def test_an_odd_history_is_refused(files, tmp_path, of, change):
     parts = unpacked(files[of])
     parts.config["params"]["fitted"] |= change
     write(tmp_path / "m", parts)
     estimator = next(e for e in model_files.ESTIMATORS if e.__name__ == parts.config["kind"])
-    with pytest.raises(ModelFileError, match="has parameters that do not fit this version"):
-        estimator.load(tmp_path / "m")
-    assert textcnn.load(tmp_path / "m").n_jobs is None
+    for load in (estimator.load, textcnn.load):
+        with pytest.raises(ModelFileError, match="is no valid model file"):
+            load(tmp_path / "m")
 
 
 @pytest.mark.parametrize(

@@ -273,8 +273,8 @@ class SentenceCNN:
         self.__post_init__()
 
     def is_finite(self) -> bool:
-        """True if no array holds NaN or infinity."""
-        return all(np.isfinite(array).all() for array in self.arrays().values())
+        """True if no array holds NaN or infinity, and no text can have outputs as good as infinite."""
+        return all(map(is_finite, self.arrays().values())) and self.largest_output() < LARGEST_OUTPUT
 
     def inference(self, cache_bytes: int) -> Inference:
         """The forward passes of this network when it is not trained any more."""

@@ -130,7 +130,7 @@ class Network(Protocol):
         """Take the values of `copy_arrays` back."""
 
     def is_finite(self) -> bool:
-        """True if no array holds NaN or infinity."""
+        """True if no array holds NaN or infinity, and no finite input gives either where that can be told."""
 
 
 @dataclass

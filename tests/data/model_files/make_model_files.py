@@ -2,8 +2,8 @@
 
     python tests/data/model_files/make_model_files.py
 
-A folder that is there already is never written to: its files were made when the version of the format was
-new, and must load for ever. ``newer.textcnn`` says that it is of a format of the future.
+Files that are there already stay as they are: they were made when the version of the format was new, and must
+load for ever. ``newer.textcnn`` says that it is of a format of the future.
 """
 
 from __future__ import annotations
@@ -49,13 +49,16 @@ def results_of(predictor: Any, X: Any) -> dict[str, Any]:
 
 def main() -> None:
     folder = HERE / f"v{io._FORMAT_VERSION}"
-    folder.mkdir()
-    expected = {}
+    folder.mkdir(exist_ok=True)
+    table = folder / "expected.json"
+    expected = json.loads(table.read_text()) if table.exists() else {}
     for name, make in MAKERS.items():
+        file = f"{name.replace(' ', '-')}.textcnn"
+        if file in expected:
+            continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = make()
-        file = f"{name.replace(' ', '-')}.textcnn"
         model.save(folder / file)
         predictor = textcnn.load(folder / file)
         X = inputs_of(predictor)
@@ -65,7 +68,7 @@ def main() -> None:
         assert type(predictor).__name__ == "MultilabelPredictor" or margins.min() > 1e-5, (name, margins)
         expected[file] = {"X": X, **results_of(predictor, X)}
     lines = (f"{json.dumps(file)}: {json.dumps(results)}" for file, results in expected.items())
-    (folder / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    table.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     version = f'"format_version":"{io._FORMAT_VERSION}"'.encode()
     content = (folder / "binary.textcnn").read_bytes()
     (HERE / "newer.textcnn").write_bytes(signed(content.replace(version, b'"format_version":"999"')))
