@@ -999,3 +999,10 @@ def test_shapes_have_the_same_bits_for_any_number_of_threads(monkeypatch):
     assert same_linear(*models)
     new = cased(X_NEW * 60, 1)
     assert (models[0].predict_proba(new) == models[1].predict_proba(new)).all()
+
+
+def test_complex_numbers_are_no_labels_and_no_text():
+    with pytest.raises(ValueError, match=r"^Complex data not supported: y holds complex numbers; [^\n]*$"):
+        TextCNNClassifier().fit(["a", "b"], np.array([1 + 2j, 1]))
+    with pytest.raises(ValueError, match=r"^Complex data not supported: X holds complex numbers, [^\n]*$"):
+        TextCNNClassifier().fit(np.array([[1 + 2j], [1]]), [0, 1])

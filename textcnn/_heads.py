@@ -353,6 +353,10 @@ def as_labels(y: Any, name: str) -> np.ndarray:
         raise ValueError(
             f"training requires y to be passed, but the target y is None; give {name}, a label for each text"
         )
+    if getattr(getattr(y, "dtype", None), "kind", "") == "c":
+        raise ValueError(
+            f"Complex data not supported: {name} holds complex numbers; give strings, integers or booleans"
+        )
     labels = column_or_1d(y, warn=True)
     # NumPy turns the numbers of a mixed list into strings, so look at the list itself.
     given = y if isinstance(y, (list, tuple)) else labels.tolist()
