@@ -207,7 +207,11 @@ def paddings_and_columns(shape: tuple[int, int, int], n_jobs: int) -> Iterator[C
 
     def case(operation: str, variant: str, theirs: Callable[..., Any], *args: Any) -> Case:
         forward, backward = getattr(ops, operation), getattr(ops, f"{operation}_backward")
-        options = {"mode": variant} if operation != "im2col" else {"padding": 1}
+        options = {
+            "im2col": {"padding": 1},
+            "pad1d": {"padding_mode": variant},
+            "upsample": {"mode": variant},
+        }[operation]
         return Case(
             operation,
             variant,
@@ -293,7 +297,7 @@ def poolings(shape: tuple[int, int, int], n_jobs: int) -> Iterator[Case]:
     yield linear("global_sum_pool1d", "", partial(torch.sum, dim=2))
     yield linear("global_lp_pool1d", "", partial(torch.linalg.vector_norm, ord=2, dim=2))
     yield maximal("k_max_pool1d", "k 4", k_maximal, 4)
-    yield maximal("spatial_pyramid_pool1d", "levels 1, 2, 4", pyramid, (1, 2, 4))
+    yield maximal("spatial_pyramid_pool1d", "levels 1, 2, 4", pyramid, levels=(1, 2, 4))
 
 
 def dense_layers(rows: tuple[int, int], n_jobs: int) -> Iterator[Case]:

@@ -63,7 +63,7 @@ def train(filters, dense, n_steps=200):
 
 
 shape, curves = (3, len(vocabulary), 6), {}
-starts = {"constant": [initializers.constant(s, 0.1) for s in (shape, (6, 2))]}
+starts = {"constant": [initializers.constant(s, value=0.1) for s in (shape, (6, 2))]}
 starts["Glorot"] = [initializers.glorot_uniform(s, random_state=0) for s in (shape, (6, 2))]
 print("   initial    loss at first, at last   right    different filters")
 for name, start in starts.items():

@@ -31,7 +31,7 @@ print(ops.resolve_padding("same", 4))
 print("\n2. What the padding holds: two rows before and after the letters of 'abcd'.\n")
 letters = np.array([[[1.0], [2], [3], [4]]])
 for mode in ("zeros", "constant", "reflect", "replicate", "circular"):
-    padded = ops.pad1d(letters, 2, mode=mode, value=5 if mode == "constant" else 0).ravel()
+    padded = ops.pad1d(letters, 2, padding_mode=mode, padding_value=5 if mode == "constant" else 0).ravel()
     text = "".join("0abcd*"[int(value)] for value in padded)
     print(f"   {mode:10} {text[:2]} | {text[2:-2]} | {text[-2:]}")
 

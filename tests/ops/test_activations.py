@@ -16,8 +16,8 @@ PAIRS = {
     "leaky_relu": (ops.leaky_relu, ops.leaky_relu_backward),
     "gelu": (ops.gelu, ops.gelu_backward),
     "gelu_tanh": (
-        lambda x, **options: ops.gelu(x, "tanh", **options),
-        lambda d_out, x, **options: ops.gelu_backward(d_out, x, "tanh", **options),
+        lambda x, **options: ops.gelu(x, approximate="tanh", **options),
+        lambda d_out, x, **options: ops.gelu_backward(d_out, x, approximate="tanh", **options),
     ),
     "tanh": (ops.tanh, ops.tanh_backward),
     "sigmoid": (ops.sigmoid, ops.sigmoid_backward),
@@ -88,8 +88,8 @@ def test_softmax_over_the_last_axis_of_any_shape(dtype, name, x, n_classes):
 
 @given(x=arrays(), slope=st.floats(-2, 2))
 def test_leaky_relu_of_any_slope(x, slope):
-    assert_allclose(ops.leaky_relu(x, slope), reference.leaky_relu(x, slope), rtol=1e-15)
-    d_x = ops.leaky_relu_backward(np.ones_like(x), x, slope)
+    assert_allclose(ops.leaky_relu(x, slope=slope), reference.leaky_relu(x, slope), rtol=1e-15)
+    d_x = ops.leaky_relu_backward(np.ones_like(x), x, slope=slope)
     assert_allclose(d_x, reference.leaky_relu_backward(np.ones_like(x), x, slope), rtol=1e-15)
 
 
@@ -111,7 +111,7 @@ def test_gradient_of_rows_is_a_central_difference(forward, backward):
 def test_gelu_to_the_digit():
     x, exact, approximate = np.array(GELU).T
     assert_allclose(ops.gelu(x), exact, rtol=1e-15)
-    assert_allclose(ops.gelu(x, "tanh"), approximate, rtol=1e-14)
+    assert_allclose(ops.gelu(x, approximate="tanh"), approximate, rtol=1e-14)
     assert (np.abs(ops.gelu(x.astype(np.float32)) - exact) <= 3e-7 * np.abs(x)).all()
 
 
@@ -254,14 +254,14 @@ def test_signs_of_zero(dtype):
 )
 def test_wrong_slope_is_refused(slope, error):
     with pytest.raises(error, match="slope is"):
-        ops.leaky_relu([1.0], slope)
+        ops.leaky_relu([1.0], slope=slope)
     with pytest.raises(error, match="slope is"):
-        ops.leaky_relu_backward([1.0], [1.0], slope)
+        ops.leaky_relu_backward([1.0], [1.0], slope=slope)
 
 
 @pytest.mark.parametrize("approximate", ["erf", None, True])
 def test_wrong_approximation_is_refused(approximate):
     with pytest.raises(ValueError, match="approximate is"):
-        ops.gelu([1.0], approximate)
+        ops.gelu([1.0], approximate=approximate)
     with pytest.raises(ValueError, match="approximate is"):
-        ops.gelu_backward([1.0], [1.0], approximate)
+        ops.gelu_backward([1.0], [1.0], approximate=approximate)

@@ -25,14 +25,14 @@ paddings = (
 @given(kernel_size=small, dilation=small)
 def test_effective_kernel_size_counts_the_rows_between_the_outer_taps(kernel_size, dilation):
     taps = [k * dilation for k in range(kernel_size)]
-    size = effective_kernel_size(kernel_size, dilation)
+    size = effective_kernel_size(kernel_size, dilation=dilation)
     assert size == taps[-1] - taps[0] + 1
     assert size == kernel_size + (kernel_size - 1) * (dilation - 1)
 
 
 @given(length=st.integers(0, 30), kernel_size=small, stride=small, dilation=small, padding=paddings)
 def test_output_length_counts_the_windows_that_fit(length, kernel_size, stride, dilation, padding):
-    left, right = resolve_padding(padding, kernel_size, dilation)
+    left, right = resolve_padding(padding, kernel_size, dilation=dilation)
     last_tap = dilation * (kernel_size - 1)
     starts = [t for t in range(0, length + left + right, stride) if t + last_tap < length + left + right]
     options = {"stride": stride, "dilation": dilation, "padding": padding}
@@ -47,11 +47,11 @@ def test_output_length_counts_the_windows_that_fit(length, kernel_size, stride, 
 @given(length=st.integers(0, 30), kernel_size=small, stride=small, dilation=small)
 def test_named_paddings(length, kernel_size, stride, dilation):
     options = {"stride": stride, "dilation": dilation}
-    size = effective_kernel_size(kernel_size, dilation)
+    size = effective_kernel_size(kernel_size, dilation=dilation)
     assert conv_output_length(length, kernel_size, padding="same", **options) == -(-length // stride)
     assert conv_output_length(length, kernel_size, padding="full", dilation=dilation) == length + size - 1
-    assert resolve_padding("valid", kernel_size, dilation) == (0, 0)
-    left, right = resolve_padding("same", kernel_size, dilation)
+    assert resolve_padding("valid", kernel_size, dilation=dilation) == (0, 0)
+    left, right = resolve_padding("same", kernel_size, dilation=dilation)
     assert left + right == size - 1
     assert right - left in (0, 1)
 
@@ -120,7 +120,7 @@ def test_parameters_of_a_convolution():
         lambda: conv_output_length(5, 3, padding=-1),
         lambda: conv_output_length(5, 3, padding=(1,)),
         lambda: conv_output_length(2**31, 3),
-        lambda: effective_kernel_size(2**31 - 1, 2),
+        lambda: effective_kernel_size(2**31 - 1, dilation=2),
         lambda: effective_kernel_size(2**31),
         lambda: conv_transpose_output_length(5, 3, output_padding=-1),
         lambda: receptive_field([(3, 1)]),

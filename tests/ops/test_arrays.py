@@ -39,7 +39,7 @@ def test_arrays_of_anything_but_real_numbers_are_refused(dtype):
 
 def test_what_is_masked_would_be_read_as_it_is():
     masked = np.ma.array(X, mask=X > 0)
-    with pytest.raises(TypeError, match="found a masked array, but the operations do not read masks"):
+    with pytest.raises(TypeError, match="an array is masked, but the operations do not read masks"):
         ops.conv1d(masked, np.ones((2, 1, 1)))
 
 

@@ -34,7 +34,7 @@ def windows(draw):
     kernel_size, stride, dilation = (draw(st.integers(1, 4)) for _ in range(3))
     padding, mode = draw(paddings), draw(st.sampled_from(PADDING_MODES))
     options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": mode}
-    left, right = resolve_padding(padding, kernel_size, dilation)
+    left, right = resolve_padding(padding, kernel_size, dilation=dilation)
     return kernel_size, options, (kernel_size, stride, dilation, left, right, mode)
 
 
@@ -159,7 +159,7 @@ def test_dense_batches_and_degenerate_shapes():
         (lambda: im2col(np.zeros((1, 3, 2)), 0), "kernel_size is 0"),
         (lambda: im2col(np.zeros((1, 3, 2)), 2, stride=0), "stride is 0"),
         (lambda: im2col(np.zeros((1, 3, 2)), 2, padding="wide"), "padding is 'wide'"),
-        (lambda: im2col(np.zeros((1, 3, 2)), 2, padding_value=1.0), "only the mode 'constant'"),
+        (lambda: im2col(np.zeros((1, 3, 2)), 2, padding_value=1.0), "only the padding_mode 'constant'"),
         (lambda: im2col(np.zeros((3, 2)), 2), "x has shape"),
         (lambda: im2col_backward(np.zeros((1, 3, 4)), np.zeros((1, 3, 2)), 2), "d_out has shape"),
         (lambda: col2im(np.zeros((1, 2, 4)), 2), "exactly one of length and offsets"),

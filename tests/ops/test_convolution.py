@@ -71,7 +71,7 @@ def padded(text, left, right, mode):
 def by_definition(text, kernels, biases, stride, dilation, groups, padding, mode="zeros"):
     """Result for one text (length, c) of kernels (m, k, c / groups, f) in turn, window by window."""
     kernel_size, c, f = kernels.shape[1], text.shape[1] // groups, kernels.shape[3] // groups
-    text = padded(text, *resolve_padding(padding, kernel_size, dilation), mode)
+    text = padded(text, *resolve_padding(padding, kernel_size, dilation=dilation), mode)
     extent = dilation * (kernel_size - 1) + 1
     out = []
     for t, begin in enumerate(range(0, len(text) - extent + 1, stride)):
@@ -161,7 +161,7 @@ def transposed_by_definition(text, kernel, bias, stride, dilation, groups, paddi
             for g in range(groups):
                 ins, outs = slice(g * f, (g + 1) * f), slice(g * c, (g + 1) * c)
                 out[t * stride + k * dilation, outs] += kernel[k][:, ins] @ text[t, ins]
-    left, right = resolve_padding(padding, kernel_size, dilation)
+    left, right = resolve_padding(padding, kernel_size, dilation=dilation)
     return out[left : max(left, n_rows - right)]
 
 
@@ -263,7 +263,7 @@ def test_conv_transpose1d_is_the_adjoint_of_conv1d(call, extra):
     n_out = conv_output_length(length, len(kernel), **{k: v for k, v in options.items() if k != "groups"})
     if n_out == 0:
         return
-    left, right = resolve_padding(options["padding"], len(kernel), options["dilation"])
+    left, right = resolve_padding(options["padding"], len(kernel), dilation=options["dilation"])
     output_padding = (length + left + right - options["dilation"] * (len(kernel) - 1) - 1) % stride
     x, y = random(2, length, rows.shape[1]), random(2, n_out, kernel.shape[2], seed=1)
     back = conv_transpose1d(y, kernel, output_padding=output_padding, **options)
@@ -684,9 +684,9 @@ def test_bad_padding_modes_are_refused(name):
     forward, backward, shape = FUNCTIONS[name]
     x, weights = random(2, 7, 2), random(*shape)
     for options, error, message in [
-        ({"padding_mode": "edge"}, ValueError, "the padding mode is 'edge'"),
-        ({"padding_mode": None}, ValueError, "the padding mode is None"),
-        ({"padding_value": 1.0}, ValueError, "only the mode 'constant' takes one"),
+        ({"padding_mode": "edge"}, ValueError, "padding_mode is 'edge'"),
+        ({"padding_mode": None}, ValueError, "padding_mode is None"),
+        ({"padding_value": 1.0}, ValueError, "only the padding_mode 'constant' takes one"),
         ({"padding_mode": "constant", "padding_value": "1"}, TypeError, "must be a real number"),
     ]:
         with pytest.raises(error, match=message):

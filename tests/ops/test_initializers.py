@@ -57,7 +57,7 @@ def test_a_seed_fixes_the_weights(function, dtype):
 
 
 def test_constant_and_uniform_take_any_number_of_axes():
-    assert_same_bits(constant((2, 3, 4, 5), 0.5), np.full((2, 3, 4, 5), 0.5, np.float32))
+    assert_same_bits(constant((2, 3, 4, 5), value=0.5), np.full((2, 3, 4, 5), 0.5, np.float32))
     assert_same_bits(constant((3,), dtype=np.float64), np.zeros(3))
     assert uniform((7,), low=2.0, high=3.0, random_state=0).min() >= 2
     assert_same_bits(uniform((3,), low=1, high=1), np.ones(3, np.float32))
@@ -92,9 +92,9 @@ def test_bad_values_are_refused():
     with pytest.raises(ValueError, match="high is an integer that no float can hold"):
         uniform((3,), high=10**400)
     with pytest.raises(ValueError, match="value is nan"):
-        constant((3,), np.nan)
+        constant((3,), value=np.nan)
     with pytest.raises(TypeError, match="value is '1'"):
-        constant((3,), "1")
+        constant((3,), value="1")
 
 
 def test_public_names():

@@ -27,7 +27,7 @@ def test_blurs_keep_a_constant(kernel_size):
     for kernel in (
         kernels.mean(kernel_size),
         kernels.gaussian(kernel_size),
-        kernels.gaussian(kernel_size, 0.01),
+        kernels.gaussian(kernel_size, sigma=0.01),
     ):
         assert kernel.shape == (kernel_size,)
         assert kernel.dtype == np.float64
@@ -43,22 +43,22 @@ def test_mean_is_the_moving_average():
 def test_gaussian_is_its_formula():
     d = np.arange(5) - 2
     weights = np.exp(-(d**2) / (2 * 1.5**2))
-    assert_allclose(kernels.gaussian(5, 1.5), weights / weights.sum(), rtol=1e-14)
-    assert_allclose(kernels.gaussian(4, 1e6), [0.25] * 4)
+    assert_allclose(kernels.gaussian(5, sigma=1.5), weights / weights.sum(), rtol=1e-14)
+    assert_allclose(kernels.gaussian(4, sigma=1e6), [0.25] * 4)
     # The default deviation of 5 taps is 0.3 (2 - 1) + 0.8.
-    assert_array_equal(kernels.gaussian(5), kernels.gaussian(5, 1.1))
-    assert_allclose(kernels.gaussian(9, 1e-300), kernels.identity(9))
+    assert_array_equal(kernels.gaussian(5), kernels.gaussian(5, sigma=1.1))
+    assert_allclose(kernels.gaussian(9, sigma=1e-300), kernels.identity(9))
     # SciPy cuts the filter off at `radius` and normalises it as well.
     signal = np.random.default_rng(0).normal(size=20)
     expected = ndimage.gaussian_filter1d(signal, 1.5, radius=3, mode="nearest")
-    assert_allclose(apply(kernels.gaussian(7, 1.5), signal, "same", padding_mode="replicate"), expected)
+    assert_allclose(apply(kernels.gaussian(7, sigma=1.5), signal, "same", padding_mode="replicate"), expected)
 
 
 def test_a_deviation_far_below_a_tap_is_the_identity():
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         for sigma in (1e-3, 1e-200, 5e-324):
-            assert_array_equal(kernels.gaussian(5, sigma), kernels.identity(5))
-            assert_array_equal(kernels.gaussian(4, sigma), [0, 0.5, 0.5, 0])
+            assert_array_equal(kernels.gaussian(5, sigma=sigma), kernels.identity(5))
+            assert_array_equal(kernels.gaussian(4, sigma=sigma), [0, 0.5, 0.5, 0])
 
 
 def test_sharpening_is_the_identity_and_what_a_blur_takes():
@@ -67,7 +67,7 @@ def test_sharpening_is_the_identity_and_what_a_blur_takes():
     assert_allclose(kernels.sharpening(5), [-1, -1, 5, -1, -1])
     expected = kernels.identity(5) + 0.5 * (kernels.identity(5) - kernels.mean(5))
     assert_allclose(kernels.sharpening(5, amount=0.5), expected)
-    assert_allclose(apply(kernels.sharpening(7, 2.0), LINE), LINE[3:-3])
+    assert_allclose(apply(kernels.sharpening(7, amount=2.0), LINE), LINE[3:-3])
     # An edge gets steeper: the rows beside it overshoot.
     assert_array_equal(apply(kernels.sharpening(), np.array([0.0, 0, 0, 1, 1, 1])), [0, -1, 2, 1])
 
@@ -97,10 +97,10 @@ def test_bad_sizes_are_refused(function):
 def test_bad_values_are_refused():
     for sigma in (0, -1.0, np.inf, np.nan):
         with pytest.raises(ValueError, match="sigma is"):
-            kernels.gaussian(3, sigma)
+            kernels.gaussian(3, sigma=sigma)
     with pytest.raises(TypeError, match="sigma is"):
-        kernels.gaussian(3, "1")
+        kernels.gaussian(3, sigma="1")
     with pytest.raises(ValueError, match="must be odd"):
         kernels.sharpening(4)
     with pytest.raises(ValueError, match="amount is"):
-        kernels.sharpening(3, np.nan)
+        kernels.sharpening(3, amount=np.nan)

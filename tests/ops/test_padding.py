@@ -32,7 +32,7 @@ pads = st.integers(0, 15)
 
 
 def options(mode):
-    return {"mode": mode, "value": 2.5} if mode == "constant" else {"mode": mode}
+    return {"padding_mode": mode, "padding_value": 2.5} if mode == "constant" else {"padding_mode": mode}
 
 
 @both_dtypes
@@ -41,7 +41,9 @@ def options(mode):
 def test_equals_the_reference(dtype, mode, batch, left, right):
     rows, offsets = batch[0].astype(dtype), batch[1]
     out, out_offsets = pad1d(rows, (left, right), offsets=offsets, **options(mode))
-    expected = [reference.pad1d(text, left, right, **options(mode)) for text in texts_of(rows, offsets)]
+    expected = [
+        reference.pad1d(text, left, right, *options(mode).values()) for text in texts_of(rows, offsets)
+    ]
     assert_same_bits(out, joined(expected, rows.shape[1], dtype))
     assert_array_equal(np.diff(out_offsets), [len(text) for text in expected])
 
@@ -78,8 +80,8 @@ def test_gradient_is_the_transpose(mode, length, padding):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(3, length, 2)), rng.normal(size=(3, length + sum(padding), 2))
     assert_adjoint(
-        lambda x: pad1d(x, padding, mode=mode, value=0.0),
-        lambda y: pad1d_backward(y, x, padding, mode=mode),
+        lambda x: pad1d(x, padding, padding_mode=mode, padding_value=0.0),
+        lambda y: pad1d_backward(y, x, padding, padding_mode=mode),
         x,
         y,
     )
@@ -170,12 +172,12 @@ def test_bad_padding_is_refused(padding, error):
 
 def test_bad_modes_and_values_are_refused():
     x = np.zeros((1, 3, 2))
-    with pytest.raises(ValueError, match="the padding mode is 'edge'"):
-        pad1d(x, 1, mode="edge")
-    with pytest.raises(ValueError, match="only the mode 'constant' takes one"):
-        pad1d(x, 1, mode="reflect", value=1.0)
+    with pytest.raises(ValueError, match="padding_mode is 'edge'"):
+        pad1d(x, 1, padding_mode="edge")
+    with pytest.raises(ValueError, match="only the padding_mode 'constant' takes one"):
+        pad1d(x, 1, padding_mode="reflect", padding_value=1.0)
     with pytest.raises(TypeError, match="must be a real number"):
-        pad1d(x, 1, mode="constant", value="1")
+        pad1d(x, 1, padding_mode="constant", padding_value="1")
     with pytest.raises(ValueError, match="d_out has shape"):
         pad1d_backward(np.zeros((1, 3, 2)), x, 1)
     with pytest.raises(TypeError, match="real numbers"):

@@ -121,7 +121,9 @@ def pools(window=None):
 
     def mean_pyramid_backward(d_out, x, offsets=None, n_jobs=None):
         shape = {"length": x.shape[1]} if offsets is None else {"offsets": offsets}
-        return pooling.spatial_pyramid_pool1d_backward(d_out, None, (1, 2, 5), "mean", n_jobs=n_jobs, **shape)
+        return pooling.spatial_pyramid_pool1d_backward(
+            d_out, levels=(1, 2, 5), mode="mean", n_jobs=n_jobs, **shape
+        )
 
     weights = np.cos(np.arange(size) + 1.0).astype(np.float32)
     everywhere = {"rows": whole, "fixed": True, "columns_only": True}
@@ -208,7 +210,7 @@ def pools(window=None):
         "pyramid of maxima": Pool(
             pooling.spatial_pyramid_pool1d,
             lambda d_out, argmax, **batch: pooling.spatial_pyramid_pool1d_backward(
-                d_out, argmax, (1, 2, 5), **batch
+                d_out, argmax, levels=(1, 2, 5), **batch
             ),
             level(1, 2, 5),
             fixed=True,
@@ -216,7 +218,7 @@ def pools(window=None):
             options={"levels": (1, 2, 5)},
         ),
         "pyramid of means": Pool(
-            lambda x, **batch: pooling.spatial_pyramid_pool1d(x, (1, 2, 5), "mean", **batch),
+            lambda x, **batch: pooling.spatial_pyramid_pool1d(x, levels=(1, 2, 5), mode="mean", **batch),
             mean_pyramid_backward,
             level(1, 2, 5),
             fixed=True,
@@ -584,10 +586,10 @@ def test_norms_neither_overflow_nor_vanish(dtype, p):
     for size in (float(info.max) / 8, float(info.tiny), float(info.smallest_subnormal) * 4096):
         x = np.array([[[3.0], [-4.0], [0.0]]], dtype) * dtype(size / 4)
         expected = size / 4 * reference.lp_pool(np.array([[3.0], [4.0]]), [[0, 1]], p)[0, 0]
-        out = pooling.lp_pool1d(x, 3, p)
+        out = pooling.lp_pool1d(x, 3, p=p)
         assert_allclose(out, [[[expected]]], rtol=1e-3)
-        d_x = pooling.lp_pool1d_backward(np.ones_like(out), x, 3, p)
-        unit = pooling.lp_pool1d_backward([[[1.0]]], [[[3.0], [-4.0], [0.0]]], 3, p)
+        d_x = pooling.lp_pool1d_backward(np.ones_like(out), x, 3, p=p)
+        unit = pooling.lp_pool1d_backward([[[1.0]]], [[[3.0], [-4.0], [0.0]]], 3, p=p)
         assert_allclose(d_x, unit, rtol=1e-3)
 
 
@@ -595,10 +597,10 @@ def test_norms_neither_overflow_nor_vanish(dtype, p):
 @pytest.mark.parametrize("p", [1, 2, 3])
 def test_norms_of_zeros_and_infinities(dtype, p):
     zeros = np.zeros((1, 4, 2), dtype)
-    assert_array_equal(pooling.lp_pool1d(zeros, 2, p), 0)
-    assert_array_equal(pooling.lp_pool1d_backward(np.ones((1, 2, 2), dtype), zeros, 2, p), 0)
+    assert_array_equal(pooling.lp_pool1d(zeros, 2, p=p), 0)
+    assert_array_equal(pooling.lp_pool1d_backward(np.ones((1, 2, 2), dtype), zeros, 2, p=p), 0)
     x = np.array([[[1], [-np.inf], [2]]], dtype)
-    assert_array_equal(pooling.global_lp_pool1d(x, p), [[np.inf]])
+    assert_array_equal(pooling.global_lp_pool1d(x, p=p), [[np.inf]])
 
 
 @both_dtypes
@@ -762,13 +764,13 @@ def test_wrong_options_are_refused():
     with pytest.raises(TypeError, match="count_include_pad is 1"):
         pooling.mean_pool1d(X, 2, count_include_pad=1)
     with pytest.raises(ValueError, match=r"weights has shape \(3,\), but expected \(2,\)"):
-        pooling.weighted_pool1d(X, 2, [1.0, 2.0, 3.0])
+        pooling.weighted_pool1d(X, 2, weights=[1.0, 2.0, 3.0])
     for wrong in (0.5, 0, -1, np.inf, np.nan):
         with pytest.raises(ValueError, match=r"p is .*, but it must be (finite|at least 1)"):
-            pooling.lp_pool1d(X, 2, wrong)
+            pooling.lp_pool1d(X, 2, p=wrong)
     for wrong in ("2", None, True):
         with pytest.raises(TypeError, match=r"p is .*, but it must be a real number"):
-            pooling.global_lp_pool1d(X, wrong)
+            pooling.global_lp_pool1d(X, p=wrong)
     with pytest.raises(ValueError, match="found length and out_offsets"):
         pooling.max_pool1d_backward(X[0], X[0].astype(int), length=5, out_offsets=[0, 5])
 
@@ -797,11 +799,11 @@ def test_wrong_k_is_refused():
 
 def test_wrong_pyramids_are_refused():
     with pytest.raises(ValueError, match="levels is empty"):
-        pooling.spatial_pyramid_pool1d(X, ())
+        pooling.spatial_pyramid_pool1d(X, levels=())
     with pytest.raises(TypeError, match="levels is 4, but it must be a sequence"):
-        pooling.spatial_pyramid_pool1d(X, 4)
+        pooling.spatial_pyramid_pool1d(X, levels=4)
     with pytest.raises(ValueError, match="a level is 0"):
-        pooling.spatial_pyramid_pool1d(X, (1, 0))
+        pooling.spatial_pyramid_pool1d(X, levels=(1, 0))
     with pytest.raises(ValueError, match="mode is 'min', but it must be one of 'max', 'mean'"):
         pooling.spatial_pyramid_pool1d(X, mode="min")
     out, argmax = pooling.spatial_pyramid_pool1d(X)

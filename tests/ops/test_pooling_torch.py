@@ -70,8 +70,8 @@ def test_lp(kernel_size, stride, p):
     x = np.abs(numbers()) + 0.1  # PyTorch does not take the absolute value of x for an odd p
     assert_equal_to_torch(
         x,
-        pooling.lp_pool1d(x, kernel_size, p, stride=stride),
-        lambda d_out: pooling.lp_pool1d_backward(d_out, x, kernel_size, p, stride=stride),
+        pooling.lp_pool1d(x, kernel_size, p=p, stride=stride),
+        lambda d_out: pooling.lp_pool1d_backward(d_out, x, kernel_size, p=p, stride=stride),
         lambda tensor: functional.lp_pool1d(tensor, p, kernel_size, stride),
     )
 
@@ -119,10 +119,10 @@ def test_sum_and_weighted(kernel_size, stride, padding):
         filters = torch.tensor(taps).repeat(5, 1, 1)
         assert_equal_to_torch(
             x,
-            pooling.weighted_pool1d(x, kernel_size, taps, **options),
-            lambda d_out, taps=taps: pooling.weighted_pool1d_backward(d_out, x, kernel_size, taps, **options)[
-                0
-            ],
+            pooling.weighted_pool1d(x, kernel_size, weights=taps, **options),
+            lambda d_out, taps=taps: pooling.weighted_pool1d_backward(
+                d_out, x, kernel_size, weights=taps, **options
+            )[0],
             lambda tensor, filters=filters: functional.conv1d(
                 tensor, filters, stride=stride, padding=padding, groups=5
             ),
@@ -156,8 +156,8 @@ def test_over_the_whole_text():
             lambda tensor: tensor.sum(dim=2),
         ),
         (
-            pooling.global_lp_pool1d(x, 3),
-            lambda d_out: pooling.global_lp_pool1d_backward(d_out, x, 3),
+            pooling.global_lp_pool1d(x, p=3),
+            lambda d_out: pooling.global_lp_pool1d_backward(d_out, x, p=3),
             lambda tensor: torch.linalg.vector_norm(tensor, ord=3, dim=2),
         ),
     ):
@@ -172,16 +172,21 @@ def test_over_the_whole_text():
 @pytest.mark.parametrize("levels", [(1,), (1, 2, 4), (3, 7)])
 def test_pyramid(levels):
     x = numbers()
-    out, places = pooling.spatial_pyramid_pool1d(x, levels)
+    out, places = pooling.spatial_pyramid_pool1d(x, levels=levels)
     for mode, result, argmax, peer in (
         ("max", out, places, functional.adaptive_max_pool1d),
-        ("mean", pooling.spatial_pyramid_pool1d(x, levels, "mean"), None, functional.adaptive_avg_pool1d),
+        (
+            "mean",
+            pooling.spatial_pyramid_pool1d(x, levels=levels, mode="mean"),
+            None,
+            functional.adaptive_avg_pool1d,
+        ),
     ):
         assert_equal_to_torch(
             x,
             result,
             lambda d_out, argmax=argmax, mode=mode: pooling.spatial_pyramid_pool1d_backward(
-                d_out, argmax, levels, mode, length=23
+                d_out, argmax, levels=levels, mode=mode, length=23
             ),
             lambda tensor, peer=peer: torch.cat([peer(tensor, m) for m in levels], dim=2),
         )

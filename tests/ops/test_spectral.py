@@ -1,5 +1,7 @@
 """Convolution by the Fourier transform."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from checks import assert_adjoint, assert_close, assert_gradient, assert_same_bits, both_dtypes
@@ -32,7 +34,7 @@ def weights_of(rng, kernel_size, channels, filters=3):
 def test_full_convolution_equals_the_reference(dtype, batch, kernel_size):
     rows, offsets = batch[0].astype(dtype), batch[1]
     weights = weights_of(kernel_size, kernel_size, rows.shape[1]).astype(dtype)
-    out, _ = fft_convolve1d(rows, weights, offsets=offsets)
+    out, _ = fft_convolve1d(rows, weights, padding="full", offsets=offsets)
     expected = [
         reference.convolve_full(text.astype(float), weights.astype(float)) for text in texts_of(rows, offsets)
     ]
@@ -60,7 +62,7 @@ def test_equals_the_direct_sum_for_every_padding(batch, kernel_size, padding):
 def test_equals_numpy_on_one_channel(length, kernel_size):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=length), rng.normal(size=kernel_size)
-    out = fft_convolve1d(x.reshape(1, -1, 1), kernel.reshape(-1, 1, 1))
+    out = fft_convolve1d(x.reshape(1, -1, 1), kernel.reshape(-1, 1, 1), padding="full")
     assert_close(out.ravel(), np.convolve(x, kernel), 1e-12)
     valid = fft_convolve1d(x.reshape(1, -1, 1), kernel.reshape(-1, 1, 1), padding="valid")
     if kernel_size <= length:
@@ -75,13 +77,13 @@ def test_convolution_theorem():
     x, weights = rng.normal(size=(1, 20, 3)), rng.normal(size=(7, 3, 4))
     size = 20 + 7 - 1
     product = np.einsum("ec,ecf->ef", np.fft.rfft(x[0], size, axis=0), np.fft.rfft(weights, size, axis=0))
-    for convolution in (fft_convolve1d(x, weights), convolve1d(x, weights, padding="full")):
+    for convolution in (f(x, weights, padding="full") for f in (fft_convolve1d, convolve1d)):
         assert_close(np.fft.rfft(convolution[0], size, axis=0), product, 1e-12)
 
 
 def test_sum_of_two_dice():
     die = np.full(6, 1 / 6)
-    total = fft_convolve1d(die.reshape(1, 6, 1), die.reshape(6, 1, 1)).ravel()
+    total = fft_convolve1d(die.reshape(1, 6, 1), die.reshape(6, 1, 1), padding="full").ravel()
     assert total[4 - 2] == pytest.approx(3 / 36)
     assert total.sum() == pytest.approx(1)
 
@@ -111,8 +113,30 @@ def test_what_is_not_finite_spoils_its_text_alone():
     x[1, 4, 0] = np.inf
     with np.errstate(invalid="ignore"):
         out = fft_convolve1d(x, weights)
+    assert out.shape == (3, 2, 3)
     assert not np.isfinite(out[1]).any()
     assert_same_bits(out[::2], fft_convolve1d(x[::2], weights))
+
+
+@given(batch=packed_rows(), kernel_size=st.integers(1, 7))
+def test_options_have_the_defaults_of_the_direct_sum(batch, kernel_size):
+    rows, offsets = batch
+    weights = weights_of(kernel_size, kernel_size, rows.shape[1])
+    out, out_offsets = fft_convolve1d(rows, weights, offsets=offsets)
+    expected, expected_offsets = convolve1d(rows, weights, offsets=offsets)
+    np.testing.assert_array_equal(out_offsets, expected_offsets)
+    assert_close(out, expected, 1e-12)
+
+
+def test_texts_of_one_size_share_a_transform(monkeypatch):
+    """Lengths of 23 and 24 and a kernel of 4 all need a transform of 27 = 3**3."""
+    sizes, rfft = [], np.fft.rfft
+    monkeypatch.setattr(
+        np.fft, "rfft", lambda a, *args, **named: sizes.append(a.shape) or rfft(a, *args, **named)
+    )
+    rows, offsets = random_rows([23, 24, 23, 0, 24], 2)
+    fft_convolve1d(rows, weights_of(0, 4, 2), offsets=offsets)
+    assert sizes == [(4, 27, 2), (4, 2, 3)]
 
 
 def test_gradients_are_central_differences():
@@ -134,28 +158,30 @@ def test_gradients_are_central_differences():
 def test_threads_and_batch_change_no_bit(dtype):
     rows, offsets = random_rows([40, 0, 1, 40, 300, 40], 30)
     rows, weights = rows.astype(dtype), weights_of(1, 9, 30, 60).astype(dtype)
-    assert_same_alone(lambda rows, offsets: fft_convolve1d(rows, weights, offsets=offsets), rows, offsets)
+    assert_same_alone(
+        lambda rows, offsets: fft_convolve1d(rows, weights, padding="full", offsets=offsets), rows, offsets
+    )
+    options = {"padding": "full", "offsets": offsets}
     assert_same_on_any_number_of_threads(
-        lambda n_jobs: fft_convolve1d(rows, weights, offsets=offsets, n_jobs=n_jobs)[0]
+        lambda n_jobs: fft_convolve1d(rows, weights, **options, n_jobs=n_jobs)[0]
     )
     d_out = random_rows([sum(length + 8 for length in (40, 0, 1, 40, 300, 40))], 60)[0].astype(dtype)
     for k in (0, 1):
         assert_same_on_any_number_of_threads(
-            lambda n_jobs, k=k: fft_convolve1d_backward(d_out, rows, weights, offsets=offsets, n_jobs=n_jobs)[
-                k
-            ]
+            lambda n_jobs, k=k: fft_convolve1d_backward(d_out, rows, weights, **options, n_jobs=n_jobs)[k]
         )
 
 
 def test_dense_batches_and_degenerate_shapes():
     x, weights = np.random.default_rng(0).normal(size=(3, 5, 2)), weights_of(0, 4, 2)
-    rows, _ = fft_convolve1d(x.reshape(15, 2), weights, offsets=[0, 5, 10, 15])
-    assert_same_bits(fft_convolve1d(x, weights), rows.reshape(3, 8, 3))
-    assert fft_convolve1d(x[:0], weights).shape == (0, 8, 3)
-    np.testing.assert_array_equal(fft_convolve1d(x[:, :0], weights), np.zeros((3, 3, 3)))
-    assert fft_convolve1d(x, weights[:, :, :0]).shape == (3, 8, 0)
-    np.testing.assert_array_equal(fft_convolve1d(x[:, :, :0], weights[:, :0]), np.zeros((3, 8, 3)))
-    d_x, d_weights = fft_convolve1d_backward(np.zeros((3, 3, 3)), x[:, :0], weights)
+    rows, _ = fft_convolve1d(x.reshape(15, 2), weights, padding="full", offsets=[0, 5, 10, 15])
+    full = partial(fft_convolve1d, padding="full")
+    assert_same_bits(full(x, weights), rows.reshape(3, 8, 3))
+    assert full(x[:0], weights).shape == (0, 8, 3)
+    np.testing.assert_array_equal(full(x[:, :0], weights), np.zeros((3, 3, 3)))
+    assert full(x, weights[:, :, :0]).shape == (3, 8, 0)
+    np.testing.assert_array_equal(full(x[:, :, :0], weights[:, :0]), np.zeros((3, 8, 3)))
+    d_x, d_weights = fft_convolve1d_backward(np.zeros((3, 3, 3)), x[:, :0], weights, padding="full")
     assert d_x.shape == (3, 0, 2)
     np.testing.assert_array_equal(d_weights, np.zeros((4, 2, 3)))
 

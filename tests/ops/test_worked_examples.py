@@ -244,8 +244,8 @@ def spread(filters):
 
 
 def test_constant_initialisation_never_breaks_symmetry():
-    start = initializers.constant((2, 3, 4), 0.1, dtype=np.float64)
-    filters, losses = trained_filters(start, initializers.constant((4, 2), 0.1, dtype=np.float64))
+    start = initializers.constant((2, 3, 4), value=0.1, dtype=np.float64)
+    filters, losses = trained_filters(start, initializers.constant((4, 2), value=0.1, dtype=np.float64))
     assert losses[0] == pytest.approx(np.log(2))  # equal logits: each class has probability 1/2
     assert losses[-1] < losses[0]  # it learns,
     assert np.abs(filters - start).max() > 0.01

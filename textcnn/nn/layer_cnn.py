@@ -385,7 +385,7 @@ class PooledConvolution:
     def window(self, t: int, n_tokens: int) -> tuple[int, int]:
         """The tokens start to end - 1 that result t sees."""
         conv = self.conv
-        start = t * conv.stride - resolve_padding(conv.padding, conv.kernel_size, conv.dilation)[0]
+        start = t * conv.stride - resolve_padding(conv.padding, conv.kernel_size, dilation=conv.dilation)[0]
         end = start + conv.dilation * (conv.kernel_size - 1) + 1
         return min(n_tokens, max(0, start)), min(n_tokens, max(0, end))
 

@@ -785,8 +785,10 @@ class Conv1d(_Convolution):
     def field(self, field: Field) -> Field:
         if self.padding_mode == "circular":
             return WHOLE_TEXT._replace(step=field.step * self.stride)
-        left, right = resolve_padding(self.padding, self.kernel_size, self.dilation)
-        found = field.through(effective_kernel_size(self.kernel_size, self.dilation), self.stride, left)
+        left, right = resolve_padding(self.padding, self.kernel_size, dilation=self.dilation)
+        found = field.through(
+            effective_kernel_size(self.kernel_size, dilation=self.dilation), self.stride, left
+        )
         if self.padding_mode == "zeros" or np.isinf(field.step):
             return found
         # beyond an end stand rows from within the text
@@ -909,8 +911,8 @@ class ConvTranspose1d(_Convolution):
     def field(self, field: Field) -> Field:
         if np.isinf(field.step):
             return field
-        width = effective_kernel_size(self.kernel_size, self.dilation)
-        left, _ = resolve_padding(self.padding, self.kernel_size, self.dilation)
+        width = effective_kernel_size(self.kernel_size, dilation=self.dilation)
+        left, _ = resolve_padding(self.padding, self.kernel_size, dilation=self.dilation)
         step = field.step / self.stride
         return Field(
             # a row of the result meets at most ceil(E / S) rows, S rows of the result apart
@@ -991,7 +993,7 @@ class Pool1d(Layer):
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
         options: dict[str, Any] = {"offsets": x.offsets, "n_jobs": n_jobs}
         if self.mode == "pyramid":
-            out, argmax = ops.spatial_pyramid_pool1d(x.rows, self.levels, **options)
+            out, argmax = ops.spatial_pyramid_pool1d(x.rows, levels=self.levels, **options)
             return self._one_row(out, x), (x, argmax)
         if self.mode == "kmax":
             windows = self._windows() if self.kernel_size is not None else {}
@@ -1021,7 +1023,7 @@ class Pool1d(Layer):
         if self.mode == "pyramid":
             (argmax,) = rest
             return ops.spatial_pyramid_pool1d_backward(
-                d_out.reshape(argmax.shape), argmax, self.levels, **options
+                d_out.reshape(argmax.shape), argmax, levels=self.levels, **options
             )
         if self.mode == "kmax":
             argmax, *offsets = rest

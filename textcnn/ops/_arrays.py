@@ -30,10 +30,8 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
             continue
         if isinstance(array, tuple):
             raise TypeError(f"found a tuple of {len(array)}, but expected one array; pass the first of them")
-        if isinstance(array, np.ma.MaskedArray):
-            raise TypeError("found a masked array, but the operations do not read masks; fill it first")
         try:
-            dtype = np.asarray(array).dtype
+            dtype = unmasked(array, "an array").dtype
         except ValueError:  # lists of different lengths
             raise ValueError(
                 "an array has rows of different lengths; put texts of different lengths end to end, and say "
@@ -46,6 +44,13 @@ def common_dtype(*arrays: ArrayLike | None) -> np.dtype:
         raise TypeError("found None, but expected an array")
     result = np.result_type(*dtypes)
     return np.dtype(np.float32 if result in (np.float32, np.float16) else np.float64)
+
+
+def unmasked(array: ArrayLike, name: str) -> Array:
+    """The array, of whatever shape and type, unless it has a mask, which NumPy would drop without a word."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is masked, but the operations do not read masks; fill it first")
+    return np.asarray(array)
 
 
 KERNEL = "kernel_size", "in_channels // groups", "out_channels"
@@ -62,6 +67,20 @@ def as_array(array: ArrayLike, name: str, shape: tuple[int | str, ...], dtype: n
         wanted = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
         raise ValueError(f"{name} has shape {np.shape(array)}, but expected ({wanted})")
     return result
+
+
+def integer_array(values: ArrayLike, name: str) -> Array:
+    """An array as it is, neither masked nor with numbers that are too large for an index.
+
+    Its shape, and whether it holds integers at all, are the caller's to check.
+    """
+    array = unmasked(values, name)
+    if array.dtype == np.uint64 and array.size and array.max() > _MOST_INDEX:
+        raise ValueError(f"{name} holds {array.max()}, but an integer must be at most {_MOST_INDEX}")
+    return array
+
+
+_MOST_INDEX = np.iinfo(np.intp).max
 
 
 def as_integer(value: Any, name: str, least: int) -> int:
@@ -94,6 +113,17 @@ def as_real(value: Any, name: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} is {value}, but it must be finite")
     return number
+
+
+def within_range(values: Array, name: str, dtype: np.dtype) -> Array:
+    """float64 values as this dtype, which must be able to hold every finite one of them."""
+    beyond = values[np.isfinite(values) & (np.abs(values) > np.finfo(dtype).max)]
+    if beyond.size:
+        raise ValueError(
+            f"{name} holds {beyond[0]}, but {dtype} holds numbers up to {np.finfo(dtype).max:.4g} only; "
+            "scale it down, or compute in float64"
+        )
+    return values.astype(dtype)
 
 
 def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
@@ -184,7 +214,7 @@ def as_batch(
 
 def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
     """Checked offsets of a packed batch of `n_rows` rows, or of as many as they say."""
-    array = np.asarray(offsets)
+    array = integer_array(offsets, "offsets")
     if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
         raise ValueError(
             f"offsets has shape {array.shape} and dtype {array.dtype}, but expected integers (n_texts + 1,)"

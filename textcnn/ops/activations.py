@@ -132,7 +132,7 @@ def relu_backward(d_out: ArrayLike, x: ArrayLike, *, n_jobs: int | None = None) 
     return _backward("relu", d_out, x, n_jobs)
 
 
-def leaky_relu(x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None) -> Array:
+def leaky_relu(x: ArrayLike, *, slope: float = 0.01, n_jobs: int | None = None) -> Array:
     """Leaky rectifier: ``x`` where ``x >= 0``, else ``slope * x``.
 
     Parameters
@@ -166,7 +166,7 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None) 
 
 
 def leaky_relu_backward(
-    d_out: ArrayLike, x: ArrayLike, slope: float = 0.01, *, n_jobs: int | None = None
+    d_out: ArrayLike, x: ArrayLike, *, slope: float = 0.01, n_jobs: int | None = None
 ) -> Array:
     """Gradient of `leaky_relu`: ``d_out`` where ``x > 0``, else ``slope * d_out``.
 
@@ -195,7 +195,7 @@ def leaky_relu_backward(
     return _backward("leaky_relu", d_out, x, n_jobs, as_real(slope, "slope"))
 
 
-def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) -> Array:
+def gelu(x: ArrayLike, *, approximate: str = "none", n_jobs: int | None = None) -> Array:
     """Gaussian error linear unit, ``x * Phi(x)`` with the distribution function of the normal distribution.
 
     ``Phi(x) = (1 + erf(x / sqrt(2))) / 2``. With ``approximate="tanh"``::
@@ -238,7 +238,7 @@ def gelu(x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None) 
 
 
 def gelu_backward(
-    d_out: ArrayLike, x: ArrayLike, approximate: str = "none", *, n_jobs: int | None = None
+    d_out: ArrayLike, x: ArrayLike, *, approximate: str = "none", n_jobs: int | None = None
 ) -> Array:
     """Gradient of `gelu`: ``d_out * (Phi(x) + x * phi(x))`` with the normal density phi.
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from textcnn.ops._arrays import as_integer
+from textcnn.ops._arrays import as_integer, integer_array
 
 __all__ = [
     "conv_output_length",
@@ -49,7 +49,7 @@ def as_pads(padding: object) -> tuple[int, int]:
     return as_size(pads[0], "padding", 0), as_size(pads[1], "padding", 0)
 
 
-def effective_kernel_size(kernel_size: int, dilation: int = 1) -> int:
+def effective_kernel_size(kernel_size: int, *, dilation: int = 1) -> int:
     """Rows from the first to the last tap of a dilated kernel.
 
     ``K + (K - 1) (D - 1)``, which is ``D (K - 1) + 1``: D - 1 rows are skipped between two of the K taps
@@ -74,14 +74,14 @@ def effective_kernel_size(kernel_size: int, dilation: int = 1) -> int:
     Examples
     --------
     >>> from textcnn.ops.arithmetic import effective_kernel_size
-    >>> [effective_kernel_size(3, dilation) for dilation in (1, 2, 4)]
+    >>> [effective_kernel_size(3, dilation=dilation) for dilation in (1, 2, 4)]
     [3, 5, 9]
     """
     taps, distance = as_size(kernel_size, "kernel_size"), as_size(dilation, "dilation")
     return as_size(distance * (taps - 1) + 1, "the effective kernel size")
 
 
-def resolve_padding(padding: Padding, kernel_size: int, dilation: int = 1) -> tuple[int, int]:
+def resolve_padding(padding: Padding, kernel_size: int, *, dilation: int = 1) -> tuple[int, int]:
     """Rows of padding (left, right) that a convolution's option `padding` means.
 
     Parameters
@@ -110,7 +110,7 @@ def resolve_padding(padding: Padding, kernel_size: int, dilation: int = 1) -> tu
     >>> resolve_padding("full", 3, dilation=2)
     (4, 4)
     """
-    total = effective_kernel_size(kernel_size, dilation) - 1
+    total = effective_kernel_size(kernel_size, dilation=dilation) - 1
     if isinstance(padding, str):
         named = {"valid": (0, 0), "same": (total // 2, total - total // 2), "full": (total, total)}
         if padding not in named:
@@ -161,9 +161,9 @@ def conv_output_length(
     >>> conv_output_length(np.array([0, 1, 7]), 3, padding="full")
     array([2, 3, 9])
     """
-    left, right = resolve_padding(padding, kernel_size, dilation)
+    left, right = resolve_padding(padding, kernel_size, dilation=dilation)
     step = as_size(stride, "stride")
-    room = left + right - effective_kernel_size(kernel_size, dilation)
+    room = left + right - effective_kernel_size(kernel_size, dilation=dilation)
     return _each(length, lambda rows: np.maximum((rows + room) // step + 1, 0))
 
 
@@ -209,9 +209,9 @@ def conv_transpose_output_length(
     >>> conv_output_length(8, 3, stride=2, padding=1)
     4
     """
-    left, right = resolve_padding(padding, kernel_size, dilation)
+    left, right = resolve_padding(padding, kernel_size, dilation=dilation)
     step, extra = as_size(stride, "stride"), as_size(output_padding, "output_padding", 0)
-    room = effective_kernel_size(kernel_size, dilation) + extra - left - right
+    room = effective_kernel_size(kernel_size, dilation=dilation) + extra - left - right
     return _each(length, lambda rows: np.maximum((rows - 1) * step + room, 0))
 
 
@@ -219,7 +219,7 @@ def _each(length, formula):  # type: ignore[no-untyped-def]
     """The formula of an integer, or of each element of an array of integers."""
     if np.ndim(length) == 0:
         return int(formula(as_size(length, "length", 0)))
-    lengths = np.asarray(length)
+    lengths = integer_array(length, "length")
     if lengths.dtype.kind not in "iu":
         raise TypeError(f"length has dtype {lengths.dtype}, but it must hold integers")
     if lengths.size and not 0 <= lengths.min() <= lengths.max() <= MOST:
@@ -263,7 +263,7 @@ def receptive_field(layers: Sequence[tuple[int, int, int]]) -> int:
         if not isinstance(layer, Sequence) or isinstance(layer, str) or len(layer) != 3:
             raise ValueError(f"a layer is {layer!r}, but expected (kernel_size, stride, dilation)")
         kernel_size, stride, dilation = layer
-        rows += (effective_kernel_size(kernel_size, dilation) - 1) * jump
+        rows += (effective_kernel_size(kernel_size, dilation=dilation) - 1) * jump
         jump *= as_size(stride, "stride")
     return rows
 

@@ -49,7 +49,7 @@ class _Windows:
         padding_mode: str,
         padding_value: float = 0.0,
     ) -> _Windows:
-        left, _ = resolve_padding(padding, kernel_size, dilation)
+        left, _ = resolve_padding(padding, kernel_size, dilation=dilation)
         number, value = resolve_mode(padding_mode, padding_value)
         return cls(int(kernel_size), as_size(stride, "stride"), int(dilation), padding, left, number, value)
 

@@ -25,6 +25,7 @@ from textcnn.ops._arrays import (
     common_dtype,
     offsets_of,
     regular_offsets,
+    unmasked,
 )
 from textcnn.ops.arithmetic import (
     Padding,
@@ -89,7 +90,7 @@ class Geometry:
         """Checked options of a call."""
         if kernel_size == 0:
             raise ValueError("the weights have a kernel size of 0, but it must be at least 1")
-        left, right = resolve_padding(padding, kernel_size, dilation)
+        left, right = resolve_padding(padding, kernel_size, dilation=dilation)
         resolve_mode(mode, value)
         return cls(
             kernel_size, as_size(stride, "stride"), as_size(dilation, "dilation"), as_size(groups, "groups"),
@@ -114,8 +115,8 @@ class Geometry:
         if self.mode == "zeros":
             return batch, self.left
         rows, offsets = pad1d(
-            batch.rows, (self.left, self.right), mode=self.mode, value=self.value, offsets=batch.offsets,
-            n_jobs=n_threads,
+            batch.rows, (self.left, self.right), padding_mode=self.mode, padding_value=self.value,
+            offsets=batch.offsets, n_jobs=n_threads,
         )  # fmt: skip
         return Batch(rows, offsets, None), 0
 
@@ -124,7 +125,7 @@ class Geometry:
         if self.mode == "zeros":
             return d_rows
         return pad1d_backward(
-            d_rows, batch.rows, (self.left, self.right), mode=self.mode, value=self.value,
+            d_rows, batch.rows, (self.left, self.right), padding_mode=self.mode, padding_value=self.value,
             offsets=batch.offsets, n_jobs=n_threads,
         )  # fmt: skip
 
@@ -236,7 +237,7 @@ def conv1d(
 
     ``out[t, f] = bias[f] + sum_k sum_c x[t S + k D - left, c] weights[k, c, f]``
 
-    (Goodfellow, Bengio & Courville 2016, equation 9.6; dilation: Yu & Koltun 2016, arXiv 1511.07122; groups:
+    (Goodfellow, Bengio & Courville 2016, equation 9.8, of an image; dilation: Yu & Koltun 2016, arXiv 1511.07122; groups:
     Krizhevsky et al. 2012). The result has ``max(0, (L + left + right - D (K - 1) - 1) // S + 1)`` rows; a
     kernel wider than the padded text gives none. A kernel of width 1 is the dense layer at every position.
 
@@ -323,7 +324,9 @@ def conv1d_backward(
 
     ``d_x[t S + k D - left] += d_out[t] weights[k]'``: with stride 1 and no padding the full convolution of
     the error with the flipped kernel; ``d_weights[k] = sum_t x[t S + k D - left]' d_out[t]``;
-    ``d_bias = sum_t d_out[t]`` (Goodfellow, Bengio & Courville 2016, equations 9.11 and 9.13).
+    ``d_bias = sum_t d_out[t]``. (Goodfellow, Bengio & Courville 2016: equation 9.13 for x, 9.11 for the
+    weights.) Where `conv1d` takes minimal filtering, so does the gradient of x, and what is not finite in
+    `d_out` may show in four rows of it that are a dilation apart.
 
     Parameters
     ----------
@@ -459,7 +462,7 @@ def convolve1d_backward(
 
 
 def _flipped(weights: ArrayLike) -> Array:
-    array = np.asarray(weights)
+    array = unmasked(weights, "weights")
     return array[::-1] if array.ndim else array
 
 

@@ -225,7 +225,7 @@ def conv1d_as_dense(
     n_rows, parts, step = as_size(length, "length", 0), as_size(groups, "groups"), as_size(stride, "stride")
     if filters % parts:
         raise ValueError(f"weights has {filters} out_channels, but they must be a multiple of {parts} groups")
-    left, _ = resolve_padding(padding, kernel_size, dilation)
+    left, _ = resolve_padding(padding, kernel_size, dilation=dilation)
     out_length = conv_output_length(n_rows, kernel_size, stride=step, dilation=dilation, padding=padding)
     t, k = np.meshgrid(np.arange(out_length), np.arange(kernel_size), indexing="ij")
     row = t * step + k * dilation - left

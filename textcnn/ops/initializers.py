@@ -2,7 +2,9 @@
 
 The variance is chosen from the numbers of connections of a unit: `fan_in`, the inputs that it sums, and
 `fan_out`, the units that an input goes to. They are ``(in, out)`` for dense weights ``(in, out)``, and
-``(K in, K out)`` for the weights ``(K, in, out)`` of a convolution.
+``(K C / G, K F / G)`` for the weights ``(K, C / G, F)`` of a convolution with G groups: the shape tells
+`fan_in`, but not that a channel goes to ``F / G`` channels only. PyTorch and Keras take ``K F`` for `fan_out`
+whatever the groups, which makes the weights of a depthwise convolution too small.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from textcnn.ops._arrays import Array, as_real
+from textcnn.ops._arrays import Array, as_real, within_range
 from textcnn.ops.arithmetic import as_size
 
 __all__ = ["constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "uniform"]
@@ -21,7 +23,9 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 Shape = tuple[int, ...]
 
 
-def glorot_uniform(shape: Shape, *, random_state: RandomState = None, dtype: DTypeLike = np.float32) -> Array:
+def glorot_uniform(
+    shape: Shape, *, groups: int = 1, random_state: RandomState = None, dtype: DTypeLike = np.float32
+) -> Array:
     """Uniform between -a and a, ``a = sqrt(6 / (fan_in + fan_out))``.
 
     Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks",
@@ -30,7 +34,9 @@ def glorot_uniform(shape: Shape, *, random_state: RandomState = None, dtype: DTy
     Parameters
     ----------
     shape : tuple of int
-        (in, out) of dense weights, or (kernel_size, in, out) of a convolution.
+        (in, out) of dense weights, or (kernel_size, in_channels // groups, out_channels) of a convolution.
+    groups : int, default 1
+        Groups of a convolution.
     random_state : int, Generator, RandomState or None
         Seed or generator; None draws a new seed.
     dtype : float32 or float64, default float32
@@ -42,7 +48,7 @@ def glorot_uniform(shape: Shape, *, random_state: RandomState = None, dtype: DTy
     Raises
     ------
     ValueError, TypeError
-        If the shape or dtype is not as above.
+        If the shape or dtype is not as above, or the groups do not divide the out_channels.
 
     Examples
     --------
@@ -51,19 +57,21 @@ def glorot_uniform(shape: Shape, *, random_state: RandomState = None, dtype: DTy
     >>> weights.shape, bool(abs(weights).max() <= (6 / (3 * 128 + 3 * 64)) ** 0.5)
     ((3, 128, 64), True)
     """
-    fan_in, fan_out = _fans(shape)
+    fan_in, fan_out = _fans(shape, groups)
     bound = math.sqrt(6 / max(1, fan_in + fan_out))
     return _as_weights(_generator(random_state).uniform(-bound, bound, shape), dtype)
 
 
-def glorot_normal(shape: Shape, *, random_state: RandomState = None, dtype: DTypeLike = np.float32) -> Array:
+def glorot_normal(
+    shape: Shape, *, groups: int = 1, random_state: RandomState = None, dtype: DTypeLike = np.float32
+) -> Array:
     """Normal with mean 0 and variance ``2 / (fan_in + fan_out)``.
 
     Glorot & Bengio (2010), equation 12.
 
     Parameters
     ----------
-    shape, random_state, dtype
+    shape, groups, random_state, dtype
         As in `glorot_uniform`.
 
     Returns
@@ -82,7 +90,7 @@ def glorot_normal(shape: Shape, *, random_state: RandomState = None, dtype: DTyp
     >>> round(float(weights.std()), 2)
     0.1
     """
-    fan_in, fan_out = _fans(shape)
+    fan_in, fan_out = _fans(shape, groups)
     deviation = math.sqrt(2 / max(1, fan_in + fan_out))
     return _as_weights(_generator(random_state).normal(0, deviation, shape), dtype)
 
@@ -118,7 +126,8 @@ def he_uniform(shape: Shape, *, random_state: RandomState = None, dtype: DTypeLi
 def he_normal(shape: Shape, *, random_state: RandomState = None, dtype: DTypeLike = np.float32) -> Array:
     """Normal with mean 0 and variance ``2 / fan_in``, for layers that a ReLU follows.
 
-    He et al. (2015), "Delving deep into rectifiers", arXiv 1502.01852, equation 10.
+    He et al. (2015), "Delving deep into rectifiers", arXiv 1502.01852, equation 10. Groups change nothing:
+    `fan_in` is that of the shape.
 
     Parameters
     ----------
@@ -184,10 +193,11 @@ def uniform(
         raise ValueError(
             f"low is {low} and high is {high}, but low must not be above high, nor the distance infinite"
         )
+    _within_range(bounds, "a bound", dtype)
     return _as_weights(_generator(random_state).uniform(*bounds, _as_shape(shape)), dtype)
 
 
-def constant(shape: Shape, value: float = 0.0, *, dtype: DTypeLike = np.float32) -> Array:
+def constant(shape: Shape, *, value: float = 0.0, dtype: DTypeLike = np.float32) -> Array:
     """The same value everywhere.
 
     Right for a bias, wrong for weights: units that begin alike get the same gradient and stay alike for ever.
@@ -211,19 +221,27 @@ def constant(shape: Shape, value: float = 0.0, *, dtype: DTypeLike = np.float32)
     Examples
     --------
     >>> from textcnn.ops import initializers
-    >>> initializers.constant((2,), 0.5)
+    >>> initializers.constant((2,), value=0.5)
     array([0.5, 0.5], dtype=float32)
     """
-    return _as_weights(np.full(_as_shape(shape), as_real(value, "value")), dtype)
+    number = as_real(value, "value")
+    _within_range((number,), "value", dtype)
+    return _as_weights(np.full(_as_shape(shape), number), dtype)
 
 
-def _fans(shape: Shape) -> tuple[int, int]:
+def _fans(shape: Shape, groups: int = 1) -> tuple[int, int]:
     """Inputs of a unit, and units of an input."""
     axes = _as_shape(shape)
     if len(axes) not in (2, 3):
         raise ValueError(f"shape is {shape}, but expected (in, out) or (kernel_size, in, out)")
+    parts = as_size(groups, "groups")
+    if axes[-1] % parts or (parts > 1 and len(axes) == 2):
+        raise ValueError(
+            f"groups is {parts}, but the shape is {shape}; groups are those of a convolution, (kernel_size, "
+            "in_channels // groups, out_channels), and divide its out_channels"
+        )
     taps = axes[0] if len(axes) == 3 else 1
-    return taps * axes[-2], taps * axes[-1]
+    return taps * axes[-2], taps * axes[-1] // parts
 
 
 def _as_shape(shape: object) -> Shape:
@@ -238,7 +256,15 @@ def _generator(random_state: RandomState) -> np.random.Generator | np.random.Ran
     return np.random.default_rng(random_state)
 
 
+def _within_range(numbers: tuple[float, ...], name: str, dtype: DTypeLike) -> None:
+    within_range(np.array(numbers), name, _as_dtype(dtype))
+
+
 def _as_weights(values: Array, dtype: DTypeLike) -> Array:
+    return values.astype(_as_dtype(dtype))
+
+
+def _as_dtype(dtype: DTypeLike) -> np.dtype:
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, but it must be float32 or float64")
-    return values.astype(dtype)
+    return np.dtype(dtype)

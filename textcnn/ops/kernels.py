@@ -67,7 +67,7 @@ def mean(kernel_size: int) -> Array:
     return np.full(as_size(kernel_size, "kernel_size"), 1 / kernel_size)
 
 
-def gaussian(kernel_size: int, sigma: float | None = None) -> Array:
+def gaussian(kernel_size: int, *, sigma: float | None = None) -> Array:
     """``exp(-d^2 / (2 sigma^2))`` at the distance d from the middle, divided by the sum.
 
     Parameters
@@ -106,7 +106,7 @@ def gaussian(kernel_size: int, sigma: float | None = None) -> Array:
     return weights / weights.sum()
 
 
-def sharpening(kernel_size: int = 3, amount: float | None = None) -> Array:
+def sharpening(kernel_size: int = 3, *, amount: float | None = None) -> Array:
     """Unsharp mask: the identity, and `amount` times what the moving average takes away.
 
     ``identity + amount * (identity - mean)``. With 3 taps and the default amount of 3 this is [-1, 3, -1],

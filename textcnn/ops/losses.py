@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _losses
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_array, as_choice, as_real, common_dtype
+from textcnn.ops._arrays import Array, as_array, as_choice, as_real, common_dtype, unmasked, within_range
 
 __all__ = [
     "binary_cross_entropy",
@@ -361,9 +361,7 @@ def _check_probabilities(targets: Array, n_threads: int) -> None:
 def _as_pos_weight(weights: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """Weight of every element, flat."""
     common_dtype(weights)
-    array = np.asarray(weights, dtype)
-    if not (np.isfinite(array) & (array >= 0)).all():
-        raise ValueError("pos_weight holds a number that is negative or not finite; weights must be >= 0")
+    array = _as_weights(weights, "pos_weight", dtype)
     try:
         return np.ascontiguousarray(np.broadcast_to(array, shape)).reshape(-1)
     except ValueError:
@@ -522,14 +520,14 @@ class _CrossEntropy:
         if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing!r}, but it must lie between 0 and 1")
         self.n_threads: int = effective_n_threads(n_jobs)
-        targets = np.asarray(targets)
+        targets = unmasked(targets, "targets")
         probabilities = targets.ndim == 2
         dtype = common_dtype(logits, targets) if probabilities else common_dtype(logits)
         self.logits: Array = as_array(logits, "logits", ("n", "n_classes"), dtype)
         n, n_classes = self.logits.shape
         if n and not n_classes:
             raise ValueError(f"logits has shape {self.logits.shape}, but there must be at least one class")
-        weights = None if class_weight is None else _as_class_weight(class_weight, n_classes)
+        weights = None if class_weight is None else _as_class_weight(class_weight, n_classes, dtype)
         smoothed = None
         if label_smoothing:
             smoothed = _weighted(weights, label_smoothing / max(n_classes, 1), n_classes).astype(dtype)
@@ -557,12 +555,19 @@ def _weighted(weights: Array | None, factor: float, n: int) -> Array:
     return np.full(n, factor) if weights is None else weights * factor
 
 
-def _as_class_weight(class_weight: ArrayLike, n_classes: int) -> Array:
+def _as_weights(weights: ArrayLike, name: str, dtype: np.dtype) -> Array:
+    """Weights of at least 0 that the dtype can hold."""
+    exact = np.asarray(weights, np.float64)
+    wrong = exact[~(np.isfinite(exact) & (exact >= 0))]
+    if wrong.size:
+        raise ValueError(f"{name} holds {wrong[0]}, but weights must be finite numbers of at least 0")
+    return within_range(exact, name, dtype)
+
+
+def _as_class_weight(class_weight: ArrayLike, n_classes: int, dtype: np.dtype) -> Array:
     common_dtype(class_weight)
-    weights = as_array(class_weight, "class_weight", (n_classes,), np.dtype(np.float64))
-    if not (np.isfinite(weights) & (weights >= 0)).all():
-        raise ValueError("class_weight holds a number that is negative or not finite; weights must be >= 0")
-    return weights
+    _as_weights(class_weight, "class_weight", dtype)
+    return as_array(class_weight, "class_weight", (n_classes,), np.dtype(np.float64))
 
 
 def _as_classes(targets: Array, n: int, n_classes: int) -> Array:

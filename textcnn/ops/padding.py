@@ -22,25 +22,25 @@ PADDING_MODES = tuple(_NUMBERS)
 
 def resolve_mode(mode: str, value: float) -> tuple[int, float]:
     """The kernels' number of a padding mode, and the value that stands for no row."""
-    number = _NUMBERS[as_choice(mode, "the padding mode", PADDING_MODES)]
+    number = _NUMBERS[as_choice(mode, "padding_mode", PADDING_MODES)]
     if not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"the padding value is {value!r}, but it must be a real number")
+        raise TypeError(f"padding_value is {value!r}, but it must be a real number")
     if mode != "constant" and value != 0:
         raise ValueError(
-            f"the padding value is {value}, but only the mode 'constant' takes one, not {mode!r}"
+            f"padding_value is {value}, but only the padding_mode 'constant' takes one, not {mode!r}"
         )
     try:
         return number, float(value)
     except OverflowError:
-        raise ValueError("the padding value is an integer that no float can hold") from None
+        raise ValueError("padding_value is an integer that no float can hold") from None
 
 
 def pad1d(
     x: ArrayLike,
     padding: int | tuple[int, int],
     *,
-    mode: str = "zeros",
-    value: float = 0.0,
+    padding_mode: str = "zeros",
+    padding_value: float = 0.0,
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Any:
@@ -50,7 +50,7 @@ def pad1d(
 
     ============= ===========================================================================
     ``zeros``     0
-    ``constant``  `value`
+    ``constant``  `padding_value`
     ``reflect``   the text mirrored at its first and last row, which are not repeated:
                   ``r = p mod 2 (L - 1)``, and ``2 (L - 1) - r`` if ``r >= L``
     ``replicate`` the first or the last row: ``min(max(p, 0), L - 1)``
@@ -66,8 +66,8 @@ def pad1d(
     x : array-like of shape (n, length, channels), or (n_rows, channels) with `offsets`
     padding : int or (int, int)
         Rows on both sides, or (left, right).
-    mode : {"zeros", "constant", "reflect", "replicate", "circular"}, default "zeros"
-    value : float, default 0.0
+    padding_mode : {"zeros", "constant", "reflect", "replicate", "circular"}, default "zeros"
+    padding_value : float, default 0.0
         For the mode ``constant`` alone.
     offsets : array-like of int of shape (n_texts + 1,), optional
         Where each text of a packed batch begins.
@@ -92,14 +92,14 @@ def pad1d(
     >>> import numpy as np
     >>> from textcnn.ops.padding import pad1d
     >>> x = np.array([1.0, 2, 3]).reshape(1, 3, 1)
-    >>> pad1d(x, (2, 1), mode="reflect").ravel()
+    >>> pad1d(x, (2, 1), padding_mode="reflect").ravel()
     array([3., 2., 1., 2., 3., 2.])
-    >>> pad1d(x, 2, mode="circular").ravel()
+    >>> pad1d(x, 2, padding_mode="circular").ravel()
     array([2., 3., 1., 2., 3., 1., 2.])
     """
     batch = as_batch(x, offsets, common_dtype(x))
     left, right = as_pads(padding)
-    number, fill = resolve_mode(mode, value)
+    number, fill = resolve_mode(padding_mode, padding_value)
     out_offsets = offsets_of(batch.lengths + (left + right))
     out = np.empty((out_offsets[-1], batch.n_channels), batch.rows.dtype)
     n_threads = effective_n_threads(n_jobs)
@@ -112,8 +112,8 @@ def pad1d_backward(
     x: ArrayLike,
     padding: int | tuple[int, int],
     *,
-    mode: str = "zeros",
-    value: float = 0.0,
+    padding_mode: str = "zeros",
+    padding_value: float = 0.0,
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Array:
@@ -125,7 +125,7 @@ def pad1d_backward(
     Parameters
     ----------
     d_out : array-like of the shape of the result (its rows, for a packed batch)
-    x, padding, mode, value, offsets, n_jobs
+    x, padding, padding_mode, padding_value, offsets, n_jobs
         As in `pad1d`.
 
     Returns
@@ -142,14 +142,14 @@ def pad1d_backward(
     >>> import numpy as np
     >>> from textcnn.ops.padding import pad1d_backward
     >>> x, d_out = np.zeros((1, 3, 1)), np.ones((1, 6, 1))
-    >>> pad1d_backward(d_out, x, (2, 1), mode="replicate").ravel()
+    >>> pad1d_backward(d_out, x, (2, 1), padding_mode="replicate").ravel()
     array([3., 1., 2.])
     >>> pad1d_backward(d_out, x, (2, 1)).ravel()
     array([1., 1., 1.])
     """
     batch = as_batch(x, offsets, common_dtype(d_out, x))
     left, right = as_pads(padding)
-    number, _ = resolve_mode(mode, value)
+    number, _ = resolve_mode(padding_mode, padding_value)
     out_offsets = offsets_of(batch.lengths + (left + right))
     length = left + (batch.length or 0) + right
     d_padded = as_gradient(d_out, batch, out_offsets, length, batch.n_channels)

@@ -26,8 +26,10 @@ from textcnn.ops._arrays import (
     as_offsets,
     as_real,
     common_dtype,
+    integer_array,
     offsets_of,
     regular_offsets,
+    unmasked,
 )
 from textcnn.ops.arithmetic import MOST, as_pads, as_size
 
@@ -380,7 +382,7 @@ def _route(
     gradient = as_batch(d_out, out_offsets, common_dtype(d_out), "d_out")
     n, n_channels = gradient.n_texts, gradient.n_channels
     rows = _offsets_of_x(n, length, offsets)
-    positions = np.asarray(argmax)
+    positions = integer_array(argmax, "argmax")
     if positions.dtype.kind not in "iu" or positions.shape != np.shape(d_out):
         raise ValueError(
             f"argmax has shape {positions.shape} and dtype {positions.dtype}, "
@@ -407,7 +409,7 @@ def _offsets_of_x(n: int, length: int | None, offsets: ArrayLike | None) -> Arra
 
 
 def _as_rows(array: ArrayLike, name: str) -> Array:
-    result = np.asarray(array)
+    result = unmasked(array, name)
     if result.ndim != 2:
         raise ValueError(f"{name} has shape {result.shape}, but expected (n, channels)")
     return result
@@ -814,8 +816,8 @@ def global_sum_pool1d_backward(
 def weighted_pool1d(
     x: ArrayLike,
     kernel_size: int,
-    weights: ArrayLike | None = None,
     *,
+    weights: ArrayLike | None = None,
     stride: int | None = None,
     padding: Padding = 0,
     offsets: ArrayLike | None = None,
@@ -856,7 +858,7 @@ def weighted_pool1d(
     >>> x = np.array([[[0.0], [4.0], [8.0], [0.0]]])
     >>> weighted_pool1d(x, 3, stride=1)[0, :, 0]
     array([4., 5.])
-    >>> weighted_pool1d(x, 2, [1.0, 10.0])[0, :, 0]
+    >>> weighted_pool1d(x, 2, weights=[1.0, 10.0])[0, :, 0]
     array([40.,  8.])
     """
     batch = as_batch(x, offsets, common_dtype(x, weights))
@@ -869,8 +871,8 @@ def weighted_pool1d_backward(
     d_out: ArrayLike,
     x: ArrayLike,
     kernel_size: int,
-    weights: ArrayLike | None = None,
     *,
+    weights: ArrayLike | None = None,
     stride: int | None = None,
     padding: Padding = 0,
     offsets: ArrayLike | None = None,
@@ -902,7 +904,7 @@ def weighted_pool1d_backward(
     >>> import numpy as np
     >>> from textcnn.ops.pooling import weighted_pool1d_backward
     >>> x = np.array([[[1.0], [2.0], [3.0], [4.0]]])
-    >>> d_x, d_weights = weighted_pool1d_backward([[[1.0], [5.0]]], x, 2, [1.0, 10.0])
+    >>> d_x, d_weights = weighted_pool1d_backward([[[1.0], [5.0]]], x, 2, weights=[1.0, 10.0])
     >>> d_x[0, :, 0], d_weights
     (array([ 1., 10.,  5., 50.]), array([16., 22.]))
     """
@@ -1026,8 +1028,8 @@ def _from_row_0(ranges: Ranges) -> Ranges:
 def lp_pool1d(
     x: ArrayLike,
     kernel_size: int,
-    p: float = 2.0,
     *,
+    p: float = 2.0,
     stride: int | None = None,
     padding: Padding = 0,
     offsets: ArrayLike | None = None,
@@ -1077,8 +1079,8 @@ def lp_pool1d_backward(
     d_out: ArrayLike,
     x: ArrayLike,
     kernel_size: int,
-    p: float = 2.0,
     *,
+    p: float = 2.0,
     stride: int | None = None,
     padding: Padding = 0,
     offsets: ArrayLike | None = None,
@@ -1117,7 +1119,7 @@ def lp_pool1d_backward(
 
 
 def global_lp_pool1d(
-    x: ArrayLike, p: float = 2.0, *, offsets: ArrayLike | None = None, n_jobs: int | None = None
+    x: ArrayLike, *, p: float = 2.0, offsets: ArrayLike | None = None, n_jobs: int | None = None
 ) -> Array:
     """p-norm over the whole time axis: ``out[i, c] = (sum_t |x[i, t, c]| ** p) ** (1 / p)``.
 
@@ -1153,8 +1155,8 @@ def global_lp_pool1d(
 def global_lp_pool1d_backward(
     d_out: ArrayLike,
     x: ArrayLike,
-    p: float = 2.0,
     *,
+    p: float = 2.0,
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Array:
@@ -1297,7 +1299,7 @@ def _k_of_texts(k: int | ArrayLike, batch: Batch) -> Array:
     """One k for each text, intp ``(n,)``."""
     if np.ndim(k) == 0:
         return np.full(batch.n_texts, as_size(k, "k"), np.intp)
-    array = np.asarray(k)
+    array = integer_array(k, "k")
     if array.shape != (batch.n_texts,) or array.dtype.kind not in "iu":
         raise ValueError(
             f"k has shape {array.shape} and dtype {array.dtype}, "
@@ -1402,7 +1404,7 @@ def dynamic_k(layer: int, n_layers: int, length: int | ArrayLike, k_top: int) ->
     k_top = as_integer(k_top, "k_top", 1)
     if np.ndim(length) == 0:
         return max(k_top, -(-(n_layers - layer) * as_integer(length, "length", 0) // n_layers))
-    lengths = np.asarray(length)
+    lengths = integer_array(length, "length")
     if lengths.dtype.kind not in "iu" or (lengths < 0).any():
         raise ValueError(f"length is {length!r}, but every length must be an integer of at least 0")
     return np.maximum(k_top, -(-(n_layers - layer) * lengths.astype(np.intp) // n_layers))
@@ -1413,9 +1415,9 @@ def dynamic_k(layer: int, n_layers: int, length: int | ArrayLike, k_top: int) ->
 
 def spatial_pyramid_pool1d(
     x: ArrayLike,
+    *,
     levels: Sequence[int] = (1, 2, 4),
     mode: str = "max",
-    *,
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Array | tuple[Array, Array]:
@@ -1456,10 +1458,10 @@ def spatial_pyramid_pool1d(
     >>> import numpy as np
     >>> from textcnn.ops.pooling import spatial_pyramid_pool1d
     >>> x = np.array([[[3.0], [9.0], [1.0], [5.0]]])
-    >>> out, argmax = spatial_pyramid_pool1d(x, (1, 2))
+    >>> out, argmax = spatial_pyramid_pool1d(x, levels=(1, 2))
     >>> out[0, :, 0], argmax[0, :, 0]
     (array([9., 9., 5.]), array([1, 1, 3]))
-    >>> spatial_pyramid_pool1d(x, (1, 2), mode="mean")[0, :, 0]
+    >>> spatial_pyramid_pool1d(x, levels=(1, 2), mode="mean")[0, :, 0]
     array([4.5, 6. , 3. ])
     """
     mode = as_choice(mode, "mode", ("max", "mean"))
@@ -1475,9 +1477,9 @@ def spatial_pyramid_pool1d(
 def spatial_pyramid_pool1d_backward(
     d_out: ArrayLike,
     argmax: ArrayLike | None = None,
+    *,
     levels: Sequence[int] = (1, 2, 4),
     mode: str = "max",
-    *,
     length: int | None = None,
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
@@ -1508,9 +1510,9 @@ def spatial_pyramid_pool1d_backward(
     >>> import numpy as np
     >>> from textcnn.ops.pooling import spatial_pyramid_pool1d_backward
     >>> d_out = np.array([[[4.0], [2.0], [6.0]]])
-    >>> spatial_pyramid_pool1d_backward(d_out, None, (1, 2), "mean", length=4)[0, :, 0]
+    >>> spatial_pyramid_pool1d_backward(d_out, levels=(1, 2), mode="mean", length=4)[0, :, 0]
     array([2., 2., 4., 4.])
-    >>> spatial_pyramid_pool1d_backward(d_out, [[[1], [1], [3]]], (1, 2), length=4)[0, :, 0]
+    >>> spatial_pyramid_pool1d_backward(d_out, [[[1], [1], [3]]], levels=(1, 2), length=4)[0, :, 0]
     array([0., 6., 0., 6.])
     """
     mode = as_choice(mode, "mode", ("max", "mean"))
@@ -1565,7 +1567,7 @@ def adaptive_max_pool1d(
     (array([9., 9.]), array([1, 1]))
     """
     levels = (as_size(n_bins, "n_bins"),)
-    out, argmax = spatial_pyramid_pool1d(x, levels, offsets=offsets, n_jobs=n_jobs)
+    out, argmax = spatial_pyramid_pool1d(x, levels=levels, offsets=offsets, n_jobs=n_jobs)
     return out, argmax
 
 
@@ -1638,7 +1640,8 @@ def adaptive_mean_pool1d(
     array([6., 5.])
     """
     levels = (as_size(n_bins, "n_bins"),)
-    return np.asarray(spatial_pyramid_pool1d(x, levels, "mean", offsets=offsets, n_jobs=n_jobs))
+    out = spatial_pyramid_pool1d(x, levels=levels, mode="mean", offsets=offsets, n_jobs=n_jobs)
+    return np.asarray(out)
 
 
 def adaptive_mean_pool1d_backward(

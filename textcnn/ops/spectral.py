@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from textcnn._kernels import _blas
-from textcnn._threads import effective_n_threads
 from textcnn.ops._arrays import (
     KERNEL,
     Array,
@@ -20,6 +18,7 @@ from textcnn.ops._arrays import (
     offsets_of,
 )
 from textcnn.ops.arithmetic import Padding, conv_output_length, resolve_padding
+from textcnn.ops.convolution import locally_connected1d
 
 __all__ = ["fft_convolve1d", "fft_convolve1d_backward"]
 
@@ -28,7 +27,7 @@ def fft_convolve1d(
     x: ArrayLike,
     weights: ArrayLike,
     *,
-    padding: Padding = "full",
+    padding: Padding = "valid",
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Any:
@@ -41,15 +40,16 @@ def fft_convolve1d(
     once to the dtype of the result; it equals the direct sum up to rounding, relative to the largest values
     of the text. Each row of the result is made from the whole text: what is not finite shows in all of them.
 
-    `padding` picks the rows of y: ``out[t] = y[t + K - 1 - left]``, zeros where y has no such row. This is
-    what `textcnn.ops.convolve1d` gives for the same padding.
+    `padding` picks the rows of y: ``out[t] = y[t + K - 1 - left]``, zeros where y has no such row. The result
+    and the options are those of `textcnn.ops.convolve1d`, for which this function can stand.
 
     Parameters
     ----------
     x : array-like of shape (n, length, in_channels), or (n_rows, in_channels) with `offsets`
     weights : array-like of shape (kernel_size, in_channels, out_channels)
-    padding : {"full", "same", "valid"}, int or (int, int), default "full"
-        See `textcnn.ops.arithmetic.resolve_padding`.
+    padding : {"valid", "same", "full"}, int or (int, int), default "valid"
+        See `textcnn.ops.arithmetic.resolve_padding`. (`numpy.convolve` and `scipy.signal.fftconvolve` give
+        the full convolution by default.)
     offsets : array-like of int of shape (n_texts + 1,), optional
         Where each text of a packed batch begins.
     n_jobs : int, optional
@@ -76,7 +76,7 @@ def fft_convolve1d(
     >>> import numpy as np
     >>> from textcnn.ops.spectral import fft_convolve1d
     >>> die = np.full(6, 1 / 6)
-    >>> total = fft_convolve1d(die.reshape(1, 6, 1), die.reshape(6, 1, 1)).ravel()
+    >>> total = fft_convolve1d(die.reshape(1, 6, 1), die.reshape(6, 1, 1), padding="full").ravel()
     >>> np.round(36 * total).astype(int)
     array([1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1])
     """
@@ -86,13 +86,11 @@ def fft_convolve1d(
     batch = as_batch(x, offsets, dtype, channels=channels)
     left, out_offsets, out_length = _layout(batch, kernel_size, padding)
     out = np.zeros((out_offsets[-1], filters), dtype)
-    for texts, length in _texts_of_a_length(batch):
-        size = _fast_size(length + kernel_size - 1)
-        rows = batch.rows[_rows_of(batch.offsets, texts, length)]
-        spectrum = _products(_spectrum(rows, size), np.fft.rfft(taps, size, axis=0), n_jobs)
-        full = np.fft.irfft(spectrum, size, axis=0)[: length + kernel_size - 1].swapaxes(0, 1)
-        result, row = _overlap(full.shape[1], kernel_size - 1 - left, out_offsets, texts)
-        out[_rows_of(out_offsets, texts, result.stop - result.start, result.start)] = full[:, row]
+    for size, texts in _texts_by_size(batch, kernel_size):
+        spectra = np.fft.rfft(_gathered(batch.rows, batch.offsets, texts, size), axis=1)
+        full = np.fft.irfft(_products(spectra, np.fft.rfft(taps, size, axis=0), n_jobs), size, axis=1)
+        row, place = _overlap(batch, texts, out_offsets, kernel_size, left)
+        out[row] = full[place]
     return batch.results(out, out_offsets, out_length)
 
 
@@ -101,7 +99,7 @@ def fft_convolve1d_backward(
     x: ArrayLike,
     weights: ArrayLike,
     *,
-    padding: Padding = "full",
+    padding: Padding = "valid",
     offsets: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> tuple[Array, Array]:
@@ -131,7 +129,7 @@ def fft_convolve1d_backward(
     >>> import numpy as np
     >>> from textcnn.ops.spectral import fft_convolve1d_backward
     >>> x, weights = np.array([[[1.0], [2.0]]]), np.array([[[3.0]], [[4.0]]])
-    >>> d_x, d_weights = fft_convolve1d_backward(np.ones((1, 3, 1)), x, weights)
+    >>> d_x, d_weights = fft_convolve1d_backward(np.ones((1, 3, 1)), x, weights, padding="full")
     >>> d_x.round(12).ravel(), d_weights.round(12).ravel()
     (array([7., 7.]), array([3., 3.]))
     """
@@ -142,18 +140,18 @@ def fft_convolve1d_backward(
     left, out_offsets, out_length = _layout(batch, kernel_size, padding)
     d_rows = as_gradient(d_out, batch, out_offsets, out_length, filters)
     d_x, d_weights = np.zeros_like(batch.rows), np.zeros(taps.shape)
-    for texts, length in _texts_of_a_length(batch):
-        size = _fast_size(length + kernel_size - 1)
-        d_full = np.zeros((len(texts), length + kernel_size - 1, filters))
-        result, row = _overlap(d_full.shape[1], kernel_size - 1 - left, out_offsets, texts)
-        d_full[:, row] = d_rows[_rows_of(out_offsets, texts, result.stop - result.start, result.start)]
-        d_spectrum = _spectrum(d_full, size)
+    for size, texts in _texts_by_size(batch, kernel_size):
+        d_full = np.zeros((len(texts), size, filters))
+        row, place = _overlap(batch, texts, out_offsets, kernel_size, left)
+        d_full[place] = d_rows[row]
+        d_spectra = np.fft.rfft(d_full, axis=1)
         conjugate = np.fft.rfft(taps, size, axis=0).conj().swapaxes(1, 2)
-        place = _rows_of(batch.offsets, texts, length)
-        d_texts = np.fft.irfft(_products(d_spectrum, conjugate, n_jobs), size, axis=0)[:length]
-        d_x[place] = d_texts.swapaxes(0, 1)
-        conjugate = _spectrum(batch.rows[place], size).conj().swapaxes(1, 2)
-        d_weights += np.fft.irfft(_products(conjugate, d_spectrum, n_jobs), size, axis=0)[:kernel_size]
+        d_texts = np.fft.irfft(_products(d_spectra, conjugate, n_jobs), size, axis=1)
+        row, text, position = _rows_of(batch.offsets, texts)
+        d_x[row] = d_texts[text, position]
+        spectra = np.fft.rfft(_gathered(batch.rows, batch.offsets, texts, size), axis=1)
+        products = _products(spectra.conj().T, d_spectra.swapaxes(0, 1), n_jobs)
+        d_weights += np.fft.irfft(products, size, axis=1)[:, :kernel_size].swapaxes(0, 1)
     return batch.gradient(d_x), d_weights.astype(dtype)
 
 
@@ -164,23 +162,37 @@ def _layout(batch: Batch, kernel_size: int, padding: Padding) -> tuple[int, Arra
     return left, out_offsets, conv_output_length(batch.length or 0, kernel_size, padding=padding)
 
 
-def _texts_of_a_length(batch: Batch) -> list[tuple[Array, int]]:
-    """The texts of each length above 0, which share one transform."""
-    lengths = batch.lengths
-    return [(np.flatnonzero(lengths == length), int(length)) for length in np.unique(lengths) if length]
+def _texts_by_size(batch: Batch, kernel_size: int) -> list[tuple[int, Array]]:
+    """The texts of at least one row that have the same size of transform, and that size."""
+    lengths, which = np.unique(batch.lengths, return_inverse=True)
+    sizes = np.array([_fast_size(int(length) + kernel_size - 1) if length else 0 for length in lengths])
+    return [(int(size), np.flatnonzero(sizes[which] == size)) for size in np.unique(sizes) if size]
 
 
-def _rows_of(offsets: Array, texts: Array, length: int, first: int = 0) -> Array:
-    """Numbers of `length` rows of each of the texts, the first of them `first`: (n_texts, length)."""
-    return offsets[texts, None] + np.arange(first, first + length)
+def _rows_of(offsets: Array, texts: Array) -> tuple[Array, Array, Array]:
+    """Of each row of the texts: its number, the place of its text among these, and its position in it."""
+    lengths = offsets[texts + 1] - offsets[texts]
+    text = np.repeat(np.arange(len(texts)), lengths)
+    position = np.arange(len(text)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return offsets[texts][text] + position, text, position
 
 
-def _overlap(n_full: int, start: int, out_offsets: Array, texts: Array) -> tuple[slice, slice]:
-    """Rows of the result, and of the full convolution from row `start` on, that are the same."""
-    n_out = int(out_offsets[texts[0] + 1] - out_offsets[texts[0]])
-    first = max(0, -start)
-    last = max(first, min(n_out, n_full - start))
-    return slice(first, last), slice(first + start, last + start)
+def _gathered(rows: Array, offsets: Array, texts: Array, size: int) -> Array:
+    """The texts, each followed by zeros: float64 (n_texts, size, channels)."""
+    out = np.zeros((len(texts), size, rows.shape[1]))
+    row, text, position = _rows_of(offsets, texts)
+    out[text, position] = rows[row]
+    return out
+
+
+def _overlap(
+    batch: Batch, texts: Array, out_offsets: Array, kernel_size: int, left: int
+) -> tuple[Array, tuple[Array, Array]]:
+    """Rows of the result that a full convolution has, and where: the place of the text, and the position."""
+    row, text, position = _rows_of(out_offsets, texts)
+    position = position + (kernel_size - 1 - left)
+    inside = (position >= 0) & (position < batch.lengths[texts][text] + kernel_size - 1)
+    return row[inside], (text[inside], position[inside])
 
 
 def _fast_size(least: int) -> int:
@@ -196,25 +208,19 @@ def _fast_size(least: int) -> int:
     return best
 
 
-def _spectrum(texts: Array, size: int) -> Array:
-    """Real Fourier transform along the rows of texts, frequencies first: (size // 2 + 1, n, channels)."""
-    return np.fft.rfft(texts.astype(np.float64), size, axis=1).swapaxes(0, 1)
-
-
 def _products(a: Array, b: Array, n_jobs: int | None) -> Array:
-    """Complex product of two matrices for each frequency, in which a row's bits depend on that row alone.
+    """Complex product at each frequency m, (n, m, C) and (m, C, F) to (n, m, F).
 
-    As a real product: ``[Re a, Im a] [[Re b, Im b], [-Im b, Re b]]`` is ``[Re ab, Im ab]``.
+    It is a layer with weights of its own for each frequency, in which a row's bits depend on that row alone.
+    A complex number there is the pair [Re, Im], and a weight the matrix [[Re, Im], [-Im, Re]].
     """
-    n_threads = effective_n_threads(n_jobs)
-    out = np.empty((len(a), a.shape[1], b.shape[2]), np.complex128)
-    parts = np.empty((a.shape[1], 2 * b.shape[2]))
-    for frequency, (one, other) in enumerate(zip(a, b, strict=True)):
-        _blas.matmul(
-            np.hstack([one.real, one.imag]),
-            np.block([[other.real, other.imag], [-other.imag, other.real]]),
-            parts,
-            n_threads=n_threads,
-        )
-        out[frequency].real, out[frequency].imag = np.hsplit(parts, 2)
-    return out
+    frequencies, channels, filters = b.shape
+    matrices = np.empty((frequencies, 1, channels, 2, filters, 2))
+    matrices[:, 0, :, 0, :, 0] = matrices[:, 0, :, 1, :, 1] = b.real
+    matrices[:, 0, :, 0, :, 1] = b.imag
+    matrices[:, 0, :, 1, :, 0] = -b.imag
+    pairs = np.ascontiguousarray(a).view(np.float64)
+    out = locally_connected1d(
+        pairs, matrices.reshape(frequencies, 1, 2 * channels, 2 * filters), n_jobs=n_jobs
+    )
+    return out.view(np.complex128)

@@ -9,6 +9,7 @@ from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.stdlib cimport free, malloc
 
+from textcnn._kernels._offsets cimport ceil_div
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport active_table, gemm_panel, pack_panel, panel_width, simd_table
 
@@ -37,8 +38,8 @@ cdef void multiply(
     """out = a b + bias, then ReLU. Scratch for the panels is the caller's."""
     cdef const simd_table *table = active_table()
     cdef Py_ssize_t width = panel_width(table, a)
-    cdef Py_ssize_t n_panels = (n + width - 1) // width
-    cdef Py_ssize_t n_blocks = (m + ROWS_PER_PIECE - 1) // ROWS_PER_PIECE
+    cdef Py_ssize_t n_panels = ceil_div(n, width)
+    cdef Py_ssize_t n_blocks = ceil_div(m, ROWS_PER_PIECE)
     cdef Py_ssize_t piece, panel, row
     cdef int team = team_size(n_threads, <double>m * n * k)
 
@@ -61,7 +62,7 @@ cdef void multiply(
 cdef floating* panel_scratch(Py_ssize_t n, Py_ssize_t k, const floating *like) except NULL:
     """Memory for the panels of a (k, n) matrix."""
     cdef Py_ssize_t width = panel_width(active_table(), like)
-    cdef Py_ssize_t n_panels = (n + width - 1) // width
+    cdef Py_ssize_t n_panels = ceil_div(n, width)
     cdef floating *panels = <floating *>malloc(max(1, n_panels * width * k) * sizeof(floating))
     if panels == NULL:
         raise MemoryError(f"no memory for the packed panels of a ({k}, {n}) matrix")

@@ -22,6 +22,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from textcnn._kernels._dilated cimport pack_filter_panel, unfilter
+from textcnn._kernels._offsets cimport ceil_div, check_offsets
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport (
     active_table,
@@ -88,10 +89,6 @@ cdef struct Tile:
     Py_ssize_t end
 
 
-cdef inline Py_ssize_t ceil_div(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
-    return (n + step - 1) // step
-
-
 cdef inline Py_ssize_t floor_mod(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
     cdef Py_ssize_t rest = n % step
     return rest + step if rest < 0 else rest
@@ -152,8 +149,8 @@ cdef class Windows:
         ):
             if not least <= value <= MAX_SIZE:
                 raise ValueError(f"{name} is {value}, but it must be {least} to {MAX_SIZE}")
-        check_offsets(offsets, "offsets")
-        check_offsets(out_offsets, "out_offsets")
+        check_offsets(offsets, "offsets", -1)
+        check_offsets(out_offsets, "out_offsets", -1)
         if offsets.shape[0] != out_offsets.shape[0]:
             raise ValueError(
                 f"there are {offsets.shape[0] - 1} texts in offsets, but {out_offsets.shape[0] - 1} in "
@@ -282,16 +279,6 @@ cdef Py_ssize_t longest_text(const Py_ssize_t[::1] offsets) noexcept:
     for i in range(offsets.shape[0] - 1):
         longest = max(longest, offsets[i + 1] - offsets[i])
     return longest
-
-
-cdef int check_offsets(const Py_ssize_t[::1] offsets, name) except -1:
-    cdef Py_ssize_t i
-    if offsets.shape[0] == 0 or offsets[0] != 0:
-        raise ValueError(f"{name} must start with 0")
-    for i in range(offsets.shape[0] - 1):
-        if offsets[i] > offsets[i + 1]:
-            raise ValueError(f"{name} fall from {offsets[i]} to {offsets[i + 1]} at text {i}")
-    return 0
 
 
 # ---- shapes of a call ---------------------------------------------------------------------------------

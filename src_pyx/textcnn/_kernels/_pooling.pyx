@@ -14,6 +14,7 @@ from libc.math cimport INFINITY, fabs, pow, sqrt
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
+from textcnn._kernels._offsets cimport ceil_div
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport active_table, add_squares, weighted_sum
 
@@ -41,10 +42,6 @@ cdef struct Split:
     Py_ssize_t channels    # channels of a piece, at most BLOCK
     Py_ssize_t n_blocks    # pieces side by side along the channels
     Py_ssize_t n_pieces
-
-
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 cdef Split split(Py_ssize_t n_units, Py_ssize_t n_channels) noexcept nogil:
@@ -638,7 +635,7 @@ def lp_backward(
 ):
     """d_x[r] = sum over ranges w with row r of d_out[w] * sign(x[r]) * (|x[r]| / norms[w]) ** (p - 1).
 
-    A norm of 0 gives 0.
+    Where the derivative is 0, as at a norm of 0, nothing is added, however large d_out is.
     """
     cdef Py_ssize_t n_pieces, piece, m = starts.shape[0], c = x.shape[1]
     cdef int team
@@ -682,21 +679,24 @@ cdef void lp_row_backward(
     const floating *d_out, const floating *x, const double *norms, double p, Py_ssize_t n, floating *d_x,
 ) noexcept nogil:
     cdef Py_ssize_t j
-    cdef double ratio
+    cdef double ratio, product
     if p == 1:
         for j in range(n):
             ratio = (x[j] > 0) - (x[j] < 0)
             ratio = ratio if x[j] == x[j] else x[j]  # NaN stays
-            d_x[j] += <floating>(d_out[j] * ratio)
+            product = d_out[j] * ratio
+            d_x[j] += <floating>(product if ratio != 0 else 0)
     elif p == 2:
         for j in range(n):
             ratio = x[j] / (norms[j] if norms[j] != 0 else 1)
-            d_x[j] += <floating>(d_out[j] * ratio)
+            product = d_out[j] * ratio
+            d_x[j] += <floating>(product if ratio != 0 else 0)
     else:
         for j in range(n):
             ratio = fabs(x[j]) / (norms[j] if norms[j] != 0 else 1)
             ratio = pow(ratio, p - 1)
-            d_x[j] += <floating>(d_out[j] * (ratio if x[j] >= 0 else -ratio))
+            product = d_out[j] * (ratio if x[j] >= 0 else -ratio)
+            d_x[j] += <floating>(product if ratio != 0 else 0)
 
 
 # ---- the k largest ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
+from textcnn._kernels._offsets cimport ceil_div, check_offsets
 from textcnn._kernels._openmp cimport team_size
 
 # Modes of padding, as `textcnn.ops.padding` numbers them.
@@ -33,17 +34,6 @@ ctypedef struct Windows:
     Py_ssize_t dilation
     Py_ssize_t left
     int mode
-
-
-cdef int check_offsets(const Py_ssize_t[::1] offsets, Py_ssize_t n_rows, str name) except -1:
-    """Offsets must rise from 0 to the number of rows."""
-    cdef Py_ssize_t i, n = offsets.shape[0] - 1
-    if n < 0 or offsets[0] != 0 or offsets[n] != n_rows:
-        raise ValueError(f"the offsets of {name} must run from 0 to its {n_rows} rows")
-    for i in range(n):
-        if offsets[i] > offsets[i + 1]:
-            raise ValueError(f"the offsets of {name} must not fall, but those of text {i} do")
-    return 0
 
 
 cdef Windows as_windows(
@@ -107,14 +97,14 @@ def im2col(
     cdef Py_ssize_t n = offsets.shape[0] - 1, c = rows.shape[1], n_windows = out.shape[0]
     cdef Py_ssize_t piece, step, n_pieces
     cdef int team
-    check_offsets(offsets, rows.shape[0], "rows")
-    check_offsets(out_offsets, n_windows, "out")
+    check_offsets(offsets, "offsets", rows.shape[0])
+    check_offsets(out_offsets, "out_offsets", n_windows)
     if out_offsets.shape[0] != n + 1 or out.shape[1] != kernel_size * c:
         raise ValueError(f"out must hold windows of {n} texts, {kernel_size * c} columns each")
     if n_windows == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // out.shape[1])
-    n_pieces = (n_windows + step - 1) // step
+    n_pieces = ceil_div(n_windows, step)
     team = team_size(n_threads, <double>n_windows * out.shape[1] * COPY_COST)
     for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         copy_piece(&rows[0, 0] if rows.shape[0] else NULL, &offsets[0], &out_offsets[0], n, windows,
@@ -204,14 +194,14 @@ def col2im(
     cdef Py_ssize_t n = offsets.shape[0] - 1, c = out.shape[1], n_rows = out.shape[0], piece, step, n_pieces
     cdef double n_values
     cdef int team
-    check_offsets(offsets, n_rows, "out")
-    check_offsets(column_offsets, columns.shape[0], "columns")
+    check_offsets(offsets, "offsets", n_rows)
+    check_offsets(column_offsets, "column_offsets", columns.shape[0])
     if column_offsets.shape[0] != n + 1 or columns.shape[1] != kernel_size * c:
         raise ValueError(f"columns must hold windows of {n} texts, {kernel_size * c} columns each")
     if n_rows == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // columns.shape[1])
-    n_pieces = (n_rows + step - 1) // step
+    n_pieces = ceil_div(n_rows, step)
     n_values = <double>columns.shape[0] * columns.shape[1] + <double>n_rows * c
     team = team_size(n_threads, n_values * COPY_COST)
     for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
@@ -362,8 +352,8 @@ cdef int check_upsampling(
     int mode,
 ) except -1:
     cdef Py_ssize_t i, length, expected
-    check_offsets(offsets, n_rows, "the rows")
-    check_offsets(out_offsets, n_out, "the upsampled rows")
+    check_offsets(offsets, "offsets", n_rows)
+    check_offsets(out_offsets, "out_offsets", n_out)
     if factor < 1 or not NEAREST <= mode <= ZEROS:
         raise ValueError(f"factor is {factor} and mode is {mode}, but they must be positive and 0, 1 or 2")
     if offsets.shape[0] != out_offsets.shape[0]:
@@ -409,7 +399,7 @@ def upsample(
     if n_out == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // c)
-    n_pieces = (n_out + step - 1) // step
+    n_pieces = ceil_div(n_out, step)
     team = team_size(n_threads, <double>n_out * c * COPY_COST)
     for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         upsample_piece(&rows[0, 0], &offsets[0], &out_offsets[0], n, factor, mode, c, piece * step,
@@ -477,7 +467,7 @@ def upsample_backward(
     if n_rows == 0 or c == 0:
         return
     step = max(<Py_ssize_t>1, PIECE // (c * factor))
-    n_pieces = (n_rows + step - 1) // step
+    n_pieces = ceil_div(n_rows, step)
     team = team_size(n_threads, <double>d_out.shape[0] * c * COPY_COST)
     for piece in prange(n_pieces, nogil=True, schedule="static", num_threads=team):
         upsample_backward_piece(&d_out[0, 0], &out_offsets[0], &offsets[0], n, factor, mode, c, piece * step,
