@@ -18,9 +18,8 @@ K, DILATIONS = 3, (1, 2, 4)
 print(f"1. A kernel of {K} taps, D rows apart: K + (K - 1) (D - 1) rows from the first to the last.\n")
 for dilation in DILATIONS:
     taps = ("." * (dilation - 1)).join("#" * K)
-    print(
-        f"   D = {dilation}   {taps:9}   {ops.effective_kernel_size(K, dilation=dilation)} rows, still {K} weights"
-    )
+    rows = ops.effective_kernel_size(K, dilation=dilation)
+    print(f"   D = {dilation}   {taps:9}   {rows} rows, still {K} weights")
 
 print("\n2. A stack. Each layer adds (K - 1) D: 1 + 2 = 3, 3 + 4 = 7, 7 + 8 = 15.\n")
 print("   layers   D = 1, 2, 4   D = 1, 1, 1")

@@ -33,6 +33,8 @@ MOST = 2**31 - 1
 
 def as_size(value: object, name: str, least: int = 1) -> int:
     """An integer of at least `least` and at most `MOST`."""
+    if type(value) is int and least <= value <= MOST:
+        return value
     size = as_integer(value, name, least)
     if size > MOST:
         raise ValueError(f"{name} is {size}, but it must be at most {MOST}")
@@ -164,7 +166,13 @@ def conv_output_length(
     left, right = resolve_padding(padding, kernel_size, dilation=dilation)
     step = as_size(stride, "stride")
     room = left + right - effective_kernel_size(kernel_size, dilation=dilation)
-    return _each(length, lambda rows: np.maximum((rows + room) // step + 1, 0))
+    return _each(length, lambda rows: window_count(rows, room, step))
+
+
+def window_count(length: Lengths, room: int, stride: int) -> Lengths:
+    """`conv_output_length` of checked numbers; `room` is the padding less the effective kernel size."""
+    count = (length + room) // stride + 1
+    return max(count, 0) if isinstance(count, int) else np.maximum(count, 0)
 
 
 def conv_transpose_output_length(

@@ -18,10 +18,10 @@ from textcnn.ops._arrays import (
     as_gradient,
     as_offsets,
     common_dtype,
-    offsets_of,
     regular_offsets,
+    result_offsets,
 )
-from textcnn.ops.arithmetic import Padding, as_size, conv_output_length, resolve_padding
+from textcnn.ops.arithmetic import Padding, as_size, effective_kernel_size, resolve_padding, window_count
 from textcnn.ops.padding import resolve_mode
 
 __all__ = ["col2im", "col2im_backward", "im2col", "im2col_backward"]
@@ -34,8 +34,8 @@ class _Windows:
     kernel_size: int
     stride: int
     dilation: int
-    padding: Padding
     left: int
+    room: int
     mode: int
     value: float
 
@@ -49,23 +49,22 @@ class _Windows:
         padding_mode: str,
         padding_value: float = 0.0,
     ) -> _Windows:
-        left, _ = resolve_padding(padding, kernel_size, dilation=dilation)
+        left, right = resolve_padding(padding, kernel_size, dilation=dilation)
+        room = left + right - effective_kernel_size(kernel_size, dilation=dilation)
         number, value = resolve_mode(padding_mode, padding_value)
-        return cls(int(kernel_size), as_size(stride, "stride"), int(dilation), padding, left, number, value)
+        return cls(int(kernel_size), as_size(stride, "stride"), int(dilation), left, room, number, value)
 
     def count(self, lengths: Any) -> Any:
         """Number of windows of texts of these lengths."""
-        return conv_output_length(
-            lengths, self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
-        )
+        return window_count(lengths, self.room, self.stride)
 
-    def copies(self, rows: Array, offsets: Array, n_jobs: int | None, value: float) -> tuple[Array, Array]:
-        """The windows of the rows, and their offsets."""
-        out_offsets = offsets_of(self.count(np.diff(offsets)))
-        out = np.empty((out_offsets[-1], self.kernel_size * rows.shape[1]), rows.dtype)
+    def copies(self, batch: Batch, n_jobs: int | None, value: float) -> tuple[Array, Array, int]:
+        """The windows of the rows, their offsets, and their number in each text of an array."""
+        out_offsets, out_length = result_offsets(batch.offsets, batch.length, self.count)
+        out = np.empty((out_offsets[-1], self.kernel_size * batch.n_channels), batch.rows.dtype)
         _windows.im2col(
-            rows,
-            offsets,
+            batch.rows,
+            batch.offsets,
             out_offsets,
             self.kernel_size,
             self.stride,
@@ -76,14 +75,14 @@ class _Windows:
             out,
             effective_n_threads(n_jobs),
         )
-        return out, out_offsets
+        return out, out_offsets, out_length
 
-    def sums(self, columns: Array, offsets: Array, n_jobs: int | None) -> Array:
+    def sums(self, columns: Array, offsets: Array, length: int | None, n_jobs: int | None) -> Array:
         """The rows of the texts, each the sum of all that was copied from it."""
         out = np.empty((offsets[-1], columns.shape[1] // self.kernel_size), columns.dtype)
         _windows.col2im(
             columns,
-            offsets_of(self.count(np.diff(offsets))),
+            result_offsets(offsets, length, self.count)[0],
             offsets,
             self.kernel_size,
             self.stride,
@@ -157,8 +156,7 @@ def im2col(
     """
     batch = as_batch(x, offsets, common_dtype(x))
     windows = _Windows.of(kernel_size, stride, dilation, padding, padding_mode, padding_value)
-    out, out_offsets = windows.copies(batch.rows, batch.offsets, n_jobs, windows.value)
-    return batch.results(out, out_offsets, windows.count(batch.length or 0))
+    return batch.results(*windows.copies(batch, n_jobs, windows.value))
 
 
 def im2col_backward(
@@ -201,7 +199,7 @@ def im2col_backward(
     batch = as_batch(x, offsets, common_dtype(d_out, x))
     windows = _Windows.of(kernel_size, stride, dilation, padding, padding_mode, padding_value)
     columns = _as_columns(d_out, batch, windows, batch.n_channels)
-    return batch.gradient(windows.sums(columns, batch.offsets, n_jobs))
+    return batch.gradient(windows.sums(columns, batch.offsets, batch.length, n_jobs))
 
 
 def col2im(
@@ -252,9 +250,9 @@ def col2im(
     array([1., 4., 6., 4.])
     """
     windows = _Windows.of(kernel_size, stride, dilation, padding, padding_mode)
-    array, result_offsets = _as_batch_of_columns(columns, windows, length, offsets, common_dtype(columns))
-    rows = windows.sums(array, result_offsets, n_jobs)
-    return rows if length is None else rows.reshape(len(result_offsets) - 1, int(length), rows.shape[1])
+    array, text_offsets = _as_batch_of_columns(columns, windows, length, offsets, common_dtype(columns))
+    rows = windows.sums(array, text_offsets, length, n_jobs)
+    return rows if length is None else rows.reshape(len(text_offsets) - 1, int(length), rows.shape[1])
 
 
 def col2im_backward(
@@ -298,21 +296,19 @@ def col2im_backward(
     """
     windows = _Windows.of(kernel_size, stride, dilation, padding, padding_mode)
     dtype = common_dtype(d_out, columns)
-    array, result_offsets = _as_batch_of_columns(columns, windows, length, offsets, dtype)
+    array, text_offsets = _as_batch_of_columns(columns, windows, length, offsets, dtype)
     channels = array.shape[1] // windows.kernel_size
-    n, n_rows = len(result_offsets) - 1, int(result_offsets[-1])
+    n, n_rows = len(text_offsets) - 1, int(text_offsets[-1])
     shape = (n_rows, channels) if length is None else (n, int(length), channels)
     d_rows = as_array(d_out, "d_out", shape, dtype).reshape(n_rows, channels)
-    d_columns, _ = windows.copies(d_rows, result_offsets, n_jobs, 0.0)
+    d_columns, _, _ = windows.copies(Batch(d_rows, text_offsets, length), n_jobs, 0.0)
     return d_columns.reshape(np.shape(columns))
 
 
 def _as_columns(d_out: ArrayLike, batch: Batch, windows: _Windows, channels: int) -> Array:
     """Rows of the gradient of the windows of a batch."""
-    offsets = offsets_of(windows.count(batch.lengths))
-    return as_gradient(
-        d_out, batch, offsets, windows.count(batch.length or 0), windows.kernel_size * channels
-    )
+    offsets, length = result_offsets(batch.offsets, batch.length, windows.count)
+    return as_gradient(d_out, batch, offsets, length, windows.kernel_size * channels)
 
 
 def _as_batch_of_columns(
@@ -329,13 +325,13 @@ def _as_batch_of_columns(
             f"with a multiple of {windows.kernel_size} as the number of columns"
         )
     if offsets is not None:
-        result_offsets = as_offsets(offsets, None, "the result")
-        n_windows = int(np.sum(windows.count(np.diff(result_offsets))))
+        text_offsets = as_offsets(offsets, None, "the result")
+        n_windows = int(np.sum(windows.count(np.diff(text_offsets))))
         shape: tuple[int, ...] = (n_windows, array.shape[1])
     else:
         rows = as_size(length, "length", 0)
-        result_offsets = regular_offsets(len(array), rows)
+        text_offsets = regular_offsets(len(array), rows)
         shape = (len(array), windows.count(rows), array.shape[2])
     if array.shape != shape:
         raise ValueError(f"columns has shape {array.shape}, but expected {shape} for these windows")
-    return array.reshape(int(np.prod(shape[:-1])), shape[-1]), result_offsets
+    return array.reshape(int(np.prod(shape[:-1])), shape[-1]), text_offsets

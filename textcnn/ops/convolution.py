@@ -6,9 +6,8 @@ T kernels in turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,16 +22,16 @@ from textcnn.ops._arrays import (
     as_batch,
     as_gradient,
     common_dtype,
-    offsets_of,
-    regular_offsets,
+    result_offsets,
     unmasked,
 )
 from textcnn.ops.arithmetic import (
     Padding,
     as_size,
-    conv_output_length,
     conv_transpose_output_length,
+    effective_kernel_size,
     resolve_padding,
+    window_count,
 )
 from textcnn.ops.padding import pad1d, pad1d_backward, resolve_mode
 
@@ -53,8 +52,7 @@ __all__ = [
 # ---- what all of them share ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """How the taps of a kernel lie over a text.
 
     Attributes
@@ -62,6 +60,8 @@ class Geometry:
     kernel_size, stride, dilation, groups : int
     left, right : int
         Rows of padding.
+    room : int
+        left + right, less the effective kernel size.
     mode : str
         Padding mode; `value` is that of the mode "constant".
     value : float
@@ -73,6 +73,7 @@ class Geometry:
     groups: int
     left: int
     right: int
+    room: int
     mode: str
     value: float
 
@@ -94,21 +95,15 @@ class Geometry:
         resolve_mode(mode, value)
         return cls(
             kernel_size, as_size(stride, "stride"), as_size(dilation, "dilation"), as_size(groups, "groups"),
-            left, right, mode, value,
+            left, right, left + right - effective_kernel_size(kernel_size, dilation=dilation), mode, value,
         )  # fmt: skip
 
     def output_length(self, length: Any) -> Any:
-        return conv_output_length(
-            length,
-            self.kernel_size,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding=(self.left, self.right),
-        )
+        return window_count(length, self.room, self.stride)
 
     def results_of(self, batch: Batch) -> tuple[Array, int]:
         """Offsets of the results of all texts, and their common length (0 for a packed batch)."""
-        return _results_of(batch, self.output_length)
+        return result_offsets(batch.offsets, batch.length, self.output_length)
 
     def padded(self, batch: Batch, n_threads: int) -> tuple[Batch, int]:
         """The texts as the kernel takes them, and the rows of zeros that it shall add before each."""
@@ -148,14 +143,6 @@ class Geometry:
             adjoint,
             minimal,
         )
-
-
-def _results_of(batch: Batch, output_length: Callable[[Any], Any]) -> tuple[Array, int]:
-    if batch.length is None:
-        return offsets_of(output_length(batch.lengths)), 0
-    # one length for all: a call with one short text takes 0.6 times as long
-    length = int(output_length(batch.length))
-    return regular_offsets(batch.n_texts, length), length
 
 
 def _check_channels(weights: Array, channels: int, groups: int, axis: str) -> None:
@@ -237,9 +224,10 @@ def conv1d(
 
     ``out[t, f] = bias[f] + sum_k sum_c x[t S + k D - left, c] weights[k, c, f]``
 
-    (Goodfellow, Bengio & Courville 2016, equation 9.8, of an image; dilation: Yu & Koltun 2016, arXiv 1511.07122; groups:
-    Krizhevsky et al. 2012). The result has ``max(0, (L + left + right - D (K - 1) - 1) // S + 1)`` rows; a
-    kernel wider than the padded text gives none. A kernel of width 1 is the dense layer at every position.
+    (Goodfellow, Bengio & Courville 2016, equation 9.8, of an image; dilation: Yu & Koltun 2016, arXiv
+    1511.07122; groups: Krizhevsky et al. 2012). The result has ``max(0, (L + left + right - D (K - 1) - 1) // S +
+    1)`` rows; a kernel wider than the padded text gives none. A kernel of width 1 is the dense layer at every
+    position.
 
     Parameters
     ----------
@@ -514,7 +502,7 @@ class _Transposed:
                 padding=(geometry.left, geometry.right), output_padding=output_padding,
             )  # fmt: skip
 
-        out_offsets, out_length = _results_of(batch, output_length)
+        out_offsets, out_length = result_offsets(batch.offsets, batch.length, output_length)
         return cls(batch, kernel[np.newaxis], geometry, out_offsets, out_length)
 
     @property

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _windows
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_batch, as_choice, as_gradient, common_dtype, offsets_of
+from textcnn.ops._arrays import Array, as_batch, as_choice, as_gradient, common_dtype, result_offsets
 from textcnn.ops.arithmetic import as_pads
 
 __all__ = ["pad1d", "pad1d_backward"]
@@ -100,11 +100,11 @@ def pad1d(
     batch = as_batch(x, offsets, common_dtype(x))
     left, right = as_pads(padding)
     number, fill = resolve_mode(padding_mode, padding_value)
-    out_offsets = offsets_of(batch.lengths + (left + right))
+    out_offsets, out_length = result_offsets(batch.offsets, batch.length, lambda rows: rows + left + right)
     out = np.empty((out_offsets[-1], batch.n_channels), batch.rows.dtype)
     n_threads = effective_n_threads(n_jobs)
     _windows.im2col(batch.rows, batch.offsets, out_offsets, 1, 1, 1, left, number, fill, out, n_threads)
-    return batch.results(out, out_offsets, left + (batch.length or 0) + right)
+    return batch.results(out, out_offsets, out_length)
 
 
 def pad1d_backward(
@@ -150,9 +150,8 @@ def pad1d_backward(
     batch = as_batch(x, offsets, common_dtype(d_out, x))
     left, right = as_pads(padding)
     number, _ = resolve_mode(padding_mode, padding_value)
-    out_offsets = offsets_of(batch.lengths + (left + right))
-    length = left + (batch.length or 0) + right
-    d_padded = as_gradient(d_out, batch, out_offsets, length, batch.n_channels)
+    out_offsets, out_length = result_offsets(batch.offsets, batch.length, lambda rows: rows + left + right)
+    d_padded = as_gradient(d_out, batch, out_offsets, out_length, batch.n_channels)
     d_rows = np.empty_like(batch.rows)
     n_threads = effective_n_threads(n_jobs)
     _windows.col2im(d_padded, out_offsets, batch.offsets, 1, 1, 1, left, number, d_rows, n_threads)

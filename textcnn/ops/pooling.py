@@ -7,8 +7,7 @@ batch; windows are clipped to their text, so that padding is never stored and a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -29,9 +28,10 @@ from textcnn.ops._arrays import (
     integer_array,
     offsets_of,
     regular_offsets,
+    result_offsets,
     unmasked,
 )
-from textcnn.ops.arithmetic import MOST, as_pads, as_size
+from textcnn.ops.arithmetic import MOST, as_pads, as_size, window_count
 
 __all__ = [
     "adaptive_max_pool1d",
@@ -79,8 +79,7 @@ NO_WEIGHTS = np.zeros(0)
 # ---- the ranges -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Ranges:
+class Ranges(NamedTuple):
     """Rows that are pooled into each row of the result.
 
     Attributes
@@ -116,12 +115,10 @@ def _windows(batch: Batch, kernel_size: int, stride: int | None, padding: Paddin
     step = size if stride is None else as_size(stride, "stride")
     left, right = _as_padding(padding, size)
 
-    def n_windows(length: Any) -> Any:
-        return (length + left + right - size) // step + 1
-
-    counts = np.maximum(n_windows(batch.lengths), 0)
-    offsets = offsets_of(counts)
-    length = 0 if batch.length is None else max(n_windows(batch.length), 0)
+    offsets, length = result_offsets(
+        batch.offsets, batch.length, lambda rows: window_count(rows, left + right - size, step)
+    )
+    counts = np.diff(offsets) if batch.length is None else length
     origins, ends_of_text = np.repeat(batch.offsets[:-1], counts), np.repeat(batch.offsets[1:], counts)
     window = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
     nominal = origins + window * step - left
@@ -1019,7 +1016,7 @@ def _triangles(offsets: Array) -> Array:
 
 def _from_row_0(ranges: Ranges) -> Ranges:
     """The same ranges, with weights that are those of the rows of the batch."""
-    return replace(ranges, nominal=np.zeros_like(ranges.starts))
+    return ranges._replace(nominal=np.zeros_like(ranges.starts))
 
 
 # ---- norms ------------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _windows
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_batch, as_choice, as_gradient, common_dtype, offsets_of
+from textcnn.ops._arrays import (
+    Array,
+    Batch,
+    as_batch,
+    as_choice,
+    as_gradient,
+    common_dtype,
+    result_offsets,
+)
 from textcnn.ops.arithmetic import as_size
 
 __all__ = ["upsample", "upsample_backward"]
@@ -79,11 +87,11 @@ def upsample(
     batch = as_batch(x, offsets, common_dtype(x))
     times = as_size(factor, "factor")
     number = _MODES.index(as_choice(mode, "mode", _MODES))
-    out_offsets = offsets_of(_lengths(batch.lengths, times, mode))
+    out_offsets, length = _layout(batch, times, mode)
     out = np.empty((out_offsets[-1], batch.n_channels), batch.rows.dtype)
     n_threads = effective_n_threads(n_jobs)
     _windows.upsample(batch.rows, batch.offsets, out_offsets, times, number, out, n_threads)
-    return batch.results(out, out_offsets, int(_lengths(np.intp(batch.length or 0), times, mode)))
+    return batch.results(out, out_offsets, length)
 
 
 def upsample_backward(
@@ -124,8 +132,7 @@ def upsample_backward(
     batch = as_batch(x, offsets, common_dtype(d_out, x))
     times = as_size(factor, "factor")
     number = _MODES.index(as_choice(mode, "mode", _MODES))
-    out_offsets = offsets_of(_lengths(batch.lengths, times, mode))
-    length = int(_lengths(np.intp(batch.length or 0), times, mode))
+    out_offsets, length = _layout(batch, times, mode)
     d_upsampled = as_gradient(d_out, batch, out_offsets, length, batch.n_channels)
     d_rows = np.empty_like(batch.rows)
     n_threads = effective_n_threads(n_jobs)
@@ -133,6 +140,7 @@ def upsample_backward(
     return batch.gradient(d_rows)
 
 
-def _lengths(lengths: Any, factor: int, mode: str) -> Any:
-    """Rows of the upsampled texts."""
-    return np.maximum(lengths * factor - (factor - 1), 0) if mode == "zeros" else lengths * factor
+def _layout(batch: Batch, factor: int, mode: str) -> tuple[Array, int]:
+    """Offsets of the upsampled texts, and their length for an array."""
+    missing = factor - 1 if mode == "zeros" else 0
+    return result_offsets(batch.offsets, batch.length, lambda rows: np.maximum(rows * factor - missing, 0))

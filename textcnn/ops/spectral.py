@@ -15,9 +15,9 @@ from textcnn.ops._arrays import (
     as_batch,
     as_gradient,
     common_dtype,
-    offsets_of,
+    result_offsets,
 )
-from textcnn.ops.arithmetic import Padding, conv_output_length, resolve_padding
+from textcnn.ops.arithmetic import Padding, resolve_padding, window_count
 from textcnn.ops.convolution import locally_connected1d
 
 __all__ = ["fft_convolve1d", "fft_convolve1d_backward"]
@@ -157,9 +157,9 @@ def fft_convolve1d_backward(
 
 def _layout(batch: Batch, kernel_size: int, padding: Padding) -> tuple[int, Array, int]:
     """Rows of padding on the left, offsets of the result, and its length for an array."""
-    left, _ = resolve_padding(padding, kernel_size)
-    out_offsets = offsets_of(conv_output_length(batch.lengths, kernel_size, padding=padding))
-    return left, out_offsets, conv_output_length(batch.length or 0, kernel_size, padding=padding)
+    left, right = resolve_padding(padding, kernel_size)
+    room = left + right - kernel_size
+    return left, *result_offsets(batch.offsets, batch.length, lambda rows: window_count(rows, room, 1))
 
 
 def _texts_by_size(batch: Batch, kernel_size: int) -> list[tuple[int, Array]]:
