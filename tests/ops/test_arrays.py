@@ -1,7 +1,10 @@
 """What every operation says of arrays that it cannot take."""
 
+import inspect
+
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from textcnn import ops
 from textcnn.ops._arrays import as_integer, common_dtype
@@ -41,6 +44,58 @@ def test_what_is_masked_would_be_read_as_it_is():
     masked = np.ma.array(X, mask=X > 0)
     with pytest.raises(TypeError, match="an array is masked, but the operations do not read masks"):
         ops.conv1d(masked, np.ones((2, 1, 1)))
+
+
+INTEGERS = {
+    "offsets": (lambda a: ops.relu(ops.im2col(X[0], 1, offsets=a)[0]), [0, 2, 4]),
+    "offsets of x": (lambda a: ops.col2im(X[0], 1, offsets=a), [0, 2, 4]),
+    "argmax": (lambda a: ops.max_pool1d_backward(np.ones((1, 2, 1)), a, length=4), [[[1], [2]]]),
+    "argmax of a text": (lambda a: ops.global_max_pool1d_backward(np.ones((1, 1)), a, length=4), [[1]]),
+    "k": (lambda a: ops.k_max_pool1d(X, a)[0], [2]),
+    "length": (lambda a: ops.dynamic_k(1, 2, a, 1), [4]),
+    "lengths": (lambda a: ops.conv_output_length(a, 2), [4]),
+    "targets": (lambda a: ops.cross_entropy(np.zeros((2, 3)), a), [0, 2]),
+}
+all_integers = pytest.mark.parametrize(("operation", "values"), INTEGERS.values(), ids=INTEGERS)
+
+
+@all_integers
+def test_masks_of_integers_are_refused_as_those_of_x(operation, values):
+    array = np.array(values)
+    masked = np.ma.array(array, mask=np.zeros(array.shape, bool))
+    with pytest.raises(TypeError, match="is masked, but the operations do not read masks; fill it first"):
+        operation(masked)
+    assert_array_equal(operation(array), operation(masked.filled()))
+
+
+@all_integers
+def test_integers_beyond_those_of_an_index_are_refused(operation, values):
+    array = np.array(values, np.uint64)
+    assert_array_equal(operation(array), operation(values))
+    array.reshape(-1)[-1] = 2**64 - 1  # the bits of -1
+    with pytest.raises(ValueError, match="18446744073709551615"):
+        operation(array)
+
+
+def test_mask_of_flipped_weights_is_refused():
+    weights = np.ma.array(np.ones((2, 1, 1)), mask=True)
+    with pytest.raises(TypeError, match="is masked"):
+        ops.convolve1d(X, weights)
+    with pytest.raises(TypeError, match="is masked"):
+        ops.convolve1d_backward(np.ones((1, 3, 1)), X, weights)
+
+
+def test_mask_of_gradients_of_maxima_is_refused():
+    with pytest.raises(TypeError, match="d_out is masked"):
+        ops.global_max_pool1d_backward(np.ma.array([[1.0]], mask=True), [[0]], length=4)
+
+
+@pytest.mark.parametrize("name", [name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))])
+def test_what_has_a_default_is_given_by_name(name):
+    """But an array: the bias, and the places of the maxima, which stand beside the other arrays."""
+    parameters = inspect.signature(getattr(ops, name)).parameters.values()
+    by_place = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty]
+    assert set(by_place) <= {"bias", "argmax"}
 
 
 def test_nothing_is_no_array():

@@ -28,6 +28,30 @@ def test_variances_are_those_of_the_papers(shape, fan_in, fan_out):
         assert abs(weights.mean()) < 4 * np.sqrt(variance / weights.size)
 
 
+def test_a_channel_of_a_group_goes_to_the_channels_of_its_group():
+    shape, groups = (5, 60, 400), 4  # 240 channels in, of which each goes to 100 of the 400
+    for function in (glorot_uniform, glorot_normal):
+        weights = function(shape, groups=groups, random_state=0, dtype=np.float64)
+        assert weights.var() == pytest.approx(2 / (5 * 60 + 5 * 100), rel=4 * np.sqrt(2 / weights.size))
+
+
+def test_groups_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="groups is 3, but the shape is"):
+        glorot_uniform((3, 4, 8), groups=3)
+    with pytest.raises(ValueError, match="groups are those of a convolution"):
+        glorot_normal((4, 8), groups=2)
+
+
+def test_what_float32_cannot_hold_is_refused():
+    with pytest.raises(
+        ValueError, match=r"value holds 1e\+39, but float32 holds numbers up to 3.403e\+38 only"
+    ):
+        constant((3,), value=1e39)
+    with pytest.raises(ValueError, match="a bound holds -1e\\+39"):
+        uniform((3,), low=-1e39)
+    assert_same_bits(constant((1,), value=1e39, dtype=np.float64), np.array([1e39]))
+
+
 @with_fans
 def test_uniform_values_fill_their_interval(shape, fan_in, fan_out):
     for function, bound in [

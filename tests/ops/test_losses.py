@@ -301,3 +301,19 @@ def test_wrong_delta_is_refused(delta, error):
 def test_wrong_pos_weight_is_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         ops.binary_cross_entropy(*problem(), pos_weight=weight)
+
+
+def test_weight_that_float32_cannot_hold_is_called_so():
+    logits, targets = np.zeros((2, 2), np.float32), np.eye(2, dtype=np.float32)
+    for smoothing in (0.0, 0.1):
+        with pytest.raises(
+            ValueError, match=r"class_weight holds 1e\+39, but float32 holds numbers up to 3.403e\+38"
+        ):
+            ops.cross_entropy(logits, [0, 1], class_weight=[1e39, 1.0], label_smoothing=smoothing)
+    with pytest.raises(
+        ValueError, match=r"pos_weight holds 1e\+39, but float32 holds numbers up to 3.403e\+38"
+    ):
+        ops.binary_cross_entropy(logits, targets, pos_weight=1e39)
+    assert ops.binary_cross_entropy(logits.astype(float), targets, pos_weight=1e39) == pytest.approx(
+        (1e39 + 1) * np.log(2) / 2
+    )

@@ -187,11 +187,11 @@ def test_bad_modes_and_values_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"offsets": [0, 3, 4]}, "must run from 0"),
-        ({"offsets": [0, 6, 5]}, "must not fall"),
-        ({"offsets": []}, "must run from 0"),
+        ({"offsets": [0, 3, 4]}, "offsets end with 4, but there are 5 rows"),
+        ({"offsets": [0, 6, 5]}, "offsets fall from 6 to 5 at text 1"),
+        ({"offsets": []}, "offsets must start with 0"),
         ({"out_offsets": [0, 9]}, "windows of 2 texts"),
-        ({"out_offsets": [0, 5, 8]}, "must run from 0"),
+        ({"out_offsets": [0, 5, 8]}, "out_offsets end with 8, but there are"),
         ({"kernel_size": 0}, "must be positive"),
         ({"stride": 0}, "must be positive"),
         ({"left": -1}, "must be positive"),

@@ -604,6 +604,18 @@ def test_norms_of_zeros_and_infinities(dtype, p):
 
 
 @both_dtypes
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_gradient_of_a_norm_is_zero_at_zero_whatever_comes_back(dtype, p, value):
+    x = np.array([[[0], [0], [0], [3]]], dtype)
+    d_out = np.full((1, 2, 1), value, dtype)
+    d_x = pooling.lp_pool1d_backward(d_out, x, 2, p=p)[0, :, 0]
+    assert_array_equal(d_x, [0, 0, 0, value])
+    x[0, 2] = np.nan
+    assert np.isnan(pooling.lp_pool1d_backward(np.ones_like(d_out), x, 2, p=p)[0, 2, 0])
+
+
+@both_dtypes
 def test_sums_of_long_texts_keep_their_digits(dtype):
     x = np.random.default_rng(0).uniform(0.5, 1.5, (1, 100_003, 3)).astype(dtype)
     expected = x.astype(np.longdouble).sum(axis=1)

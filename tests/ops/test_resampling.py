@@ -146,8 +146,8 @@ def test_bad_arguments_are_refused(call, error, message):
 @pytest.mark.parametrize(
     ("offsets", "out_offsets", "factor", "mode", "columns", "message"),
     [
-        ([0, 2, 4], [0, 4, 10], 2, 0, 2, "from 0 to its 5 rows"),
-        ([0, 2, 5], [0, 4, 9], 2, 0, 2, "from 0 to its 10 rows"),
+        ([0, 2, 4], [0, 4, 10], 2, 0, 2, "offsets end with 4, but there are 5 rows"),
+        ([0, 2, 5], [0, 4, 9], 2, 0, 2, "out_offsets end with 9, but there are 10 rows"),
         ([0, 2, 5], [0, 5, 10], 2, 0, 2, "text 0 must have 4"),
         ([0, 2, 5], [0, 4, 10], 2, 2, 2, "text 0 must have 3"),
         ([0, 2, 5], [0, 10], 2, 0, 2, "both must hold 2 texts"),

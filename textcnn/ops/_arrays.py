@@ -233,10 +233,11 @@ def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
         raise ValueError(
             f"offsets run from {array[0]} to {array[-1]}, but must rise from 0 to the {n_rows} rows of {name}"
         )
-    falls = np.flatnonzero(np.diff(array) < 0)
-    if falls.size:
+    falls = array[1:] < array[:-1]
+    if falls.any():
+        text = int(falls.argmax())
         raise ValueError(
-            f"offsets fall from {array[falls[0]]} to {array[falls[0] + 1]} at text {falls[0]}, but must rise "
+            f"offsets fall from {array[text]} to {array[text + 1]} at text {text}, but must rise "
             f"from 0 to the {n_rows} rows of {name}"
         )
     return array
@@ -244,7 +245,7 @@ def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
 
 def regular_offsets(n: int, length: int) -> Array:
     """Offsets of n texts of the same length."""
-    return np.arange(n + 1, dtype=np.intp) * length
+    return np.arange(0, n * length + 1, length, np.intp) if length else np.zeros(n + 1, np.intp)
 
 
 def offsets_of(lengths: Array) -> Array:
@@ -262,7 +263,7 @@ def result_offsets(
     `output_length` is the length of the result as a function of that of the text, or of an array of them.
     """
     if length is None:
-        return offsets_of(output_length(np.diff(offsets))), 0
+        return offsets_of(output_length(offsets[1:] - offsets[:-1])), 0
     # one length for all: a call with one short text takes half the time
     rows = int(output_length(length))
     return regular_offsets(len(offsets) - 1, rows), rows

@@ -225,9 +225,9 @@ def conv1d(
     ``out[t, f] = bias[f] + sum_k sum_c x[t S + k D - left, c] weights[k, c, f]``
 
     (Goodfellow, Bengio & Courville 2016, equation 9.8, of an image; dilation: Yu & Koltun 2016, arXiv
-    1511.07122; groups: Krizhevsky et al. 2012). The result has ``max(0, (L + left + right - D (K - 1) - 1) // S +
-    1)`` rows; a kernel wider than the padded text gives none. A kernel of width 1 is the dense layer at every
-    position.
+    1511.07122; groups: Krizhevsky et al. 2012). The result has
+    ``max(0, (L + left + right - D (K - 1) - 1) // S + 1)`` rows; a kernel wider than the padded text gives
+    none. A kernel of width 1 is the dense layer at every position.
 
     Parameters
     ----------

@@ -1085,7 +1085,8 @@ def lp_pool1d_backward(
 ) -> Array:
     """Gradient of `lp_pool1d`: ``d_x[r] = sum_t d_out[t] * sign(x[r]) * (|x[r]| / out[t]) ** (p - 1)``.
 
-    The sum runs over the windows t with row r. Where x is 0 the gradient is 0, also where the norm is.
+    The sum runs over the windows t with row r. Where x is 0 the gradient is 0, also where the norm is, and
+    whatever `d_out` is, be it infinite.
 
     Parameters
     ----------
