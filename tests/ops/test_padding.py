@@ -191,7 +191,7 @@ def test_bad_modes_and_values_are_refused():
         ({"offsets": [0, 6, 5]}, "offsets fall from 6 to 5 at text 1"),
         ({"offsets": []}, "offsets must start with 0"),
         ({"out_offsets": [0, 9]}, "windows of 2 texts"),
-        ({"out_offsets": [0, 5, 8]}, "out_offsets end with 8, but there are"),
+        ({"out_offsets": [0, 5, 8]}, "offsets end with 8, but there are"),
         ({"kernel_size": 0}, "must be positive"),
         ({"stride": 0}, "must be positive"),
         ({"left": -1}, "must be positive"),
