@@ -97,7 +97,7 @@ class _Work:
     def _rows(self, layer: Layer, n_rows: int, n_channels: int) -> int:
         """Rows of the result of a layer without layers inside."""
         if isinstance(layer, Conv1d):
-            left, right = resolve_padding(layer.padding, layer.kernel_size, layer.dilation)
+            left, right = resolve_padding(layer.padding, layer.kernel_size, dilation=layer.dilation)
             if layer.padding_mode != "zeros":
                 self._note((n_rows + left + right) * n_channels)
             return conv_output_length(
