@@ -245,7 +245,7 @@ def as_offsets(offsets: ArrayLike, n_rows: int | None, name: str) -> Array:
 
 def regular_offsets(n: int, length: int) -> Array:
     """Offsets of n texts of the same length."""
-    return np.arange(0, n * length + 1, length, np.intp) if length else np.zeros(n + 1, np.intp)
+    return np.arange(0, n * length + 1, length, dtype=np.intp) if length else np.zeros(n + 1, np.intp)
 
 
 def offsets_of(lengths: Array) -> Array:
