@@ -37,8 +37,8 @@ def normal(shape, dtype):
 def test_padding(dtype, mode, padding):
     x = normal((3, 5, 4), dtype)
     tensor = channels_first(x)
-    options = {"value": 2.5} if mode == "constant" else {}
-    expected = F.pad(tensor, padding, padding_mode=mode, **options)
+    options = {"padding_value": 2.5} if mode == "constant" else {}
+    expected = F.pad(tensor, padding, mode=mode, value=options.get("padding_value"))
     assert_close(pad1d(x, padding, padding_mode=mode, **options), channels_last(expected), 0)
     d_out = normal((3, 5 + sum(padding), 4), dtype)
     found = pad1d_backward(d_out, x, padding, padding_mode=mode, **options)
