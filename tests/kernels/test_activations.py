@@ -31,8 +31,9 @@ BACKWARD = {
 NAMES = _activations.ACTIVATIONS
 RTOL = {np.float32: 5e-7, np.float64: 2e-15}
 """Some units in the last place."""
-# The argument of erfc in the reference, and of the exponential in both, is rounded, which they magnify.
-GELU_RTOL = {np.float32: 1.2e-6, np.float64: 3e-13}
+# The argument of erfc in the reference, and of the exponential in both, is rounded, which they magnify. In
+# single precision the error of gelu is one of the argument.
+GELU_RTOL = {np.float32: 3e-7, np.float64: 3e-13}
 GELU_TANH_RTOL = {np.float32: 1e-5, np.float64: 2e-14}
 
 every_activation = pytest.mark.parametrize("name", NAMES)
@@ -68,7 +69,9 @@ def test_activation_equals_the_reference(dtype, name, n, rng):
     tiny = 100 * float(np.finfo(dtype).smallest_subnormal)
     if name == "gelu_tanh":
         x = np.maximum(x, dtype(-6))
-    assert_allclose(activation(name, x), FORWARD[name](x), rtol=rtol, atol=tiny)
+    error = np.abs(activation(name, x) - FORWARD[name](x).astype(np.float64))
+    of_argument = name == "gelu" and dtype == np.float32
+    assert (error <= rtol * np.abs(x if of_argument else FORWARD[name](x)) + tiny).all()
 
 
 @both_dtypes

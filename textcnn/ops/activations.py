@@ -211,7 +211,8 @@ def gelu(x: ArrayLike, *, approximate: str = "none", n_jobs: int | None = None) 
     Returns
     -------
     out : ndarray of the shape of `x`
-        Error below 10 ulp in float32 and 6 ulp in float64, also far to the left, where 1 + erf cancels.
+        Error in float32 below ``3e-7 * abs(x)``: to the left the result has few digits as it vanishes. In
+        float64 below 6 ulp, also far to the left, where 1 + erf cancels.
 
         The approximation by tanh: below 10 ulp for x > -3; to the left the error grows as the result
         vanishes (70 ulp in float32, where the result is below 1e-20; 1000 ulp in float64).
