@@ -3,6 +3,8 @@
 Two oracles: the reference, with recursions on logarithms, and the sum over all paths one by one.
 """
 
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
@@ -649,6 +651,44 @@ def test_long_sentence():
     assert_tags_allowed(case, tags)
     own_score = reference.crf_score(rows, *(x.astype(float) for x in arrays(case.model)[1:]), tags)
     assert_allclose(scores, own_score, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1, 300])
+def test_segments_longer_than_a_block(scale):
+    case = problem([900], 3, rng=0, scale=scale)
+    tags, _ = viterbi(case)
+    places = [(0, 900), (0, 1), (899, 900), (100, 400), (255, 256), (255, 257), (256, 512), (250, 800)]
+    segments = pack_segments([(0, first, tags[first:last], k) for first, last in places for k in (-1, 1)])
+    expected = reference.crf_path_probabilities(*case.decoding, *segments)
+    # The reference subtracts numbers of the size of log Z.
+    assert_allclose(path_probabilities(case, segments), expected, rtol=1e-7, atol=1e-300)
+
+
+def test_probabilities_of_segments_need_no_rows_of_the_whole_sentence():
+    """What stays for each token is a few numbers, not a row of alpha and one of beta."""
+    code = """
+import resource
+import numpy as np
+from textcnn._kernels import _crf
+
+t, c = 400_000, 24
+allowed = [np.ones(shape, np.uint8) for shape in (c, (c, c), c)]
+places = np.arange(0, t, 100)
+def run(n):
+    chosen = places[places < n]
+    emissions = np.zeros((n, c), np.float32)
+    arrays = [np.zeros(shape, np.float32) for shape in ((c, c), c, c)]
+    count = len(chosen)
+    _crf.crf_path_probabilities(
+        emissions, *arrays, *allowed, np.array([0, n]), np.zeros(count, np.intp), chosen, chosen + 1,
+        np.zeros(count, np.int32), np.arange(count + 1), np.full(count, -1, np.int32), np.empty(count), 1,
+    )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - emissions.nbytes
+few = run(1000)
+print((run(t) - few) / t)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(found.stdout) < 100  # two rows of 24 numbers in double are 384 bytes
 
 
 @both_dtypes

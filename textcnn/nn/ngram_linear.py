@@ -20,6 +20,8 @@ from textcnn._kernels._ngrams import (
     NGramFeatures,
     NGramIndex,
     gram_keys,
+    gram_offsets,
+    n_grams,
     subword_keys,
     subword_scores,
     text_scores,
@@ -272,7 +274,7 @@ class NGramLinear:
         places = [
             (max(0, start - 1), min(n, start - 1 + order))
             for order in range(self.orders[0], self.orders[1] + 1)
-            for start in range(n + 3 - order)
+            for start in range(n_grams(n, order))
         ] * (1 if symbols is None else 2)
         known = np.flatnonzero(rows >= 0)
         by_output = self._by_output(self.coef[rows[known]].astype(np.float64))
@@ -461,11 +463,7 @@ class _Texts:
 
     def gram_offsets(self) -> np.ndarray:
         """Where the n-grams of each text begin and end."""
-        lengths = np.diff(self.offsets)
-        sizes = np.zeros_like(lengths)
-        for order in range(self.orders[0], self.orders[1] + 1):
-            sizes += np.maximum(0, lengths + 3 - order)  # with a mark at each end
-        return np.concatenate([[0], np.cumsum(self.n_families * sizes)]).astype(np.intp)
+        return gram_offsets(self.offsets, *self.orders, self.n_families)
 
 
 def _frequent_grams(texts: _Texts, n_most: int) -> np.ndarray:

@@ -75,9 +75,29 @@ cdef inline uint64_t gram_key(
     return finished(key)
 
 
-cdef inline Py_ssize_t n_grams(Py_ssize_t n, int order) noexcept nogil:
-    """How many n-grams of `order` a text of n tokens has, marks included."""
+cpdef inline Py_ssize_t n_grams(Py_ssize_t n, int order) noexcept nogil:
+    """How many n-grams of `order` a text of n tokens has, with a mark at each end."""
     return max(0, n + 3 - order)
+
+
+def gram_offsets(
+    const Py_ssize_t[::1] offsets,       # IN   (n + 1,)
+    int lowest,                          # IN   orders lowest to highest, at least 2
+    int highest,                         # IN
+    int n_families,                      # IN   2 with n-grams of symbols, else 1
+):
+    """Where the n-grams of words of each text begin and end, intp (n + 1,)."""
+    cdef Py_ssize_t i, place = 0, n_texts = offsets.shape[0] - 1
+    cdef int order
+    cdef Py_ssize_t[::1] out
+    check_lowest(lowest)
+    result = np.zeros(max(0, n_texts) + 1, np.intp)
+    out = result
+    for i in range(n_texts):
+        for order in range(lowest, highest + 1):
+            place += n_families * n_grams(offsets[i + 1] - offsets[i], order)
+        out[i + 1] = place
+    return result
 
 
 def gram_keys(
@@ -94,21 +114,12 @@ def gram_keys(
     cdef Py_ssize_t i, s, n, place = 0, n_texts = offsets.shape[0] - 1
     cdef int order, family, n_families = 1 if symbols is None else 2
     cdef const int32_t* first
-    cdef Py_ssize_t[::1] key_offsets
     cdef uint64_t[::1] keys
     check_batch(ids, offsets)
-    check_lowest(lowest)
     check_symbols(ids, symbols)
-    columns = np.zeros(n_texts + 1, np.intp)
-    key_offsets = columns
-    for i in range(n_texts):
-        n = offsets[i + 1] - offsets[i]
-        for order in range(lowest, highest + 1):
-            place += n_families * n_grams(n, order)
-        key_offsets[i + 1] = place
-    result = np.empty(place, np.uint64)
+    columns = gram_offsets(offsets, lowest, highest, n_families)
+    result = np.empty(columns[n_texts], np.uint64)
     keys = result
-    place = 0
     with nogil:
         for i in range(n_texts):
             n = offsets[i + 1] - offsets[i]
