@@ -414,7 +414,10 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         self._resolved_mode()
         if isinstance(X, Corpus):
             if continues:  # before the texts are read, which may take long
-                raise ValueError("a Corpus can only start a model; go on from one with texts in a list")
+                raise ValueError(
+                    "X is a Corpus, which can only start a model, but this call goes on with a fitted one; "
+                    "give texts in a list"
+                )
             stored = X.scan(self.analyzer, self.lowercase, effective_n_threads(self.n_jobs), y)
             head = head or self._corpus_head(stored)
             weight = check_sample_weight(sample_weight, len(stored))
@@ -743,6 +746,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         )
 
     def _set_fitted(self, model: _Model, history: History) -> None:
+        model.network.work.release()  # a long text asks for much, and prediction needs none of it
         self.predictor_ = model.head.predictor(
             model.vocabulary,
             model.network,

@@ -804,6 +804,9 @@ class TextCNNTagger(TextEstimator):
         )
 
     def _set_fitted(self, model: _Model, history: History) -> None:
+        for part in (model.network, model.linear):
+            if part is not None:
+                part.work.release()  # a long sentence asks for much, and prediction needs none of it
         self.predictor_ = model.predictor(self.n_jobs)
         self.n_iter_ = history.n_epochs
         self.loss_curve_ = history.loss_curve

@@ -51,6 +51,22 @@ def test_a_file_in_another_scheme(command, tagger, tmp_path, scheme):
     assert (found["f1"], found["true_spans"]) == (scores.f1, scores.n_true)
 
 
+def test_tags_that_the_model_wrote_itself_are_told(command, tagger, plain_tagger, entities, tmp_path):
+    for model in (tagger, plain_tagger):
+        tagged = command("tag", model, "--input", "conll", entities / "test.conll").out.encode()
+        finished = command("evaluate", model, "-", stdin=tagged)
+        assert finished.status == 0
+        assert finished.err.startswith("every tag of standard input is what the model predicts; if textcnn tag")
+        assert finished.err.count("\n") == 1
+    # The column of the true tags, asked for: nothing to tell.
+    (tmp_path / "t.conll").write_bytes(
+        command("tag", tagger, "--input", "conll", entities / "test.conll").out.encode()
+    )
+    finished = command("evaluate", tagger, tmp_path / "t.conll", "--column", 2)
+    assert finished == command("evaluate", tagger, entities / "test.conll")
+    assert finished.err == ""
+
+
 def test_plain_tags(command, plain_tagger, plain_columns):
     read = list(read_columns(plain_columns))
     predicted = textcnn.load(plain_tagger).predict([each.tokens for each in read])

@@ -107,6 +107,28 @@ def test_dev_texts_are_validated_on(command, table, small, tmp_path):
     assert TextCNNClassifier.load(tmp_path / "m").best_validation_score_ == 1.0
 
 
+def test_dev_texts_of_a_stream_stay_on_disk(command, fails, table, small, tmp_path, monkeypatch):
+    given = []
+    fit = TextCNNClassifier.fit
+
+    def watched(self, X, y, X_val=None, **options):
+        given.append(X_val)
+        return fit(self, X, y, X_val=X_val, **options)
+
+    monkeypatch.setattr(TextCNNClassifier, "fit", watched)
+    more = ["--set", "n_members=2", *small]
+    command("train", table, "-o", tmp_path / "m", "--dev", table, *more)
+    finished = command(
+        "train", table, "-o", tmp_path / "n", "--dev", "-", "--stream", *more, stdin=table.read_bytes()
+    )
+    assert "validation accuracy 1.0000" in finished.err
+    assert [type(dev).__name__ for dev in given] == ["list", "Corpus"]
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "n").read_bytes()
+    (tmp_path / "empty.tsv").write_text("")
+    sentence = fails("train", table, "-o", tmp_path / "o", "--dev", tmp_path / "empty.tsv", "--stream")
+    assert "empty.tsv has no texts, but validation needs some; leave --dev out" in sentence
+
+
 def test_dev_texts_from_standard_input(command, fails, table, small, tmp_path):
     dev = table.read_bytes()
     finished = command("train", table, "-o", tmp_path / "m", "--dev", "-", *small, stdin=dev)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from itertools import chain
 from typing import Any
 
@@ -17,10 +18,22 @@ def evaluate(tagger: Any, args: argparse.Namespace) -> None:
     """Read a column file, tag its tokens, compare, print."""
     sentences = tagged_sentences(tagger, args)
     predicted = tagger.predict(sentences.tokens)
+    note_own_tags(sentences, predicted, args)
     if tagger.scheme is None:
         report(scores_of(comparison(tagger, sentences, predicted), "token"), args)
     else:
         _report_spans(sentences, predicted, tagger.scheme, args)
+
+
+def note_own_tags(sentences: Sentences, predicted: list[list[str]], args: argparse.Namespace) -> None:
+    """Say so where the model may be compared with itself: `textcnn tag` appends its tags as last column."""
+    if args.column is None and predicted == sentences.tags:
+        print(
+            f"every tag of {sentences.name} is what the model predicts; if textcnn tag wrote them, --column "
+            "names the column of the true tags",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def tagged_sentences(tagger: Any, args: argparse.Namespace) -> Sentences:

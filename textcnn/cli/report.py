@@ -178,6 +178,7 @@ def _tagger_parts(tagger: Any, args: argparse.Namespace) -> Iterator[str]:
     options.check_unused(args, ["filters"], f"for classifiers, but {args.model} holds a tagger")
     sentences = evaluate_tagger.tagged_sentences(tagger, args)
     predicted = tagger.predict(sentences.tokens)
+    evaluate_tagger.note_own_tags(sentences, predicted, args)
     scores = evaluate.scores_of(evaluate_tagger.comparison(tagger, sentences, predicted), "token")
 
     yield report_page.head(args.model, sentences.name)

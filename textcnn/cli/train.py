@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the model file to write",
     )
-    parser.add_argument("--dev", metavar="FILE", help="a file like it for validation, read into memory")
+    parser.add_argument("--dev", metavar="FILE", help="a file like it for validation")
     parser.add_argument(
         "--task",
         choices=("classify", "multilabel", "regress", "tag"),
@@ -87,7 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="train from disk in bounded memory: token ids lie in a temporary file; the model is the same",
+        help="train from disk in bounded memory: token ids, those of --dev too, lie in temporary files; the model "
+        "is the same",
     )
     parser.add_argument(
         "--temporary-folder",
@@ -203,12 +204,17 @@ def _train_on_texts(args: argparse.Namespace, task: str) -> None:
             f"--temporary-folder {args.temporary_folder}: there is no such folder; make it first"
         )
     estimator = options.sentence_estimator(args, task)
-    dev = _read_dev(args, task)
+    dev_source = _dev_table(args, task) if args.dev is not None else None
     show_progress(estimator, args)
-    reader = _TrainingReader(source, dev)
     checkpoint = folder_of_checkpoints(args)
+    dev = _read_dev(dev_source) if dev_source is not None and not args.stream else None
+    reader = _TrainingReader(source, dev)
     with plain_interrupt(), naming(f"the checkpoint in {args.checkpoint}"):
-        _fit(estimator, reader, dev, args, checkpoint)
+        if args.stream:
+            dev_reader = _DevReader(dev_source, reader) if dev_source is not None else None
+            _fit_from_disk(estimator, reader, dev_reader, args, checkpoint)
+        else:
+            _fit(estimator, reader, dev, checkpoint)
     if not estimator.vocabulary_:
         raise InputError(_no_tokens(estimator, source.name))
     kept = "whose weights are kept" if estimator.n_members_ == 1 else KEPT_OF_MEMBERS
@@ -349,7 +355,7 @@ class _TrainingReader:
             return
         for label, line in self.dev.first_lines.items():
             if label not in self.labels:
-                raise self.dev.source.error(line, f'the label "{label}" does not occur in {name}; mend it')
+                raise _no_such_label(self.dev.source, line, label, self.source)
 
 
 def _names(source: tables.Table, label: str) -> list[str]:
@@ -359,13 +365,42 @@ def _names(source: tables.Table, label: str) -> list[str]:
     return tables.names_of(label) if source.task == "multilabel" else [label]
 
 
-def _read_dev(args: argparse.Namespace, task: str) -> _Dev | None:
-    if args.dev is None:
-        return None
+class _DevReader:
+    """The batches of the validation file, which is read behind the training file and has its labels."""
+
+    def __init__(self, source: tables.Table, training: _TrainingReader) -> None:
+        self.source = source
+        self.training = training
+
+    def __iter__(self) -> Iterator[tuple[list[str], list[str]]]:
+        n_texts = 0
+        for batch in self.source.batches():
+            labels = batch.labels or []
+            for label, line in zip(labels, batch.lines, strict=True):
+                if label not in self.training.labels:
+                    raise _no_such_label(self.source, line, label, self.training.source)
+            n_texts += len(labels)
+            yield batch.texts, labels
+        if not n_texts:
+            raise _no_dev_texts(self.source)
+
+
+def _no_such_label(dev: tables.Table, line: int, label: str, training: tables.Table) -> InputError:
+    return dev.error(line, f'the label "{label}" does not occur in {training.name}; mend it')
+
+
+def _no_dev_texts(dev: tables.Table) -> InputError:
+    return InputError(f"{dev.name} has no texts, but validation needs some; leave --dev out")
+
+
+def _dev_table(args: argparse.Namespace, task: str) -> tables.Table:
     check_two_inputs(args)
     own = argparse.Namespace(**{**vars(args), "format": None})  # its name tells more than --format
     fallback = args.format or ("tsv" if args.dev == "-" else "")
-    source = tables.table(own, args.dev, fallback=fallback, task=task)
+    return tables.table(own, args.dev, fallback=fallback, task=task)
+
+
+def _read_dev(source: tables.Table) -> _Dev:
     texts: list[str] = []
     labels: list[str] = []
     first_lines: dict[str, int] = {}
@@ -376,7 +411,7 @@ def _read_dev(args: argparse.Namespace, task: str) -> _Dev | None:
             for name in _names(source, label):
                 first_lines.setdefault(name, line)
     if not texts:
-        raise InputError(f"{source.name} has no texts, but validation needs some; leave --dev out")
+        raise _no_dev_texts(source)
     return _Dev(source, texts, labels, first_lines)
 
 
@@ -388,24 +423,24 @@ def check_two_inputs(args: argparse.Namespace) -> None:
         )
 
 
-def _fit(
+def _fit_from_disk(
     estimator: Any,
     reader: _TrainingReader,
-    dev: _Dev | None,
+    dev: _DevReader | None,
     args: argparse.Namespace,
     checkpoint: dict[str, str],
 ) -> None:
-    if args.stream:
-        import tempfile
+    import tempfile
 
-        from textcnn.text.corpus import Corpus
+    from textcnn.text.corpus import Corpus
 
-        folder = args.temporary_folder or tempfile.gettempdir()
-        advice = "--temporary-folder chooses another disk"
-        with _temporary_folder(folder), naming(f"the temporary file of --stream in {folder}", advice):
-            validation = {"X_val": dev.texts, "y_val": dev.labels} if dev else {}
-            estimator.fit(Corpus(reader), None, **validation, **checkpoint)
-        return
+    folder = args.temporary_folder or tempfile.gettempdir()
+    advice = "--temporary-folder chooses another disk"
+    with _temporary_folder(folder), naming(f"the temporary file of --stream in {folder}", advice):
+        estimator.fit(Corpus(reader), None, X_val=Corpus(dev) if dev else None, **checkpoint)
+
+
+def _fit(estimator: Any, reader: _TrainingReader, dev: _Dev | None, checkpoint: dict[str, str]) -> None:
     texts: list[str] = []
     labels: list[str] = []
     for more_texts, more_labels in reader:

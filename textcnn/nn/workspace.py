@@ -29,3 +29,7 @@ class Workspace:
         if buffer is None or buffer.size < size:
             buffer = self._buffers[key] = np.empty(size + size // 4, dtype)
         return buffer[:size].reshape(shape)
+
+    def release(self) -> None:
+        """Give all memory back; arrays that were asked for before stay valid as long as they are held."""
+        self._buffers.clear()

@@ -31,7 +31,8 @@ class Corpus:
 
     `fit` reads the texts once and keeps their token ids in a temporary file, which is gone when training
     is over. In memory are the vocabulary, the network and some tens of bytes for each text. The result is
-    the same, to the bit, as with the texts in a list.
+    the same, to the bit, as with the texts in a list. A Corpus may also be the validation texts. It starts a
+    model; to go on with a fitted one (`warm_start`, `partial_fit`) takes texts in a list, some at a time.
 
     Parameters
     ----------
