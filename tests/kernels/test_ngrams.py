@@ -45,6 +45,18 @@ def test_gram_keys_equal_the_reference(batch, orders):
     assert_equal_keys(_ngrams.gram_keys(batch.ids, batch.offsets, *orders), expected)
 
 
+@given(batch=packed_batches(max_tokens=6), orders=orders, n_families=st.integers(1, 2))
+def test_offsets_are_those_of_the_keys(batch, orders, n_families):
+    symbols = batch.ids if n_families == 2 else None
+    _, expected = reference.gram_keys(batch.ids, batch.offsets, *orders, symbols)
+    found = _ngrams.gram_offsets(batch.offsets, *orders, n_families)
+    assert found.dtype == np.intp
+    assert_array_equal(found, expected)
+    n_tokens = np.diff(batch.offsets)
+    counts = [sum(_ngrams.n_grams(n, order) for order in range(orders[0], orders[1] + 1)) for n in n_tokens]
+    assert (n_families * np.array(counts)).tolist() == np.diff(found).tolist()
+
+
 def symbols_for(ids, rng):
     """Some of the ids, and shapes for the others."""
     return np.where(rng.random(len(ids)) < 0.5, ids, -1 - rng.integers(0, 6, len(ids))).astype(np.int32)

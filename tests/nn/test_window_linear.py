@@ -11,7 +11,7 @@ from taggers import LAYOUT, N_HASHED_ROWS, N_WORDS, OPTIONS, random_batch
 
 from textcnn.nn.optimizers import Adam
 from textcnn.nn.training import Trainer
-from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear, pair_keys
+from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear, pair_keys, shape_keys
 from textcnn.text.token_features import TypeFeatures
 
 LENGTHS = (6, 1, 0, 9, 2)
@@ -90,6 +90,75 @@ def test_pair_keys():
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 def test_pair_keys_of_nothing(lengths):
     assert len(pair_keys(batch_of([], lengths))) == 0
+
+
+# N-grams of shapes
+
+
+def batch_of_shapes(shapes, lengths):
+    """Sentences in which the shape of type i, its last attribute, is i; the other attribute is none of it."""
+    batch = batch_of(shapes, lengths)
+    n_types = len(batch.features.words)
+    hashed = np.stack([np.full(n_types, 9), np.arange(n_types)], axis=1).astype(np.int32)
+    return replace(batch, features=replace(batch.features, hashed=hashed))
+
+
+def plain_shape_keys(sentences):
+    """The rule, shape by shape, in Python's integers; 0 before the begin of a sentence."""
+    factors = (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB)
+    keys = []
+    for shapes in sentences:
+        for i in range(len(shapes)):
+            row = []
+            for back in (1, 2):
+                gram = [shapes[i - k] if k <= i else 0 for k in range(back + 1)]
+                known = all(gram[k] > 0 or k > i for k in range(back + 1))
+                mixed = sum(shape * factor for shape, factor in zip(gram, factors)) % 2**62  # noqa: B905
+                row.append(-2 - mixed - (back - 1) * 2**62 if known else -1)
+            keys.append(row)
+    return keys
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shape_keys_follow_their_rule(seed):
+    rng = np.random.default_rng(seed)
+    lengths = [1, 0, 2, 5, 0, 3, 9]
+    sentences = [rng.integers(0, 4, n).tolist() for n in lengths]
+    batch = batch_of_shapes([shape for sentence in sentences for shape in sentence], lengths)
+    keys = shape_keys(batch)
+    assert keys.dtype == np.int64
+    assert keys.tolist() == plain_shape_keys(sentences)
+
+
+def test_shape_keys_stay_in_their_sentence_and_tell_grams_apart():
+    n = 12
+    grams = [(a, b, c) for a in range(1, n) for b in range(1, n) for c in range(1, n)]
+    batch = batch_of_shapes(np.ravel(grams), [3] * len(grams))
+    keys = shape_keys(batch).reshape(-1, 3, 2)
+    # The pairs (begin, a), (a, b) and (b, c), and the triples (begin, begin, a), (begin, a, b) and (a, b, c).
+    assert len(np.unique(keys[:, 0])) == 2 * (n - 1)
+    assert len(np.unique(keys[:, 1])) == 2 * (n - 1) ** 2
+    assert len(np.unique(keys[:, 2, 0])) == (n - 1) ** 2
+    assert len(np.unique(keys[:, 2, 1])) == (n - 1) ** 3
+    # Not with the keys of pairs of words, which are 0 and above, or -1.
+    assert keys.max() < -1
+    assert set(keys[:, :, 0].ravel().tolist()).isdisjoint(keys[:, :, 1].ravel().tolist())
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
+def test_shape_keys_of_nothing(lengths):
+    assert shape_keys(batch_of_shapes([], lengths)).shape == (0, 2)
+
+
+def test_grams_of_shapes_have_a_say_of_their_own():
+    batch = batch_of_shapes([1, 2, 3, 1, 2, 3], [3, 3])
+    linear = WindowLinear.initialized(batch, 4, 10, 2, "softmax", has_shapes=True)
+    found, last = np.searchsorted(linear.pairs, shape_keys(batch)[2]) + 1, 0
+    assert linear.pairs[found - 1].tolist() == shape_keys(batch)[2].tolist()
+    for row, value in zip(found, (1.0, 10.0), strict=True):
+        linear.arrays["pair_rows"].reshape(-1, PAIR_WINDOW, 2)[row, 1, last] = value  # at its last token
+    emissions = linear.emissions(batch.types, batch.offsets, batch.features, 1)
+    assert emissions[:, last].tolist() == [0, 0, 11, 0, 0, 11]
 
 
 def test_pairs_of_one_use_or_with_an_unknown_word_are_left_out():
