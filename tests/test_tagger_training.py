@@ -1,7 +1,9 @@
 """`TextCNNTagger`: continued training, weights, and input that differs from what was trained on."""
 
+import gc
 import multiprocessing
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -223,6 +225,45 @@ def test_warm_up_steps_hold_the_network_back_and_not_the_linear_part():
 def test_warm_up_steps_are_a_number_of_steps(steps):
     with pytest.raises(ValueError, match="'warmup_steps' parameter"):
         TextCNNTagger(**SMALL, warmup_steps=steps).fit(X, Y)
+
+
+def held_after(fit):
+    """Bytes that a fitted model holds."""
+    tracemalloc.start()
+    try:
+        model = fit()
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+        assert model is not None
+        return held
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_model_of_one_long_sentence_is_as_small_as_one_of_short_ones(method):
+    tokens, tags = ["a", "b", "c"] * 10_000, ["O", "O", "B-PER"] * 10_000
+
+    def tagger():
+        model = TextCNNTagger(**{**SMALL, "max_iter": 1})
+        return (
+            model.fit([tokens], [tags]) if method == "fit" else model.partial_fit([tokens], [tags], CLASSES)
+        )
+
+    def classifier():
+        model, texts = TextCNNClassifier(max_iter=1, n_filters=4, linear=0), [tokens, ["a"]]
+        return model.fit(texts, [0, 1]) if method == "fit" else model.partial_fit(texts, [0, 1], [0, 1])
+
+    # A float for each token would be 120,000 bytes, and scratch of the network has many.
+    assert held_after(tagger) < 250_000
+    assert held_after(classifier) < 250_000
+
+
+def test_a_linear_part_that_memory_cannot_hold_is_refused(monkeypatch):
+    monkeypatch.setattr("textcnn.nn.window_linear.MOST_COEFFICIENTS", 1000)
+    with pytest.raises(ValueError, match=r"linear part would have [0-9,]+ coefficients .* set linear=0"):
+        TextCNNTagger(**SMALL).fit(X, Y)
+    assert TextCNNTagger(**{**SMALL, "linear": 0}).fit(X, Y).predictor_.linear is None
 
 
 def test_words_known_from_vectors_alone_take_no_room_in_the_linear_part(tmp_path):

@@ -188,6 +188,10 @@ class TextCNNTagger(TextEstimator):
     linear : float, default=0.6
         Share of the linear part in the scores, from 0 (the network alone, and no linear part is trained)
         to below 1.
+        It takes ``4 * n_tags * (5 * n_rows + 4 * n_ngrams)`` bytes, three times that in training, where
+        `n_rows` are the words, affixes and shapes of the training sentences, `n_ngrams` the pairs and
+        triples that occur twice or more, and `n_tags` the tags in the scheme `tag_scheme`. More than 2 GB
+        are refused: with very many tags set 0.
     linear_max_iter : int, default=8
         Epochs of the linear part.
     linear_alpha : float, default=5e-5

@@ -56,7 +56,9 @@ def test_tags_that_the_model_wrote_itself_are_told(command, tagger, plain_tagger
         tagged = command("tag", model, "--input", "conll", entities / "test.conll").out.encode()
         finished = command("evaluate", model, "-", stdin=tagged)
         assert finished.status == 0
-        assert finished.err.startswith("every tag of standard input is what the model predicts; if textcnn tag")
+        assert finished.err.startswith(
+            "every tag of standard input is what the model predicts; if textcnn tag"
+        )
         assert finished.err.count("\n") == 1
     # The column of the true tags, asked for: nothing to tell.
     (tmp_path / "t.conll").write_bytes(

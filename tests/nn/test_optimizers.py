@@ -10,7 +10,7 @@ RATE, SCALE, ALPHA = 0.01, 0.5, 0.1
 
 
 def plain_lazy_adam(param, gradients):
-    """Adam in float64 in which all rows have taken as many steps as there were, and only some of them move."""
+    """Adam in float64 in which all rows count as many steps as there were, and only some of them move."""
     param, first, second = param.astype(float), np.zeros(param.shape), np.zeros(param.shape)
     for t, (grad, rows) in enumerate(gradients, 1):
         for row, values in zip(range(len(param)) if rows is None else rows, grad, strict=True):

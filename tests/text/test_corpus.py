@@ -214,7 +214,9 @@ def test_a_corpus_that_cannot_go_on_is_not_read(again):
     texts, labels = reviews(20)
     model = TextCNNClassifier(n_filters=2, max_iter=1, warm_start=True).fit(texts, labels)
     unread = iter(batches(texts, labels))
-    with pytest.raises(ValueError, match="X is a Corpus, which can only start a model, but this call goes on"):
+    with pytest.raises(
+        ValueError, match="X is a Corpus, which can only start a model, but this call goes on"
+    ):
         getattr(model, again)(Corpus(unread), None)
     assert len(list(unread)) == 3
 

@@ -87,8 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="train from disk in bounded memory: token ids, those of --dev too, lie in temporary files; the model "
-        "is the same",
+        help="train from disk in bounded memory: token ids, those of --dev too, lie in temporary files; the "
+        "model is the same",
     )
     parser.add_argument(
         "--temporary-folder",

@@ -28,6 +28,10 @@ PAIR_WINDOW = 4
 # Pairs and triples with fewer uses in the training sentences are left out.
 LEAST_PAIR_USES = 2
 
+# Coefficients at most: 2 GB, and in training three times that. The system would end a process that asks for
+# more than there is.
+MOST_COEFFICIENTS = 1 << 29
+
 # Keys of pairs and triples of shapes are sums of multiples of these odd numbers, modulo 2**62.
 SHAPE_FACTORS = np.array([0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB], np.uint64)
 UNKNOWN = -1
@@ -77,11 +81,22 @@ class WindowLinear(ArrayModel):
         cls, examples: TaggedExamples, n_words: int, n_hashed_rows: int, n_tags: int, head: str,
         has_shapes: bool = False,
     ) -> WindowLinear:  # fmt: skip
-        """Coefficients of zero for the words, attributes, pairs and triples of training sentences."""
+        """Coefficients of zero for the words, attributes, pairs and triples of training sentences.
+
+        Raises ValueError if there would be more than `MOST_COEFFICIENTS`.
+        """
         keys, uses = np.unique(_ngram_keys(examples, has_shapes), return_counts=True)
         pairs = keys[(uses >= LEAST_PAIR_USES) & (keys != UNKNOWN)]
+        n_rows = n_hashed_rows + n_words
+        size = (n_rows * WINDOW + len(pairs) * PAIR_WINDOW) * n_tags
+        if size > MOST_COEFFICIENTS:
+            raise ValueError(
+                f"the linear part would have {size:,} coefficients for {n_tags} tags, {n_rows:,} words and "
+                f"affixes and {len(pairs):,} pairs, but may have {MOST_COEFFICIENTS:,} at most; "
+                "set linear=0, or a larger min_count"
+            )
         arrays = {
-            "rows": np.zeros((n_hashed_rows + n_words, WINDOW * n_tags), np.float32),
+            "rows": np.zeros((n_rows, WINDOW * n_tags), np.float32),
             "pair_rows": np.zeros((len(pairs) + 1, PAIR_WINDOW * n_tags), np.float32),
             **chain_arrays(n_tags),
         }

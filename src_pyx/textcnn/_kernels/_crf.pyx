@@ -1105,7 +1105,9 @@ cdef bint segments_sentence(
         for r in range(min(work.block, length - b * work.block) - 1, -1, -1):
             i = b * work.block + r
             raw_beta(logs, chain, i == length - 1, work)
-            divisors[i] = work.scales[r] if logs else log(work.scales[r]) + work.tops[r] + chain.top_transition
+            divisors[i] = work.scales[r]
+            if not logs:
+                divisors[i] = log(work.scales[r]) + work.tops[r] + chain.top_transition
             s = ending[i]
             while s >= 0:
                 path = segments.path + segments.path_offsets[s]
