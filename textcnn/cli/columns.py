@@ -16,6 +16,7 @@ class Sentences(NamedTuple):
     tokens: list[list[str]]
     tags: list[list[str]]
     lines: list[int]
+    is_conllu: bool
 
     @property
     def n_tokens(self) -> int:
@@ -34,11 +35,15 @@ class Sentences(NamedTuple):
 
 def read_sentences(path: str, args: argparse.Namespace) -> Sentences:
     """All sentences of a file, with the options of the command line; raises if there are none."""
-    from textcnn.text.columns import read_columns
+    from textcnn.text.columns import is_conllu_row, read_column_lines
 
-    found = Sentences(shown_name(path), [], [], [])
+    found = Sentences(shown_name(path), [], [], [], False)
     source: Any = _lines(path, args.encoding)
-    for sentence in read_columns(source, args.column, args.token_column, name=found.name):
+    for sentence in read_column_lines(source, args.column, args.token_column, name=found.name):
+        if not sentence.tokens:
+            continue
+        if not found.tokens:
+            found = found._replace(is_conllu=is_conllu_row(sentence.lines[sentence.rows[0]]))
         found.tokens.append(sentence.tokens)
         found.tags.append(sentence.tags)
         found.lines.append(sentence.line)

@@ -26,8 +26,11 @@ def evaluate(tagger: Any, args: argparse.Namespace) -> None:
 
 
 def note_own_tags(sentences: Sentences, predicted: list[list[str]], args: argparse.Namespace) -> None:
-    """Say so where the model may be compared with itself: `textcnn tag` appends its tags as last column."""
-    if args.column is None and predicted == sentences.tags:
+    """Say so where the model may be compared with itself: `textcnn tag` appends its tags as last column.
+
+    In CoNLL-U that is not the column that is read.
+    """
+    if args.column is None and not sentences.is_conllu and predicted == sentences.tags:
         print(
             f"every tag of {sentences.name} is what the model predicts; if textcnn tag wrote them, --column "
             "names the column of the true tags",

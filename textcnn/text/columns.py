@@ -315,7 +315,7 @@ class _Reader:
     def start(self, number: int, row: str) -> None:
         """Take the layout from the first row."""
         self._separator = "\t" if "\t" in row else " "
-        self.is_conllu = _is_conllu(row)
+        self.is_conllu = is_conllu_row(row)
         fields = self.split(row)
         self._n_columns, self._first = len(fields), number
         self._may_be_comment = row.startswith("# ")
@@ -438,7 +438,7 @@ def _start(reader: _Reader, numbered: Iterator[tuple[int, str]]) -> list[tuple[i
             continue
         if not line.startswith("#"):
             # "#" begins comments in CoNLL-U alone; elsewhere it is a token like any other.
-            first = (number, line) if first is None or _is_conllu(line) else first
+            first = (number, line) if first is None or is_conllu_row(line) else first
             break
         first = first or (number, line)
     if first is not None:
@@ -458,7 +458,7 @@ def _is_document(line: str) -> bool:
     return line.startswith(_DOCUMENT) and line[len(_DOCUMENT) :][:1] in ("", " ", "\t")
 
 
-def _is_conllu(row: str) -> bool:
+def is_conllu_row(row: str) -> bool:
     """Ten columns, or more where some have been appended, the first one an id."""
     fields = row.split("\t")
     return len(fields) >= len(_CONLLU_COLUMNS) and _CONLLU_ID.fullmatch(fields[0]) is not None
