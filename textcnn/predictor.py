@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, overload
 
 import numpy as np
 
-from textcnn._kernels import _softmax
+from textcnn._kernels import _packing, _softmax
 from textcnn._threads import effective_n_threads
 from textcnn.io import (
     ModelFileError,
@@ -27,7 +26,7 @@ from textcnn.io import (
 from textcnn.nn.inference import check_outputs
 from textcnn.nn.losses import log_sigmoid, sigmoid
 from textcnn.nn.ngram_linear import NGramLinear
-from textcnn.nn.packed import pieces
+from textcnn.nn.packed import WindowShares, pieces
 from textcnn.nn.sentence_cnn import SentenceCNN
 from textcnn.tag_predictor import FAMILY as TAGGER_FAMILY
 from textcnn.tag_predictor import TagPredictor, tagger_from_parts
@@ -43,11 +42,19 @@ if TYPE_CHECKING:
 # Tokens of one piece of work: its features stay in cache, and memory is bounded for any number of texts.
 TOKENS_PER_PIECE = 32768
 
+# Numbers at once of the contributions that are added up in an explanation, about.
+CONTRIBUTIONS_PER_PIECE = 1 << 19
+
 # Megabytes for projected tokens that a model file may ask for: a terabyte.
 MAX_CACHE_SIZE = 1_000_000
 
 # Means and standard deviations of targets in a file, whose products with outputs are to be finite.
 LARGEST_TARGET = 1e200
+
+# Tokens of a text, and their characters unless the text was given as tokens.
+NamedTokens: TypeAlias = tuple[list[str], list[tuple[int, int]] | None]
+
+Favour: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 NO_WORDS = UnknownWords(np.empty(0, np.uint8), np.zeros(1, np.int64))
 
@@ -80,6 +87,89 @@ class NGram:
     contributions: np.ndarray
     linear: np.ndarray
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NGram):
+            return NotImplemented
+        return (
+            (self.text, self.start, self.end, self.span) == (other.text, other.start, other.end, other.span)
+            and np.array_equal(self.contributions, other.contributions)
+            and np.array_equal(self.linear, other.linear)
+        )
+
+
+class NGrams(Sequence[NGram]):
+    """The n-grams of an explanation, each of which is made when it is looked at.
+
+    It reads like a list, and equals a list or another such sequence of equal n-grams. A slice is a list.
+
+    Parameters
+    ----------
+    tokens : list of str
+        Those of the text.
+    spans : list of (int, int) or None
+        Characters of each token.
+    starts, ends : intp ndarrays of shape (n_ngrams,)
+    contributions, linear : float64 ndarrays of shape (n_ngrams, n_outputs)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from textcnn.predictor import NGrams
+    >>> both = np.array([[1.0, -1.0], [0.5, -0.5]])
+    >>> ngrams = NGrams(["a", "good", "film"], None, np.array([1, 0]), np.array([2, 3]), both, 0 * both)
+    >>> len(ngrams), ngrams[0].text, [ngram.text for ngram in ngrams]
+    (2, 'good', ['good', 'a good film'])
+    """
+
+    __slots__ = ("_contributions", "_ends", "_linear", "_spans", "_starts", "_tokens")
+
+    def __init__(
+        self,
+        tokens: list[str],
+        spans: list[tuple[int, int]] | None,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        contributions: np.ndarray,
+        linear: np.ndarray,
+    ) -> None:
+        self._tokens, self._spans = tokens, spans
+        self._starts, self._ends = starts, ends
+        self._contributions, self._linear = contributions, linear
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> NGram: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NGram]: ...
+    def __getitem__(self, index: int | slice) -> NGram | list[NGram]:
+        if isinstance(index, slice):
+            return list(self._made(index))
+        index = range(len(self))[index]  # refused as a list refuses it
+        return next(self._made(slice(index, index + 1)))
+
+    def __iter__(self) -> Iterator[NGram]:
+        return self._made(slice(None))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (NGrams, list)):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def _made(self, which: slice) -> Iterator[NGram]:
+        tokens, spans = self._tokens, self._spans
+        places = zip(self._starts[which].tolist(), self._ends[which].tolist(), strict=True)
+        numbers = zip(self._contributions[which], self._linear[which], strict=True)
+        for (start, end), (contributions, linear) in zip(places, numbers, strict=True):
+            span = _characters(spans, start, end) if spans is not None else None
+            yield NGram(" ".join(tokens[start:end]), start, end, span, contributions, linear)
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -93,16 +183,17 @@ class Explanation:
     logits : float64 ndarray of shape (n_outputs,)
         In regression the predicted numbers.
     bias : float64 ndarray of shape (n_outputs,)
-    ngrams : list of NGram
+    ngrams : sequence of NGram
         Those with the largest contribution in favour of the predicted class or labels first (without any of
         these, of the likeliest label); in regression those with the largest contribution in either direction.
+        It reads like a list; each n-gram is made when it is looked at.
     tokens : list of str
     """
 
     label: Any
     logits: np.ndarray
     bias: np.ndarray
-    ngrams: list[NGram]
+    ngrams: Sequence[NGram]
     tokens: list[str]
 
 
@@ -160,8 +251,11 @@ class SentencePredictor(ABC):
         """What the outputs are, and how many."""
 
     @abstractmethod
-    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
-        """What the outputs of a text predict, and how much contributions to them count in favour of it."""
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
+        """What the outputs of each text predict, and how much contributions to them count in favour of it.
+
+        The second takes contributions (n, n_outputs) and to which text each goes, (n,).
+        """
 
     @abstractmethod
     def predict(self, X: Any) -> np.ndarray:
@@ -207,12 +301,23 @@ class SentencePredictor(ABC):
         -------
         list of Explanation, one for each text
         """
+        n_threads = effective_n_threads(self.n_jobs)
+        named: Iterator[NamedTokens]
         if self.vocabulary is None:
-            embedded = self.embedded(X)
-            ends = pairwise(embedded.offsets.tolist())
-            texts = [EmbeddedTexts(embedded.rows[i:k], np.array([0, k - i], np.intp)) for i, k in ends]
-            return [self._explain_tokens(as_tokens(text), _numbers(text), None) for text in texts]
-        return [self._explain(text) for text in as_texts(X)]
+            encoded = as_tokens(self.embedded(X))
+            named = ((_numbers(n), None) for n in np.diff(encoded.offsets).tolist())
+        else:
+            texts = as_texts(X)
+            # A callable analyzer is asked once: it need not cut a text alike twice.
+            analyzed = self.vocabulary.analyzed(texts)
+            encoded = self._encode(self.vocabulary, analyzed, n_threads)
+            named = self._named(self.vocabulary, texts, analyzed)
+        n_outputs, n_features = self.network.weights.shape
+        explanations: list[Explanation] = []
+        for piece in _cut(encoded, max(1, CONTRIBUTIONS_PER_PIECE // n_outputs), n_features):
+            n_texts = len(piece.offsets) - 1
+            explanations += self._explain_piece(piece, islice(named, n_texts), n_threads)
+        return explanations
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file; it appears under `path` when it is complete, or not at all."""
@@ -289,46 +394,56 @@ class SentencePredictor(ABC):
         assert not isinstance(network, SentenceCNN)
         return as_embedded_like(X, network.embedding.shape[1], network.n_features, network.weights.dtype)
 
-    def _explain(self, text: Text) -> Explanation:
-        vocabulary = self.text_vocabulary
-        # A callable analyzer is asked once: it need not cut a text alike twice.
-        analyzed = vocabulary.analyzed([text])
-        tokens = vocabulary.tokens(analyzed[0])
-        spans = vocabulary.spans(text, tokens) if isinstance(text, str) else None
-        return self._explain_tokens(self._encode(vocabulary, analyzed, 1), tokens, spans)
+    def _named(
+        self, vocabulary: Vocabulary, texts: Sequence[Text], analyzed: Sequence[Text]
+    ) -> Iterator[NamedTokens]:
+        """The tokens of each text, and where they stand in the string if it is one."""
+        for text, tokens_or_text in zip(texts, analyzed, strict=True):
+            tokens = vocabulary.tokens(tokens_or_text)
+            yield tokens, vocabulary.spans(text, tokens) if isinstance(text, str) else None
 
-    def _explain_tokens(
-        self, encoded: EncodedTexts, tokens: list[str], spans: list[tuple[int, int]] | None
-    ) -> Explanation:
-        """The explanation of one text, given its tokens and where they stand in the string."""
-        logits, contributions = self._inference.contributions(encoded.ids)
+    def _explain_piece(
+        self, texts: EncodedTexts, named: Iterable[NamedTokens], n_threads: int
+    ) -> list[Explanation]:
+        """The explanations of some texts, given the tokens of each."""
+        logits, windows = self._inference.contributions(texts.ids, texts.offsets, n_threads)
         bias = self.network.bias.astype(np.float64)
-        share = 0.0 if self.linear is None else self.linear.share
-        # What falls on the tokens start to end - 1: from the network, and from the linear part.
-        windows: dict[tuple[int, int], np.ndarray] = defaultdict(lambda: np.zeros((2, len(bias))))
-        for window, contribution in contributions:
-            windows[window][0] += (1 - share) * contribution
+        kinds = [windows]
         if self.linear is not None:
-            for term in self.linear.terms(encoded):
-                windows[term.start, term.end][1] += share * term.scores
-            logits = (1 - share) * logits + share * self.linear.scores(encoded, 1)[0]
+            share = self.linear.share
+            terms = self.linear.terms(texts, n_threads)
+            kinds = [
+                replace(windows, shares=(1 - share) * windows.shares),
+                replace(terms, shares=share * terms.shares),
+            ]
+            logits = (1 - share) * logits + share * self.linear.scores(texts, n_threads)
             bias = (1 - share) * bias + share * self.linear.bias()
-        check_outputs(logits[np.newaxis])
+        check_outputs(logits)
         logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
-        ngrams = [
-            NGram(
-                " ".join(tokens[start:end]),
-                start,
-                end,
-                _characters(spans, start, end) if spans is not None else None,
-                self._scale * parts.sum(axis=0),
-                self._scale * parts[1],
+        places, sums = _sums_by_place(kinds, texts.offsets)
+        contributions = self._scale * sum(sums)
+        linear = self._scale * sums[1] if self.linear is not None else np.zeros_like(contributions)
+        labels, favour = self._decided(logits)
+        order = np.lexsort((places.firsts, -favour(contributions, places.texts), places.texts))
+        starts, ends, contributions, linear = (
+            array[order] for array in (places.starts, places.ends, contributions, linear)
+        )
+        bounds = np.searchsorted(places.texts, np.arange(len(labels) + 1)).tolist()
+        # Copies: who keeps one explanation does not keep the arrays of all texts.
+        return [
+            Explanation(
+                label,
+                logits[i].copy(),
+                bias.copy(),
+                NGrams(
+                    tokens, spans, *(array[k:m].copy() for array in (starts, ends, contributions, linear))
+                ),
+                tokens,
             )
-            for (start, end), parts in windows.items()
+            for i, (label, (k, m), (tokens, spans)) in enumerate(
+                zip(labels, pairwise(bounds), named, strict=True)
+            )
         ]
-        label, favour = self._decided(logits)
-        ngrams.sort(key=lambda ngram: -favour(ngram.contributions))
-        return Explanation(label, logits, bias, ngrams, tokens)
 
 
 class Predictor(SentencePredictor):
@@ -388,10 +503,13 @@ class Predictor(SentencePredictor):
     def _outputs_in_words(self) -> str:
         return f"{len(self.classes_)} classes"
 
-    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
-        best = int(outputs.argmax())
-        label = self.classes_[best : best + 1].tolist()[0]  # a plain Python value
-        return label, lambda contributions: contributions[best] - contributions.mean()
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
+        best = outputs.argmax(axis=1)
+
+        def favour(contributions: np.ndarray, texts: np.ndarray) -> np.ndarray:
+            return contributions[np.arange(len(texts)), best[texts]] - contributions.mean(axis=1)
+
+        return self.classes_[best].tolist(), favour
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted label of each text, ndarray of shape (n_texts,)."""
@@ -484,10 +602,15 @@ class MultilabelPredictor(SentencePredictor):
     def _outputs_in_words(self) -> str:
         return f"{len(self.classes_)} labels"
 
-    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
         found = sigmoid(outputs) > self.threshold
-        direction = found if found.any() else np.arange(len(outputs)) == outputs.argmax()
-        return self.classes_[found].tolist(), lambda contributions: contributions[direction].sum()
+        likeliest = np.arange(outputs.shape[1]) == outputs.argmax(axis=1)[:, np.newaxis]
+        directions = np.where(found.any(axis=1, keepdims=True), found, likeliest)
+
+        def favour(contributions: np.ndarray, texts: np.ndarray) -> np.ndarray:
+            return np.sum(contributions, axis=1, where=directions[texts])
+
+        return [self.classes_[of_text].tolist() for of_text in found], favour
 
     def predict(self, X: Any) -> np.ndarray:
         """The labels of each text, int64 ndarray of 0 and 1 of shape (n_texts, n_labels)."""
@@ -577,12 +700,11 @@ class RegressionPredictor(SentencePredictor):
     def _outputs_in_words(self) -> str:
         return f"{len(self.target_mean)} target" + ("" if len(self.target_mean) == 1 else "s")
 
-    def _decided(self, outputs: np.ndarray) -> tuple[Any, Callable[[np.ndarray], float]]:
-        values = outputs.tolist()
-        return (
-            values[0] if self.one_dimensional else values,
-            lambda contributions: np.abs(contributions / self.target_scale).sum(),
-        )
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
+        def favour(contributions: np.ndarray, texts: np.ndarray) -> np.ndarray:
+            return np.abs(contributions / self.target_scale).sum(axis=1)
+
+        return (outputs[:, 0] if self.one_dimensional else outputs).tolist(), favour
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted numbers, float64 ndarray of shape (n_texts,) or (n_texts, n_targets)."""
@@ -617,10 +739,12 @@ def checked_threshold(threshold: Any, n_labels: int) -> np.ndarray:
     return np.full(n_labels, values)
 
 
-def _cut(texts: EncodedTexts) -> Iterator[EncodedTexts]:
-    """Encoded texts in pieces of about TOKENS_PER_PIECE tokens."""
+def _cut(
+    texts: EncodedTexts, n_most: int = TOKENS_PER_PIECE, cost_per_text: int = 0
+) -> Iterator[EncodedTexts]:
+    """Encoded texts in pieces of about `n_most` tokens, for some of which each text counts beside its own."""
     n_tokens = n_unknown = 0
-    for ids, offsets in pieces(texts.ids, texts.offsets, TOKENS_PER_PIECE):
+    for ids, offsets in pieces(texts.ids, texts.offsets, n_most, cost_per_text):
         unknown = texts.unknown
         if len(ids) < len(texts.ids):
             n_here = int(np.count_nonzero(ids == UNKNOWN_ID)) if len(unknown) else 0
@@ -635,9 +759,36 @@ def as_tokens(texts: EmbeddedTexts) -> EncodedTexts:
     return EncodedTexts(texts.rows, texts.offsets, np.empty(0, np.int32), NO_WORDS)
 
 
-def _numbers(text: EmbeddedTexts) -> list[str]:
+def _numbers(n_tokens: int) -> list[str]:
     """What the tokens of an embedded text are called."""
-    return [str(t) for t in range(len(text.rows))]
+    return [str(t) for t in range(n_tokens)]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Distinct places of windows, by text: the tokens start to end - 1; `firsts` tells which came first."""
+
+    texts: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    firsts: np.ndarray
+
+
+def _sums_by_place(kinds: list[WindowShares], offsets: np.ndarray) -> tuple[_Places, list[np.ndarray]]:
+    """The places of all windows, and for each kind of windows the sum of its shares at each, in order."""
+    texts = np.concatenate([kind.texts for kind in kinds])
+    starts = np.concatenate([kind.starts for kind in kinds])
+    ends = np.concatenate([kind.ends for kind in kinds])
+    # A text has a place more than tokens, since one without any has windows as well.
+    keys = (offsets[texts] + texts + starts) * ((ends - starts).max(initial=0) + 1) + (ends - starts)
+    distinct, firsts, slots = np.unique(keys, return_index=True, return_inverse=True)
+    slots, sums, n_done = slots.astype(np.int32)[:, np.newaxis], [], 0
+    for kind in kinds:
+        total = np.empty((len(distinct), kind.shares.shape[1]))
+        _packing.scatter_sums(kind.shares, slots[n_done : n_done + len(kind.texts)], total)
+        sums.append(total)
+        n_done += len(kind.texts)
+    return _Places(texts[firsts], starts[firsts], ends[firsts], firsts), sums
 
 
 def _characters(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
@@ -786,6 +937,7 @@ __all__ = [
     "Explanation",
     "MultilabelPredictor",
     "NGram",
+    "NGrams",
     "Predictor",
     "RegressionPredictor",
     "SentencePredictor",

@@ -6,7 +6,6 @@ is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from textcnn._kernels import _conv
 from textcnn._kernels._blas import PackedMatrix
 from textcnn._kernels._conv import NO_WINDOW
 from textcnn.nn.layers import activate
+from textcnn.nn.packed import WindowShares
 
 if TYPE_CHECKING:
     from textcnn.nn.sentence_cnn import SentenceCNN
@@ -95,22 +95,24 @@ class Inference:
         return self.pooled(ids, offsets, n_threads)[0]
 
     def contributions(
-        self, ids: np.ndarray
-    ) -> tuple[np.ndarray, Iterator[tuple[tuple[int, int], np.ndarray]]]:
-        """Logits of one text, and what the tokens start to end - 1 add to them: activation x weight.
+        self, ids: np.ndarray, offsets: np.ndarray, n_threads: int
+    ) -> tuple[np.ndarray, WindowShares]:
+        """Logits of texts, and what windows of tokens add to them: activation x weight.
 
         A filter counts for the window at which it was largest. With the bias the sum is the logits.
         """
-        pooled, argmax = self.pooled(ids, np.array([0, len(ids)], np.intp), 1)
+        pooled, argmax = self.pooled(ids, offsets, n_threads)
         layout = self.network.layout
-        shares = pooled[0].astype(np.float64) * self.network.weights  # (n_outputs, n_features)
-        widths = np.repeat(layout.kernel_sizes, layout.n_filters)
-        starts = argmax[0]
-        parts = (
-            ((max(0, int(starts[i])), min(len(ids), int(starts[i] + widths[i]))), shares[:, i])
-            for i in np.flatnonzero(starts != NO_WINDOW)
+        texts, features = np.nonzero(argmax != NO_WINDOW)
+        starts = argmax[texts, features].astype(np.intp)
+        ends = starts + np.repeat(layout.kernel_sizes, layout.n_filters)[features]
+        windows = WindowShares(
+            texts,
+            np.maximum(0, starts),
+            np.minimum(np.diff(offsets)[texts], ends),
+            pooled[texts, features, np.newaxis].astype(np.float64) * self.network.weights.T[features],
         )
-        return self.logits(pooled, 1)[0].astype(np.float64), parts
+        return self.logits(pooled, n_threads).astype(np.float64), windows
 
     def logits(self, pooled: np.ndarray, n_threads: int) -> np.ndarray:
         """Outputs (n_texts, n_outputs) of pooled features, the scores before a softmax."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from textcnn.nn.modules import (
     storable_config,
 )
 from textcnn.nn.optimizers import Gradient
+from textcnn.nn.packed import WindowShares, pieces
 from textcnn.nn.sentence_cnn import checked_array, checked_frozen, checked_width, drop_words
 from textcnn.nn.training import Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
@@ -37,6 +37,9 @@ from textcnn.text.embedded import EmbeddedTexts
 
 # Lengths of the texts on which the body of a model file is tried, one after the other behind a 0.
 TRIED_LENGTHS = (0, 0, 1, 2, 3, 5, 9)
+
+# Numbers at once of the gradients that explain outputs, about.
+GRADIENT_CELLS = 1 << 22
 
 
 class LayerCNN:
@@ -332,9 +335,9 @@ class LayerInference:
         return out
 
     def contributions(
-        self, ids: np.ndarray
-    ) -> tuple[np.ndarray, Iterator[tuple[tuple[int, int], np.ndarray]]]:
-        """Logits of one text, and what the tokens start to end - 1 add to them.
+        self, ids: np.ndarray, offsets: np.ndarray, n_threads: int
+    ) -> tuple[np.ndarray, WindowShares]:
+        """Logits of texts, and what windows of tokens add to them.
 
         Pooling over a whole text is homogeneous in the activations a, p(c a) = c p(a), so that
         p = sum_t a_t dp / da_t (Euler): each window counts activation x gradient, and with the bias the sum
@@ -346,26 +349,17 @@ class LayerInference:
             If the body is not convolutions side by side, each with a pooling over the whole text.
         """
         columns = pooled_convolutions(self.network.body)
-        x = Packed(self.network.rows(ids), np.array([0, len(ids)], np.intp))
-        logits = self.logits(self.features(ids, x.offsets, 1), 1)[0].astype(np.float64)
-        return logits, self._parts(x, columns)
-
-    def _parts(
-        self, x: Packed, columns: list[PooledConvolution]
-    ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        first, n_outputs = 0, len(self.network.bias)
-        for column in columns:
-            a = column.activations(x)
-            # one text for each output, since a layer's gradient is that of one direction
-            texts = Packed(np.tile(a, (n_outputs, 1)), np.arange(n_outputs + 1, dtype=np.intp) * len(a))
-            weights = self.network.weights[:, first : first + column.pool.out_channels]
-            first += column.pool.out_channels
-            pool = copy.deepcopy(column.pool)
-            pool.forward(texts, True, 1)
-            d_a = pool.backward(weights, 1).reshape(n_outputs, *a.shape)
-            shares = np.einsum("ktf,tf->tk", d_a.astype(np.float64), a.astype(np.float64))
-            for t in np.flatnonzero(shares.any(axis=1)):
-                yield column.window(int(t), len(x.rows)), shares[t]
+        logits = self.logits(self.features(ids, offsets, n_threads), n_threads).astype(np.float64)
+        weights = np.split(self.network.weights, np.cumsum([c.pool.out_channels for c in columns[:-1]]), 1)
+        n_tokens = max(1, GRADIENT_CELLS // max(part.size for part in weights))
+        found, n_done = [], 0
+        for piece_ids, piece_offsets in pieces(ids, offsets, n_tokens):
+            x = Packed(self.network.rows(piece_ids), piece_offsets)
+            for column, part in zip(columns, weights, strict=True):
+                windows = column.shares(x, part, n_threads)
+                found.append(replace(windows, texts=windows.texts + n_done))
+            n_done += len(piece_offsets) - 1
+        return logits, WindowShares.joined(found)
 
 
 @dataclass(frozen=True)
@@ -376,18 +370,38 @@ class PooledConvolution:
     conv: Conv1d
     pool: Layer
 
-    def activations(self, x: Packed) -> np.ndarray:
-        """Results of the convolution."""
-        for layer in self.layers:
-            x = layer.forward(x, False, 1)
-        return x.rows
+    def shares(self, x: Packed, weights: np.ndarray, n_threads: int) -> WindowShares:
+        """What each result of the convolution adds to the outputs; those that add nothing are left out.
 
-    def window(self, t: int, n_tokens: int) -> tuple[int, int]:
-        """The tokens start to end - 1 that result t sees."""
+        Parameters
+        ----------
+        x : Packed
+            Texts.
+        weights : ndarray of shape (n_outputs, n_channels)
+            Of what is pooled.
+        n_threads : int
+        """
+        n_outputs, n_texts, lengths = len(weights), len(x.offsets) - 1, np.diff(x.offsets)
+        for layer in self.layers:
+            x = layer.forward(x, False, n_threads)
+        a, offsets = x.rows, x.offsets
+        # each text once for each output, since a layer's gradient is that of one direction
+        firsts = (np.arange(n_outputs) * len(a))[:, np.newaxis] + offsets[:-1]
+        repeated = Packed(np.tile(a, (n_outputs, 1)), np.append(firsts, n_outputs * len(a)).astype(np.intp))
+        pool = copy.deepcopy(self.pool)
+        pool.forward(repeated, True, n_threads)
+        d_a = pool.backward(np.repeat(weights, n_texts, axis=0), n_threads).reshape(n_outputs, *a.shape)
+        shares = np.einsum("ktf,tf->tk", d_a.astype(np.float64), a.astype(np.float64))
+        some = np.flatnonzero(shares.any(axis=1))
+        texts = np.repeat(np.arange(n_texts), np.diff(offsets))[some]
+        return WindowShares(texts, *self._windows(some - offsets[texts], lengths[texts]), shares[some])
+
+    def _windows(self, t: np.ndarray, n_tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens start to end - 1 that result t sees, of texts of so many tokens."""
         conv = self.conv
         start = t * conv.stride - resolve_padding(conv.padding, conv.kernel_size, dilation=conv.dilation)[0]
         end = start + conv.dilation * (conv.kernel_size - 1) + 1
-        return min(n_tokens, max(0, start)), min(n_tokens, max(0, end))
+        return np.clip(start, 0, n_tokens), np.clip(end, 0, n_tokens)
 
 
 def pooled_convolutions(body: Layer) -> list[PooledConvolution]:

@@ -21,12 +21,11 @@ from textcnn._kernels._ngrams import (
     NGramIndex,
     gram_keys,
     gram_offsets,
-    n_grams,
     subword_keys,
     subword_scores,
     text_scores,
 )
-from textcnn.nn.packed import pieces
+from textcnn.nn.packed import WindowShares, pieces
 from textcnn.text.vocabulary import EncodedTexts, UnknownWords, Vocabulary
 
 # N-grams kept of either kind at most, the most frequent ones: what fastText has buckets for.
@@ -70,15 +69,6 @@ class LinearOptions:
     huber_delta: float = np.inf
     tol: float = 0.1
     max_iter: int = 20
-
-
-@dataclass
-class Term:
-    """What the tokens ``start`` to ``end - 1`` of a text add to the score of each class, label or target."""
-
-    start: int
-    end: int
-    scores: np.ndarray
 
 
 @dataclass
@@ -250,35 +240,49 @@ class NGramLinear:
         """Scores of a text without features, float64 ndarray of shape (n_outputs,)."""
         return self._by_output(self.intercept[np.newaxis])[0]
 
-    def terms(self, text: EncodedTexts) -> list[Term]:
-        """The words and n-grams of one text, with their scores.
+    def terms(self, texts: EncodedTexts, n_threads: int) -> WindowShares:
+        """The words and n-grams of texts, with their scores.
 
         Parameters
         ----------
-        text : EncodedTexts
-            A batch of one text.
+        texts : EncodedTexts
+        n_threads : int
 
         Returns
         -------
-        list of Term
-            N-grams with the mark before or behind the text are cut to the tokens.
+        WindowShares
+            First the words, then the n-grams. N-grams with the mark before or behind the text are cut to the
+            tokens.
         """
-        ids, unknown_scores = self._as_in_training(text.ids, self._subword_scores(text.unknown, 1))
+        ids, unknown_scores = self._as_in_training(texts.ids, self._subword_scores(texts.unknown, n_threads))
         scores = self.word_scores[ids].astype(np.float64)
         scores[ids == 0] += unknown_scores
-        n = len(ids)
-        terms = [Term(place, place + 1, row) for place, row in enumerate(self._by_output(scores))]
-        symbols = _symbols(ids, text.shapes, self.frequent)
-        keys, _ = gram_keys(ids, text.offsets, *self.orders, symbols)
-        rows = self._index.rows(keys, 1)
-        places = [
-            (max(0, start - 1), min(n, start - 1 + order))
-            for order in range(self.orders[0], self.orders[1] + 1)
-            for start in range(n_grams(n, order))
-        ] * (1 if symbols is None else 2)
+        lengths = np.diff(texts.offsets)
+        word_texts = np.repeat(np.arange(len(lengths)), lengths)
+        places = np.arange(len(ids)) - texts.offsets[word_texts]
+        words = WindowShares(word_texts, places, places + 1, self._by_output(scores))
+        symbols = _symbols(ids, texts.shapes, self.frequent)
+        keys, offsets = gram_keys(ids, texts.offsets, *self.orders, symbols)
+        rows = self._index.rows(keys, n_threads)
         known = np.flatnonzero(rows >= 0)
+        gram_texts = np.searchsorted(offsets, known, "right") - 1
+        starts, ends = self._gram_windows(known - offsets[gram_texts], lengths[gram_texts])
         by_output = self._by_output(self.coef[rows[known]].astype(np.float64))
-        return terms + [Term(*places[i], row) for i, row in zip(known, by_output, strict=True)]
+        return WindowShares.joined([words, WindowShares(gram_texts, starts, ends, by_output)])
+
+    def _gram_windows(self, places: np.ndarray, n_tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens start to end - 1 of n-grams, from their places among those of texts of so many tokens.
+
+        A text has them order by order, those of the ids before those of the symbols.
+        """
+        orders = np.arange(self.orders[0], self.orders[1] + 1)
+        # of each order up to and with it: `n_grams` of the kernels, with a mark at each end of the text
+        counts = np.cumsum(np.maximum(0, n_tokens[:, np.newaxis] + 3 - orders), axis=1)
+        places = places % counts[:, -1] if len(orders) else places
+        which = (places[:, np.newaxis] >= counts).sum(axis=1)
+        before = np.where(which > 0, counts[np.arange(len(places)), which - 1], 0)
+        starts = places - before - 1
+        return np.maximum(0, starts), np.minimum(n_tokens, starts + orders[which])
 
     def _as_in_training(self, ids: np.ndarray, unknown_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same with the words that came after training among the unknown ones."""
