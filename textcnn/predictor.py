@@ -371,7 +371,7 @@ class SentencePredictor(ABC):
             texts = as_tokens(self.embedded(X))
         else:
             texts = self._encode(self.vocabulary, as_texts(X), n_threads)
-        parts = [self._piece_logits(piece, n_threads) for piece in _cut(texts)]
+        parts = [self._piece_logits(piece, n_threads) for piece in _cut(texts, TOKENS_PER_PIECE)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _piece_logits(self, texts: EncodedTexts, n_threads: int) -> np.ndarray:
@@ -739,10 +739,8 @@ def checked_threshold(threshold: Any, n_labels: int) -> np.ndarray:
     return np.full(n_labels, values)
 
 
-def _cut(
-    texts: EncodedTexts, n_most: int = TOKENS_PER_PIECE, cost_per_text: int = 0
-) -> Iterator[EncodedTexts]:
-    """Encoded texts in pieces of about `n_most` tokens, for some of which each text counts beside its own."""
+def _cut(texts: EncodedTexts, n_most: int, cost_per_text: int = 0) -> Iterator[EncodedTexts]:
+    """Encoded texts in pieces of about `n_most` tokens; each text counts for so many beside its own."""
     n_tokens = n_unknown = 0
     for ids, offsets in pieces(texts.ids, texts.offsets, n_most, cost_per_text):
         unknown = texts.unknown
@@ -781,8 +779,8 @@ def _sums_by_place(kinds: list[WindowShares], offsets: np.ndarray) -> tuple[_Pla
     ends = np.concatenate([kind.ends for kind in kinds])
     # A text has a place more than tokens, since one without any has windows as well.
     keys = (offsets[texts] + texts + starts) * ((ends - starts).max(initial=0) + 1) + (ends - starts)
-    distinct, firsts, slots = np.unique(keys, return_index=True, return_inverse=True)
-    slots, sums, n_done = slots.astype(np.int32)[:, np.newaxis], [], 0
+    distinct, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    slots, sums, n_done = inverse.astype(np.int32)[:, np.newaxis], [], 0
     for kind in kinds:
         total = np.empty((len(distinct), kind.shares.shape[1]))
         _packing.scatter_sums(kind.shares, slots[n_done : n_done + len(kind.texts)], total)
