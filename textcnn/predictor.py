@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, overload
 
@@ -108,36 +108,35 @@ class NGrams(Sequence[NGram]):
         Those of the text.
     spans : list of (int, int) or None
         Characters of each token.
-    starts, ends : intp ndarrays of shape (n_ngrams,)
-    contributions, linear : float64 ndarrays of shape (n_ngrams, n_outputs)
+    places : intp ndarray of shape (n_ngrams, 2)
+        The first token of each, and the one after the last.
+    shares : float64 ndarray of shape (n_ngrams, 2, n_outputs)
+        What each adds to the outputs, and how much of that comes from the linear part.
 
     Examples
     --------
     >>> import numpy as np
     >>> from textcnn.predictor import NGrams
-    >>> both = np.array([[1.0, -1.0], [0.5, -0.5]])
-    >>> ngrams = NGrams(["a", "good", "film"], None, np.array([1, 0]), np.array([2, 3]), both, 0 * both)
+    >>> shares = np.array([[[1.0, -1.0], [0.0, 0.0]], [[0.5, -0.5], [0.0, 0.0]]])
+    >>> ngrams = NGrams(["a", "good", "film"], None, np.array([[1, 2], [0, 3]]), shares)
     >>> len(ngrams), ngrams[0].text, [ngram.text for ngram in ngrams]
     (2, 'good', ['good', 'a good film'])
     """
 
-    __slots__ = ("_contributions", "_ends", "_linear", "_spans", "_starts", "_tokens")
+    __slots__ = ("_places", "_shares", "_spans", "_tokens")
 
     def __init__(
         self,
         tokens: list[str],
         spans: list[tuple[int, int]] | None,
-        starts: np.ndarray,
-        ends: np.ndarray,
-        contributions: np.ndarray,
-        linear: np.ndarray,
+        places: np.ndarray,
+        shares: np.ndarray,
     ) -> None:
         self._tokens, self._spans = tokens, spans
-        self._starts, self._ends = starts, ends
-        self._contributions, self._linear = contributions, linear
+        self._places, self._shares = places, shares
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> NGram: ...
@@ -164,9 +163,8 @@ class NGrams(Sequence[NGram]):
 
     def _made(self, which: slice) -> Iterator[NGram]:
         tokens, spans = self._tokens, self._spans
-        places = zip(self._starts[which].tolist(), self._ends[which].tolist(), strict=True)
-        numbers = zip(self._contributions[which], self._linear[which], strict=True)
-        for (start, end), (contributions, linear) in zip(places, numbers, strict=True):
+        places = self._places[which].tolist()
+        for (start, end), (contributions, linear) in zip(places, self._shares[which], strict=True):
             span = _characters(spans, start, end) if spans is not None else None
             yield NGram(" ".join(tokens[start:end]), start, end, span, contributions, linear)
 
@@ -412,10 +410,9 @@ class SentencePredictor(ABC):
         if self.linear is not None:
             share = self.linear.share
             terms = self.linear.terms(texts, n_threads)
-            kinds = [
-                replace(windows, shares=(1 - share) * windows.shares),
-                replace(terms, shares=share * terms.shares),
-            ]
+            np.multiply(windows.shares, 1 - share, out=windows.shares)
+            np.multiply(terms.shares, share, out=terms.shares)
+            kinds.append(terms)
             logits = (1 - share) * logits + share * self.linear.scores(texts, n_threads)
             bias = (1 - share) * bias + share * self.linear.bias()
         check_outputs(logits)
@@ -425,9 +422,8 @@ class SentencePredictor(ABC):
         linear = self._scale * sums[1] if self.linear is not None else np.zeros_like(contributions)
         labels, favour = self._decided(logits)
         order = np.lexsort((places.firsts, -favour(contributions, places.texts), places.texts))
-        starts, ends, contributions, linear = (
-            array[order] for array in (places.starts, places.ends, contributions, linear)
-        )
+        ordered = np.stack([places.starts, places.ends], axis=1)[order]
+        shares = np.stack([contributions, linear], axis=1)[order]
         bounds = np.searchsorted(places.texts, np.arange(len(labels) + 1)).tolist()
         # Copies: who keeps one explanation does not keep the arrays of all texts.
         return [
@@ -435,9 +431,7 @@ class SentencePredictor(ABC):
                 label,
                 logits[i].copy(),
                 bias.copy(),
-                NGrams(
-                    tokens, spans, *(array[k:m].copy() for array in (starts, ends, contributions, linear))
-                ),
+                NGrams(tokens, spans, ordered[k:m].copy(), shares[k:m].copy()),
                 tokens,
             )
             for i, (label, (k, m), (tokens, spans)) in enumerate(
