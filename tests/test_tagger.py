@@ -211,7 +211,9 @@ def test_every_parameter_has_a_test():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name in OPTIONS for value in OPTIONS[name]], ids=str
+    ("name", "value"),
+    [(name, value) for name in OPTIONS for value in OPTIONS[name]],
+    ids=lambda value: "function" if callable(value) and hasattr(value, "__name__") else str(value),
 )
 def test_every_value_of_every_option_trains_and_has_an_effect(name, value):
     default = tagger().fit(RARE_X, RARE_Y)

@@ -260,8 +260,14 @@ def test_word_dropout_replaces_tokens_by_the_unknown_one():
 def test_a_loss_that_is_not_finite_stops_with_advice():
     run = trainer()
     run.network.bias[:] = np.nan
-    with pytest.raises(ValueError, match="lower learning_rate_init"):
+    with pytest.raises(ValueError, match="the loss of the first batch is nan"):
         run.fit(EXAMPLES)
+
+
+def test_a_loss_that_ceases_to_be_finite_stops_with_advice():
+    run = trainer()
+    with pytest.raises(ValueError, match=r"the loss became .* lower learning_rate_init"):
+        run.fit(EXAMPLES, on_step=lambda n_tokens: run.network.bias.fill(np.nan))
 
 
 def test_a_batch_without_weight_is_skipped():

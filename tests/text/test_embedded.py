@@ -8,6 +8,9 @@ from textcnn.text.embedded import as_embedded, embedded_axes
 
 
 class OnlyAnArray:
+    def __repr__(self):
+        return "OnlyAnArray()"
+
     def __array__(self, dtype=None, copy=None):
         return np.ones((2, 3))
 
@@ -65,7 +68,7 @@ def test_numbers_are_seen(X, axes):
         {"a": [1.0]},
         iter(["a"]),
     ],
-    ids=str,
+    ids=lambda X: "iterator" if hasattr(X, "__next__") else str(X),
 )
 def test_all_else_is_text(X):
     assert embedded_axes(X) is None
