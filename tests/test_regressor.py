@@ -1,7 +1,9 @@
 """`TextCNNRegressor`: targets and their units, linear part, training on, files, errors."""
 
 import copy
+import inspect
 import pickle
+import re
 import signal
 import threading
 
@@ -429,9 +431,9 @@ def test_there_are_no_probabilities(fitted):
 
 @pytest.mark.parametrize("estimator", [TextCNNClassifier, TextCNNRegressor])
 def test_every_parameter_is_described(estimator):
-    text = estimator.__doc__
-    described = text[text.index("    Parameters\n") : text.index("    Attributes\n")]
-    names = {line.strip().split(" :")[0] for line in described.splitlines() if " :" in line}
+    text = inspect.getdoc(estimator)
+    described = text[text.index("\nParameters\n") : text.index("\nAttributes\n")]
+    names = {line.split(" :")[0] for line in described.splitlines() if re.match(r"\w.* :", line)}
     assert set(estimator().get_params()) <= names
-    assert "{parameters}" not in text
-    assert "{attributes}" not in text
+    assert "\nn_iter_ : int\n" in text
+    assert not re.search(r"\{(embedded|parameters|attributes)\}", text)

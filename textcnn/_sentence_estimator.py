@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
+import textwrap
 import warnings
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -226,10 +228,10 @@ Estimator = TypeVar("Estimator", bound=type)
 def describe_shared(estimator: Estimator) -> Estimator:
     """Put the shared parameters and attributes into the docstring of a class, a decorator."""
     if estimator.__doc__:  # there is none under -OO
-        text = estimator.__doc__.replace("    {embedded}\n", EMBEDDED).replace(
-            "    {parameters}\n", PARAMETERS
-        )
-        estimator.__doc__ = text.replace("    {attributes}\n", ATTRIBUTES)
+        text = inspect.cleandoc(estimator.__doc__)  # Python 3.13 has taken the indentation away already
+        for place, shared in (("embedded", EMBEDDED), ("parameters", PARAMETERS), ("attributes", ATTRIBUTES)):
+            text = text.replace(f"{{{place}}}", textwrap.dedent(shared).rstrip())
+        estimator.__doc__ = text
     return estimator
 
 
