@@ -1,7 +1,7 @@
 """Build and test textcnn with the oldest and the newest supported versions of what it needs.
 
     python tests/robustness/versions.py                          # every Python that is found
-    python tests/robustness/versions.py --python /opt/py/bin/python3.13t --newest
+    python tests/robustness/versions.py --python python3.13t --newest
     python tests/robustness/versions.py -- tests/test_classifier.py   # these tests only
 
 For each interpreter (python3.11, python3.12, ... and free-threaded python3.13t, ... on the path, or those of
