@@ -365,6 +365,8 @@ def check_case(models: Models, seed: int, number: int) -> None:
             raise BrokenRule(f"{ask.__name__}: no sentence: {type(error).__name__}: {message!r}") from error
     except Exception as error:
         raise BrokenRule(f"{ask.__name__}: {type(error).__name__}: {error}") from error
+    finally:
+        limit_seconds(0)
 
 
 def run(n: int, seed: int, jobs: int, quiet: bool = False) -> int:

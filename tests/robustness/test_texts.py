@@ -1,5 +1,6 @@
 """The short form of fuzz_texts.py, and whether it can find anything."""
 
+import signal
 import sys
 
 import pytest
@@ -65,3 +66,4 @@ def test_the_rules_can_be_broken(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz_texts, "ASKED", [(fuzz_texts.ask_classifier, 1, 1)])
     with pytest.raises(cases.BrokenRule, match="do not sum to 1"):
         fuzz_texts.check_case(models, 0, 0)
+    assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)  # or it would end this process later
