@@ -315,6 +315,12 @@ NAN = np.array([[0.0, np.nan, 1.0]])
         (np.zeros((2, 2, 2, 2)), ValueError, "X has 4 axes"),
         (np.zeros(2), ValueError, "Expected 2D array"),
         (np.zeros((2, 3)) * 1j, ValueError, "Complex data not supported"),
+        (
+            [np.zeros(3) * 1j] * 2,
+            ValueError,
+            "^Complex data not supported: X holds complex numbers, but [^\n]*$",
+        ),
+        ([[1j, 2j]] * 2, ValueError, "Complex data not supported: X"),
         (np.full((2, 3), np.nan), ValueError, "NaN"),
         (np.array([["a", "b"], ["c", "d"]], dtype=object), ValueError, r"X has shape \(2, 2\)"),
     ],

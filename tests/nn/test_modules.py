@@ -241,14 +241,14 @@ GREEDY = {
     "two and two": lambda: nn.Sequential(*(nn.ConvTranspose1d(2, 1, stride=2) for _ in range(60))),
     "dilation": lambda: nn.ConvTranspose1d(2, 10**4, dilation=10**5),
     "full": lambda: nn.Conv1d(2, 1000, dilation=10**5, padding="full"),
-    "padding": lambda: nn.Sequential(nn.Conv1d(2, 1, padding=10**5), nn.Conv1d(200, 1)),
-    "rows": lambda: nn.Sequential(nn.MinLength(10**5), nn.Dense(10**4)),
+    "padding": lambda: nn.Sequential(nn.Conv1d(2, 1, padding=10**4), nn.Conv1d(2000, 1)),
+    "rows": lambda: nn.Sequential(nn.MinLength(10**4), nn.Dense(10**4)),
     "k": lambda: nn.Sequential(nn.Dense(500), nn.Pool1d("kmax", k=10**5)),
     "k of windows": lambda: nn.Sequential(nn.MinLength(10**4), nn.Pool1d("kmax", 2, 1, k=10**4)),
     "levels": lambda: nn.Sequential(nn.Dense(100), nn.Pool1d("pyramid", levels=(10**5,) * 10)),
-    "repeats": lambda: nn.Sequential(nn.MinLength(10**5), nn.DilatedBlock(C, n_repeats=900, join="concat")),
+    "repeats": lambda: nn.Sequential(nn.MinLength(10**4), nn.DilatedBlock(C, n_repeats=900, join="concat")),
     "side by side": lambda: nn.Sequential(
-        nn.MinLength(10**5), nn.Parallel(*(nn.Activation() for _ in range(300)))
+        nn.MinLength(10**4), nn.Parallel(*(nn.Activation() for _ in range(600)))
     ),
 }
 
@@ -374,13 +374,13 @@ def test_receptive_field_is_what_a_change_of_one_row_reaches(name):
         (lambda: nn.Conv1d(2, 10**6), "kernel_size is 1000000, but it must be at most 100000"),
         (lambda: nn.Conv1d(2, 3, stride=10**6), "stride is 1000000, but it must be at most"),
         (lambda: nn.Conv1d(2, 3, dilation=10**6), "dilation is 1000000, but it must be at most"),
-        (lambda: nn.Conv1d(2, 3, padding=(0, 10**6)), "padding is 1000000, but it must be at most"),
+        (lambda: nn.Conv1d(2, 3, padding=(0, 10_001)), "padding is 10001, but it must be at most 10000"),
         (lambda: nn.Conv1d(2, 3, padding="wide"), "padding is 'wide'"),
         (lambda: nn.Conv1d(2, 3, padding_mode="wrap"), "padding_mode is 'wrap'"),
         (lambda: nn.ConvTranspose1d(2, 3, output_padding=10**6), "output_padding is 1000000, but it must be"),
         (lambda: nn.Pool1d("max", 10**6), "kernel_size is 1000000, but it must be at most"),
         (lambda: nn.Pool1d("max", 0), "kernel_size is 0"),
-        (lambda: nn.MinLength(10**6), "length is 1000000, but it must be at most"),
+        (lambda: nn.MinLength(10_001), "length is 10001, but it must be at most 10000"),
         (lambda: nn.DilatedBlock(2, dilations=[1] * 100, n_repeats=1000), "more than 10000 layers"),
         (lambda: nn.Conv1d(10**9, 3).build(C), r"weights of shape \(3, 4, 1000000000\), more than"),
         (lambda: nn.LayerNorm(-1), "epsilon is -1"),

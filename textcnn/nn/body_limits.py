@@ -28,7 +28,7 @@ MOST_LAYERS = 5_000
 
 # What a text of this many rows may take: numbers in the result of a layer, and multiplications altogether.
 ROWS = 16
-MOST_NUMBERS = 2**21
+MOST_NUMBERS = 2**19
 MOST_PRODUCTS = 2**30
 
 

@@ -69,8 +69,9 @@ JOINS = ("concat", "sum")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 MOST_REPEATS = 1000
 
-# Taps of a kernel, rows from window to window, rows that are padded, and such sizes, at most.
-MOST_ROWS = 100_000
+# Taps of a kernel, rows from window to window, and such sizes, at most; and rows that a layer adds to a text,
+# each of which takes memory however short the text is.
+MOST_ROWS, MOST_ADDED_ROWS = 100_000, 10_000
 
 # Weights of a layer at most: a gigabyte.
 MOST_WEIGHTS = 1 << 28
@@ -593,7 +594,7 @@ class MinLength(Layer):
 
     def __init__(self, length: int) -> None:
         super().__init__()
-        self.length = as_rows(length, "length", 1)
+        self.length = as_rows(length, "length", 1, MOST_ADDED_ROWS)
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         return in_channels
@@ -636,11 +637,11 @@ def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
     return np.stack(kernels).reshape(shape)
 
 
-def as_rows(value: Any, name: str, least: int = 0) -> int:
+def as_rows(value: Any, name: str, least: int = 0, most: int = MOST_ROWS) -> int:
     """A number of rows or taps, of which there is a most."""
     number = as_integer(value, name, least)
-    if number > MOST_ROWS:
-        raise ValueError(f"{name} is {value}, but it must be at most {MOST_ROWS}")
+    if number > most:
+        raise ValueError(f"{name} is {value}, but it must be at most {most}")
     return number
 
 
@@ -650,7 +651,7 @@ def as_padding(padding: Any) -> Any:
     if isinstance(padding, str):
         return padding
     for side in sides:
-        as_rows(side, "padding")
+        as_rows(side, "padding", most=MOST_ADDED_ROWS)
     return sides if np.ndim(padding) else sides[0]
 
 

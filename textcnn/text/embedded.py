@@ -77,11 +77,7 @@ def embedded_axes(X: Any) -> int | None:
     if isinstance(head, list):
         return _axes_around(head[0]) if head else None
     array = np.asarray(head)
-    if array.dtype.kind == "c":
-        raise ValueError(
-            "Complex data not supported: X holds complex numbers, but texts or real numbers were expected; "
-            "give their real and imaginary parts as two dimensions"
-        )
+    _check_real(array)
     if array.dtype.kind in "biuf":
         return None if array.shape == (0,) else array.ndim
     if array.dtype.kind != "O" or not array.size or array.ndim == 0:
@@ -125,12 +121,21 @@ def _axes_of(item: Any) -> int | None:
     if isinstance(item, list | tuple):
         inner = _axes_of(item[0]) if item else None
         return None if inner is None else inner + 1
-    if isinstance(item, Number):
-        return 0
-    if not hasattr(item, "__array__"):
+    if not isinstance(item, Number) and not hasattr(item, "__array__"):
         return None
     array = np.asarray(item)
-    return array.ndim if array.dtype.kind in "biufc" else None
+    _check_real(array)
+    if isinstance(item, Number):
+        return 0
+    return array.ndim if array.dtype.kind in "biuf" else None
+
+
+def _check_real(array: NDArray[Any]) -> None:
+    if array.dtype.kind == "c":
+        raise ValueError(
+            "Complex data not supported: X holds complex numbers, but texts or real numbers were expected; "
+            "give their real and imaginary parts as two dimensions"
+        )
 
 
 def as_embedded(X: Any, name: str = "X", dtype: Any = None) -> EmbeddedTexts:
