@@ -611,6 +611,8 @@ def test_repr_and_names(fitted):
         ("\n\n", [], []),
         ("", [], []),
         ("\nAnn\n", [(0, 1)], [(0, 1)]),
+        ("Ann\n\n\n\nBob\nCy", [(0, 1), (1, 3)], [(0, 1), (1, 2), (2, 3)]),
+        ("Ann \n\u2003\nBob \n\u200d\n Cy", [(0, 1), (1, 3)], [(0, 1), (1, 2), (2, 3)]),
     ],
 )
 def test_a_blank_line_ends_a_sentence_and_lines_may_be_sentences(text, split, line):

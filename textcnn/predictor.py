@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 TOKENS_PER_PIECE = 32768
 
 # Numbers at once of the contributions that are added up in an explanation, about.
-CONTRIBUTIONS_PER_PIECE = 1 << 19
+CONTRIBUTIONS_PER_PIECE = 1 << 17
+
+# Places of windows are looked up in a table, unless it would be so many times as long as there are windows.
+NUMBERS_PER_WINDOW = 8
 
 # Megabytes for projected tokens that a model file may ask for: a terabyte.
 MAX_CACHE_SIZE = 1_000_000
@@ -52,7 +55,7 @@ MAX_CACHE_SIZE = 1_000_000
 LARGEST_TARGET = 1e200
 
 # Tokens of a text, and their characters unless the text was given as tokens.
-NamedTokens: TypeAlias = tuple[list[str], list[tuple[int, int]] | None]
+NamedTokens: TypeAlias = tuple[list[str], np.ndarray | None]
 
 Favour: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -106,7 +109,7 @@ class NGrams(Sequence[NGram]):
     ----------
     tokens : list of str
         Those of the text.
-    spans : list of (int, int) or None
+    spans : intp ndarray of shape (n_tokens, 2) or None
         Characters of each token.
     places : intp ndarray of shape (n_ngrams, 2)
         The first token of each, and the one after the last.
@@ -128,7 +131,7 @@ class NGrams(Sequence[NGram]):
     def __init__(
         self,
         tokens: list[str],
-        spans: list[tuple[int, int]] | None,
+        spans: np.ndarray | None,
         places: np.ndarray,
         shares: np.ndarray,
     ) -> None:
@@ -421,10 +424,10 @@ class SentencePredictor(ABC):
         contributions = self._scale * sum(sums)
         linear = self._scale * sums[1] if self.linear is not None else np.zeros_like(contributions)
         labels, favour = self._decided(logits)
-        order = np.lexsort((places.firsts, -favour(contributions, places.texts), places.texts))
+        order = np.lexsort((-favour(contributions, places.texts), places.texts))
         ordered = np.stack([places.starts, places.ends], axis=1)[order]
         shares = np.stack([contributions, linear], axis=1)[order]
-        bounds = np.searchsorted(places.texts, np.arange(len(labels) + 1)).tolist()
+        bounds = np.cumsum(np.bincount(places.texts + 1, minlength=len(labels) + 1)).tolist()
         # Copies: who keeps one explanation does not keep the arrays of all texts.
         return [
             Explanation(
@@ -758,34 +761,55 @@ def _numbers(n_tokens: int) -> list[str]:
 
 @dataclass(frozen=True)
 class _Places:
-    """Distinct places of windows, by text: the tokens start to end - 1; `firsts` tells which came first."""
+    """Distinct places of windows of texts: the tokens start to end - 1."""
 
     texts: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
-    firsts: np.ndarray
 
 
 def _sums_by_place(kinds: list[WindowShares], offsets: np.ndarray) -> tuple[_Places, list[np.ndarray]]:
-    """The places of all windows, and for each kind of windows the sum of its shares at each, in order."""
+    """The places of all windows as they first appear, and for each kind the sum of its shares at each."""
     texts = np.concatenate([kind.texts for kind in kinds])
     starts = np.concatenate([kind.starts for kind in kinds])
     ends = np.concatenate([kind.ends for kind in kinds])
-    # A text has a place more than tokens, since one without any has windows as well.
-    keys = (offsets[texts] + texts + starts) * ((ends - starts).max(initial=0) + 1) + (ends - starts)
-    distinct, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    slots, sums, n_done = inverse.astype(np.int32)[:, np.newaxis], [], 0
+    firsts, slots = _first_seen(*_place_numbers(texts, starts, ends, offsets))
+    sums, n_done = [], 0
     for kind in kinds:
-        total = np.empty((len(distinct), kind.shares.shape[1]))
-        _packing.scatter_sums(kind.shares, slots[n_done : n_done + len(kind.texts)], total)
+        total = np.empty((len(firsts), kind.shares.shape[1]))
+        _packing.scatter_sums(kind.shares, slots[n_done : n_done + len(kind.texts), np.newaxis], total)
         sums.append(total)
         n_done += len(kind.texts)
-    return _Places(texts[firsts], starts[firsts], ends[firsts], firsts), sums
+    return _Places(texts[firsts], starts[firsts], ends[firsts]), sums
 
 
-def _characters(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+def _place_numbers(
+    texts: np.ndarray, starts: np.ndarray, ends: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """A number for each place, the same for the same, and a bound of these numbers."""
+    widths = ends - starts
+    n_widths = int(widths.max(initial=0)) + 1
+    # A text has a place more than tokens, since one without any has windows as well.
+    numbers = (offsets[texts] + texts + starts) * n_widths + widths
+    bound = (int(offsets[-1]) + len(offsets)) * n_widths
+    if bound > NUMBERS_PER_WINDOW * len(numbers):
+        numbers = np.unique(numbers, return_inverse=True)[1]
+        bound = len(numbers)
+    return numbers.astype(np.int32), bound
+
+
+def _first_seen(numbers: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct number stands first, and which of these each number is."""
+    distinct, slots = np.empty(min(len(numbers), bound), np.int32), np.empty(len(numbers), np.int32)
+    n_distinct = _packing.distinct(numbers, np.full(bound, -1, np.int32), distinct, slots)
+    firsts = np.empty(n_distinct, np.intp)
+    firsts[slots[::-1]] = np.arange(len(numbers))[::-1]  # the last to be written is the first one
+    return firsts, slots
+
+
+def _characters(spans: np.ndarray, start: int, end: int) -> tuple[int, int]:
     """Characters of the tokens ``start`` to ``end - 1``; none if there are none, as in an empty text."""
-    return (spans[start][0], spans[end - 1][1]) if start < end else (0, 0)
+    return (int(spans[start, 0]), int(spans[end - 1, 1])) if start < end else (0, 0)
 
 
 @dataclass(frozen=True)

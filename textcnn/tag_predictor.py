@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -497,12 +498,9 @@ def cut_texts(texts: list[Any], analyzer: str) -> list[list[str]]:
 
 def _line_bounds(text: str, tokens: Tokens, end: re.Pattern[str] = LINE_END) -> list[tuple[int, int]]:
     """First token of each line with tokens, and the one behind its last."""
-    cuts = [
-        i
-        for i, (stop, start) in enumerate(zip(tokens.stops, tokens.starts[1:], strict=False), start=1)
-        if start > stop and end.search(text, stop, start)
-    ]
-    return list(pairwise([0, *cuts, len(tokens.words)])) if tokens.words else []
+    n = len(tokens.words)
+    cuts = {bisect_left(tokens.starts, match.end()) for match in end.finditer(text)}
+    return list(pairwise([0, *sorted(cuts - {0, n}), n])) if n else []
 
 
 def _split_bounds(text: str, tokens: Tokens) -> list[tuple[int, int]]:

@@ -55,7 +55,7 @@ strings = st.one_of(
 def test_compiled_scanner_equals_reference(text, analyzer, lowercase):
     reference = REFERENCES[analyzer](lowercase)
     vocabulary = Vocabulary(analyzer=analyzer, lowercase=lowercase)
-    assert vocabulary.spans(text) == reference.spans(text)
+    assert [*map(tuple, vocabulary.spans(text).tolist())] == reference.spans(text)
     tokens = reference.tokens(text)
     assert vocabulary.tokens(text) == tokens
 
@@ -72,7 +72,7 @@ def test_every_code_point_alone_and_within_a_word(analyzer):
         codes = range(start, min(start + 0x4000, sys.maxunicode + 1))
         text = "".join(f"a{chr(code)}b {chr(code)} " for code in codes if code < 0x3400 or code % 61 == 0)
         assert vocabulary.tokens(text) == reference.tokens(text)
-        assert vocabulary.spans(text) == reference.spans(text)
+        assert [*map(tuple, vocabulary.spans(text).tolist())] == reference.spans(text)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textcnn._kernels._text import char_class
-from textcnn.text.tokenizer import Tokens, sentence_bounds, tokenize
+from textcnn.text.tokenizer import Tokens, _word_pattern, sentence_bounds, tokenize
 
 SPACE, FORMAT = 5, 4
 texts_of_any_kind = st.one_of(
@@ -126,6 +126,23 @@ def assert_no_token(gap, analyzer):
 
 @given(text=texts_of_any_kind)
 @settings(max_examples=200, deadline=None)
+def test_what_is_cut_without_the_regular_expression_is_cut_as_by_it(text):
+    spans = [match.span() for match in _word_pattern().finditer(text)]
+    assert [*zip(*tokenize(text)[1:], strict=True)] == spans
+
+
+LETTERS = "cannot Cannot gonna wanna gotta not otta don't a I Mr etc No"
+SIGNS = " .,;()?!\"'\n\t\x0b\x1c\x1f\x85\xa0\u2028\u200d\u0301éK1中\U0001f600"
+
+
+@given(text=st.lists(st.sampled_from([*LETTERS.split(), *SIGNS]), max_size=12).map("".join))
+@settings(max_examples=300)
+def test_words_that_may_be_cut_are_left_to_the_regular_expression(text):
+    spans = [match.span() for match in _word_pattern().finditer(text)]
+    assert [*zip(*tokenize(text)[1:], strict=True)] == spans
+
+
+@given(text=texts_of_any_kind)
 def test_a_token_has_no_white_space(text):
     for analyzer in ("word", "char"):
         for word in tokenize(text, analyzer).words:

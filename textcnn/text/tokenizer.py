@@ -23,6 +23,7 @@ from functools import cache
 from typing import NamedTuple
 
 from textcnn._kernels._text import char_class
+from textcnn._kernels._tokenizer import cut_words
 
 __all__ = ["Tokens", "sentence_bounds", "tokenize"]
 
@@ -120,10 +121,10 @@ def tokenize(text: str, analyzer: str = "word") -> Tokens:
         raise TypeError(f"a text must be a str, but is of type {type(text).__name__}")
     if analyzer not in ("word", "char"):
         raise ValueError(f"analyzer must be 'word' or 'char' here, but is {analyzer!r}")
-    pattern = _word_pattern() if analyzer == "word" else _char_pattern()
-    spans = [match.span() for match in pattern.finditer(text)]
-    words = [text[start:stop] for start, stop in spans]
-    return Tokens(words, [start for start, _ in spans], [stop for _, stop in spans])
+    if analyzer == "word":
+        return Tokens(*cut_words(text, _word_pattern().search))
+    starts = [match.start() for match in _char_pattern().finditer(text)]
+    return Tokens([text[start] for start in starts], starts, [start + 1 for start in starts])
 
 
 def sentence_bounds(tokens: Tokens) -> list[tuple[int, int]]:
@@ -244,7 +245,7 @@ def _word_pattern() -> re.Pattern[str]:
         f"[^{_code_ranges(SPACE)}{_code_ranges(FORMAT)}]{marks}*+",
     ]
     parts = [
-        # Nearly every token, but for what is cut or joined below
+        # Nearly every token, but for what is cut or joined below; `cut_words` finds most of these on its own
         '[A-Za-z]++(?=[\\s,;()?!"]|\\Z)(?<!annot)(?<!onna)(?<!anna)(?<!otta)',
         '[.,;"()](?!\\S)',
         "\\d++(?!\\S)",

@@ -369,7 +369,7 @@ class Vocabulary:
             return split_tokens(text, self.analyzer, self.lowercase)
         return _checked_tokens(_called(self.analyzer, text))
 
-    def spans(self, text: str, tokens: Iterable[str] | None = None) -> list[tuple[int, int]]:
+    def spans(self, text: str, tokens: Iterable[str] | None = None) -> np.ndarray:
         """Start and end of each token in a text, in characters of the text as given.
 
         With a callable analyzer each token is searched from the end of the one before, as it is and
@@ -383,13 +383,13 @@ class Vocabulary:
 
         Returns
         -------
-        list of (int, int)
+        intp ndarray of shape (n_tokens, 2)
 
         Examples
         --------
         >>> from textcnn.text.vocabulary import Vocabulary
-        >>> Vocabulary().spans("Isn't it?")
-        [(0, 5), (6, 8), (8, 9)]
+        >>> Vocabulary().spans("Isn't it?").tolist()
+        [[0, 5], [6, 8], [8, 9]]
         """
         if not isinstance(text, str):
             raise TypeError(f"only a str has spans, but the text is a {type(text).__name__}")
@@ -605,7 +605,7 @@ def _checked_array(array: NDArray[Any], name: str, dtype: type[np.generic]) -> N
     return np.ascontiguousarray(array)
 
 
-def _searched_spans(text: str, tokens: list[str]) -> list[tuple[int, int]]:
+def _searched_spans(text: str, tokens: list[str]) -> np.ndarray:
     lowered = "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
     spans, end = [], 0
     for token in tokens:
@@ -617,4 +617,4 @@ def _searched_spans(text: str, tokens: list[str]) -> list[tuple[int, int]]:
             continue
         end = start + len(token)
         spans.append((start, end))
-    return spans
+    return np.array(spans, np.intp).reshape(-1, 2)

@@ -1351,17 +1351,27 @@ cdef int set_text(Source* source, object text) except -1:
 
 
 def token_spans(text, analyzer):
-    """Start and end, in characters, of each token of a text: a list of pairs."""
+    """Start and end, in characters, of each token of a text: intp (n_tokens, 2)."""
     cdef Rules rules = make_rules(analyzer, False)
     cdef Source source
-    cdef Py_ssize_t start = 0, stop = 0
-    spans = []
+    cdef Py_ssize_t start = 0, stop = 0, n = 0, i
+    cdef Py_ssize_t[:, ::1] spans
     set_text(&source, text)
-    while True:
-        stop = next_span(&source, stop, rules, &start)
-        if stop < 0:
-            return spans
-        spans.append((start, stop))
+    with nogil:
+        while True:
+            stop = next_span(&source, stop, rules, &start)
+            if stop < 0:
+                break
+            n += 1
+    out = np.empty((n, 2), np.intp)
+    spans = out
+    stop = 0
+    with nogil:
+        for i in range(n):
+            stop = next_span(&source, stop, rules, &start)
+            spans[i, 0] = start
+            spans[i, 1] = stop
+    return out
 
 
 def token_shapes(
