@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textcnn._kernels._text import siphash13
 from textcnn.text.analyzers import WordAnalyzer
 from textcnn.text.vocabulary import UNKNOWN_TOKEN, Vocabulary
 
@@ -544,3 +545,54 @@ def test_an_analyzer_that_gives_an_iterator_is_consumed_once():
 def test_texts_are_analyzed_only_for_a_callable():
     texts = ["The cat"]
     assert Vocabulary().analyzed(texts) is texts
+
+
+# The hash of tokens
+
+
+def sip_hash_1_3(message, key_0, key_1):
+    """SipHash with one round for each word and three at the end (section 2 of the paper)."""
+    v = [key_0 ^ 0x736F6D6570736575, key_1 ^ 0x646F72616E646F6D, key_0 ^ 0x6C7967656E657261,
+         key_1 ^ 0x7465646279746573]  # fmt: skip
+
+    def add_rotate_xor(a, b, n):
+        v[a] = (v[a] + v[b]) % 2**64
+        v[b] = (v[b] << n | v[b] >> 64 - n) % 2**64 ^ v[a]
+
+    def rotate_half(a):
+        v[a] = (v[a] << 32 | v[a] >> 32) % 2**64
+
+    def rounds(n):
+        for _ in range(n):
+            add_rotate_xor(0, 1, 13)
+            add_rotate_xor(2, 3, 16)
+            rotate_half(0)
+            add_rotate_xor(2, 1, 17)
+            add_rotate_xor(0, 3, 21)
+            rotate_half(2)
+
+    padded = message + bytes(7 - len(message) % 8) + bytes([len(message) % 256])
+    for i in range(0, len(padded), 8):
+        word = int.from_bytes(padded[i : i + 8], "little")
+        v[3] ^= word
+        rounds(1)
+        v[0] ^= word
+    v[2] ^= 0xFF
+    rounds(3)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+@given(st.binary(max_size=40), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_the_hash_of_tokens_is_that_of_the_paper(token, key_0, key_1):
+    assert siphash13(token, key_0, key_1) == sip_hash_1_3(token, key_0, key_1)
+
+
+def test_the_hash_of_tokens_is_that_of_others():
+    """The first value of the test vectors that come with implementations of SipHash-1-3."""
+    assert siphash13(b"", 0x0706050403020100, 0x0F0E0D0C0B0A0908) == 0xABAC0158050FC4DC
+
+
+def test_long_tokens_that_differ_in_one_byte_are_told_apart():
+    tokens = ["a" * i + "b" + "a" * (300 - i) for i in range(300)]
+    vocabulary, _, _ = Vocabulary.build([" ".join(tokens)])
+    assert sorted(vocabulary.id_to_token[1:]) == sorted(tokens)

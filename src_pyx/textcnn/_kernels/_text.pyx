@@ -24,6 +24,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+import os
+
 import numpy as np
 
 cdef extern from "_unicode_tables.h" nogil:
@@ -66,7 +68,6 @@ cdef enum:
     COUNT_PIECE = 1 << 20       # larger, because each piece has a table to be merged
     MAX_TOKENS = 2147483646     # ids are int32 and id 0 is taken
     MAX_CODE_POINT = 0x10FFFF
-    LONGEST_PROBE = 250         # slots in a row that a vocabulary may fill; honest tokens fill far fewer
 
 UNICODE_VERSION = TEXTCNN_UNICODE_VERSION.decode("ascii")
 ANALYZERS = ("word", "char")
@@ -345,21 +346,61 @@ cdef inline uint64_t word_at(const uint8_t* bytes) noexcept nogil:
     return word
 
 
-cdef inline void set_key(Key* key, const uint8_t* padded, int64_t length) noexcept nogil:
-    """Hash `length` bytes with PADDING zeros behind them.
+cdef uint64_t HASH_KEY[2]
+HASH_KEY[:] = [int.from_bytes(os.urandom(8)) for _ in range(2)]  # another one in every process
 
-    Multiply and shift for each 8 bytes, then the final mix of MurmurHash3. For a given length the
-    hash of up to 8 bytes is a bijection. No part of it is saved, so byte order does not matter.
-    """
-    cdef uint64_t mixed = <uint64_t> length * <uint64_t> 0x9E3779B97F4A7C15
+
+cdef inline uint64_t rotated(uint64_t word, int n) noexcept nogil:
+    return word << n | word >> (64 - n)
+
+
+cdef inline void sip_round(uint64_t* v) noexcept nogil:
+    v[0] += v[1]
+    v[2] += v[3]
+    v[1] = rotated(v[1], 13) ^ v[0]
+    v[3] = rotated(v[3], 16) ^ v[2]
+    v[0] = rotated(v[0], 32) + v[3]
+    v[2] += v[1]
+    v[1] = rotated(v[1], 17) ^ v[2]
+    v[3] = rotated(v[3], 21) ^ v[0]
+    v[2] = rotated(v[2], 32)
+
+
+cdef inline uint64_t sip_hash(
+    const uint8_t* padded,      # IN   bytes, with PADDING zeros behind them
+    int64_t length,             # IN
+    uint64_t key_0,             # IN
+    uint64_t key_1,             # IN
+) noexcept nogil:
+    """SipHash-1-3 (Aumasson and Bernstein, 2012): nobody who lacks the key can choose tokens that collide."""
+    cdef uint64_t[4] v
+    cdef uint64_t word
     cdef int64_t i = 0
-    while i < length:
-        mixed = (mixed ^ word_at(padded + i)) * <uint64_t> 0xD6E8FEB86659FD93
-        mixed ^= mixed >> 32
+    v[0], v[1] = key_0 ^ <uint64_t> 0x736F6D6570736575, key_1 ^ <uint64_t> 0x646F72616E646F6D
+    v[2], v[3] = key_0 ^ <uint64_t> 0x6C7967656E657261, key_1 ^ <uint64_t> 0x7465646279746573
+    while i <= length:
+        # the last word has what is left of the bytes, none maybe, and the length
+        word = word_at(padded + i) if i + 8 <= length else word_at(padded + i) | <uint64_t> length << 56
+        v[3] ^= word
+        sip_round(v)
+        v[0] ^= word
         i += 8
-    mixed = (mixed ^ (mixed >> 33)) * <uint64_t> 0xFF51AFD7ED558CCD
-    mixed = (mixed ^ (mixed >> 33)) * <uint64_t> 0xC4CEB9FE1A85EC53
-    key.hash = mixed ^ (mixed >> 33)
+    v[2] ^= 0xFF
+    sip_round(v)
+    sip_round(v)
+    sip_round(v)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+def siphash13(bytes token, uint64_t key_0, uint64_t key_1):
+    """The hash of tokens with a known key, for tests."""
+    padded = token + bytes(PADDING)
+    return sip_hash(<const uint8_t*> <const char*> padded, len(token), key_0, key_1)
+
+
+cdef inline void set_key(Key* key, const uint8_t* padded, int64_t length) noexcept nogil:
+    """The key of `length` bytes with PADDING zeros behind them; nothing of its hash is saved."""
+    key.hash = sip_hash(padded, length, HASH_KEY[0], HASH_KEY[1])
     key.bytes = padded
     key.length = length
     key.prefix = word_at(padded)  # an empty token too has its padding
@@ -412,17 +453,6 @@ cdef inline int32_t find(const Table* table, const Key* key) noexcept nogil:
             if key.length <= 8 or same_tail(table, slot.id, key):
                 return slot.id
         place = (place + 1) & table.mask
-
-
-cdef bint is_crowded(const Table* table, const Key* key) noexcept nogil:
-    """Whether so many tokens stand from the place of the key on that looking it up takes long."""
-    cdef uint64_t place = key.hash & table.mask
-    cdef int _probe
-    for _probe in range(LONGEST_PROBE):
-        if table.slots[place].id == 0:
-            return False
-        place = (place + 1) & table.mask
-    return True
 
 
 cdef inline void place_slot(Table* table, uint64_t hash_, Slot slot) noexcept nogil:
@@ -1210,10 +1240,6 @@ cdef class TokenTable:
         if bad_utf8(token, length) >= 0:
             raise ValueError(f"token {number} of the vocabulary is not valid UTF-8")
         raise_status(set_key_from(&key, token, length, scratch))
-        if is_crowded(&self.table, &key):
-            raise ValueError(
-                f"more than {LONGEST_PROBE} tokens of the vocabulary lead to one place of its table"
-            )
         other = find(&self.table, &key)
         if other != 0:
             raise ValueError(
