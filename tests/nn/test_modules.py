@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from checks import assert_close, assert_gradient, assert_same_bits
 
-from textcnn import nn
+from textcnn import nn, ops
 from textcnn.nn.modules import (
     MOST_LAYERS,
     ONE_ROW,
@@ -261,6 +261,12 @@ def test_layers_do_not_ask_for_gigabytes(name):
         with pytest.raises(ValueError, match=r"makes \d+ numbers of this batch, more than the"):
             layer.forward(x)
     assert nn.Dense(2).build(C).forward(x).rows.shape == (5, 2)
+
+
+def test_weights_of_groups_are_drawn_as_the_initializer_draws_them():
+    conv = nn.Conv1d(8, 3, groups=4).build(C, random_state=0)
+    expected = ops.initializers.glorot_uniform((3, 1, 8), groups=4, random_state=np.random.RandomState(0))
+    assert_same_bits(conv.arrays["weights"], expected)
 
 
 def test_dropout_drops_in_training_alone_and_never_twice_alike():

@@ -3,7 +3,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-def n_grams(n: int, order: int) -> int: ...
 def gram_offsets(
     offsets: NDArray[np.intp], lowest: int, highest: int, n_families: int
 ) -> NDArray[np.intp]: ...

@@ -621,7 +621,7 @@ def filled(shape: tuple[int, ...], value: float, rng: Rng) -> Array:
     return np.full(shape, value, np.float32)
 
 
-def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
+def drawn(shape: tuple[int, ...], rng: Rng, groups: int = 1) -> Array:
     """Weights after Glorot & Bengio (2010), float32; more than three axes count as several kernels."""
     if math.prod(shape) > MOST_WEIGHTS:
         raise ValueError(
@@ -631,7 +631,7 @@ def drawn(shape: tuple[int, ...], rng: Rng) -> Array:
     if rng is None:
         return filled(shape, 0, rng)
     kernels = [
-        glorot_uniform(shape[-3:], random_state=rng, dtype=np.float32)
+        glorot_uniform(shape[-3:], groups=groups, random_state=rng, dtype=np.float32)
         for _ in range(int(np.prod(shape[:-3])))
     ]
     return np.stack(kernels).reshape(shape)
@@ -664,6 +664,7 @@ class _Convolution(Layer):
     operation: str
     n_filters: int
     kernel_size: int
+    groups: int = 1
     activation: str
 
     @abstractmethod
@@ -681,7 +682,7 @@ class _Convolution(Layer):
     def _build(self, in_channels: int, rng: Rng) -> int:
         shape = self._shape(in_channels)
         self.arrays = {
-            "weights": drawn(shape, rng),
+            "weights": drawn(shape, rng, self.groups),
             "bias": filled((*shape[:-3], self.n_filters), 0, rng),
         }
         return self.n_filters

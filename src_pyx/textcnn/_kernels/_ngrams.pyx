@@ -75,7 +75,7 @@ cdef inline uint64_t gram_key(
     return finished(key)
 
 
-cpdef inline Py_ssize_t n_grams(Py_ssize_t n, int order) noexcept nogil:
+cdef inline Py_ssize_t n_grams(Py_ssize_t n, int order) noexcept nogil:
     """How many n-grams of `order` a text of n tokens has, with a mark at each end."""
     return max(0, n + 3 - order)
 
