@@ -4,9 +4,12 @@ Variables read from the environment:
 
 TEXTCNN_NO_OPENMP=1   build without OpenMP (every kernel then runs on one thread)
 TEXTCNN_DEBUG=1       check bounds and initialisation in the Cython modules, and asserts in C
-TEXTCNN_BUILD_JOBS=N  compile N modules at once (default: the number of processors)
+TEXTCNN_BUILD_JOBS=N  translate and compile N modules at once (default: the number of processors)
 TEXTCNN_SANITIZE=S    compile with -fsanitize=S ("address", "undefined" or "thread"); the tests then run as
                       tests/robustness/sanitize.py runs them
+
+Each of these ways to build has a folder of its own for C, objects and modules: Cython and setuptools compare
+times only, and would take those of another way, such as modules without the checks that TEXTCNN_DEBUG asks for.
 """
 
 import os
@@ -26,7 +29,10 @@ HERE = Path(__file__).parent
 SOURCES = Path("src_pyx")
 KERNELS = SOURCES / "textcnn" / "_kernels"
 DEBUG = os.environ.get("TEXTCNN_DEBUG", "0") not in ("", "0")
+NO_OPENMP = os.environ.get("TEXTCNN_NO_OPENMP", "0") not in ("", "0")
 SANITIZE = os.environ.get("TEXTCNN_SANITIZE", "")
+VARIANT = "-".join(filter(None, ("debug" * DEBUG, "no-openmp" * NO_OPENMP, SANITIZE))) or "release"
+BUILD = Path("build") / VARIANT
 
 # The instruction-set levels for which the hot loops are compiled besides the compiler's default.
 X86_LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
@@ -56,6 +62,9 @@ class BuildExt(build_ext):
             self.parallel = int(os.environ.get("TEXTCNN_BUILD_JOBS", os.cpu_count() or 1))
 
     def build_extensions(self):
+        sources = translated(self.extensions, self.parallel)
+        for ext in self.extensions:
+            ext.sources = sources[ext.name]
         self.msvc = self.compiler.compiler_type == "msvc"
         if self.msvc:
             self.base_flags = ["/O2"]
@@ -78,7 +87,7 @@ class BuildExt(build_ext):
 
     def openmp_flags(self):
         """Flags with which a probe compiles, links and runs; empty, with a warning, if none do."""
-        if os.environ.get("TEXTCNN_NO_OPENMP", "0") not in ("", "0"):
+        if NO_OPENMP:
             return [], []
         if self.msvc:
             candidates = [(["/openmp"], [])]
@@ -160,8 +169,15 @@ def extensions():
         if name.endswith("._simd"):
             headers.append(str(KERNELS / "_simd_kernels.c"))
         modules.append(Extension(name, [str(path)], include_dirs=[str(KERNELS)], depends=headers))
-    return cythonize(
+    return modules
+
+
+def translated(modules, n_jobs):
+    """The C source of each module by its name; Cython makes what is older than what it is made from."""
+    made = cythonize(
         modules,
+        nthreads=n_jobs if n_jobs > 1 else 0,
+        build_dir=str(BUILD / "c"),
         include_path=[str(SOURCES)],
         compiler_directives={
             "language_level": 3,
@@ -173,20 +189,23 @@ def extensions():
             "freethreading_compatible": True,
         },
     )
+    return {module.name: module.sources for module in made}
 
 
-setup(
-    packages=[
-        "textcnn",
-        "textcnn._kernels",
-        "textcnn._reference",
-        "textcnn.cli",
-        "textcnn.data",
-        "textcnn.inspection",
-        "textcnn.nn",
-        "textcnn.ops",
-        "textcnn.text",
-    ],
-    ext_modules=extensions(),
-    cmdclass={"build_ext": BuildExt},
-)
+if __name__ == "__main__":  # where processes are not forked, those of Cython read this file too
+    setup(
+        packages=[
+            "textcnn",
+            "textcnn._kernels",
+            "textcnn._reference",
+            "textcnn.cli",
+            "textcnn.data",
+            "textcnn.inspection",
+            "textcnn.nn",
+            "textcnn.ops",
+            "textcnn.text",
+        ],
+        ext_modules=extensions(),
+        options={"build": {"build_base": str(BUILD)}},
+        cmdclass={"build_ext": BuildExt},
+    )
