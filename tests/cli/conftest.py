@@ -4,10 +4,12 @@ import io
 import sys
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from samples import reviews
 from textcnn.data import load_entities
 
+from textcnn import TextCNNClassifier, TextCNNRegressor
 from textcnn.cli import main
 
 
@@ -87,6 +89,31 @@ SMALL = [
 def small():
     """Arguments of a small and quick network."""
     return SMALL
+
+
+# Texts of which each word tells something of its own, and settings with which a network learns them at once.
+WORDS = ["good film", "bad film", "good book", "bad book"] * 6
+SMALLEST = {"n_filters": 4, "embedding_dim": 16, "kernel_sizes": (1, 2), "max_iter": 20, "batch_size": 4}
+
+
+@pytest.fixture(scope="session")
+def labels_model(tmp_path_factory):
+    """A classifier of the labels "film" and "<good>"."""
+    Y = np.array([[text.endswith("film"), text.startswith("good")] for text in WORDS]).astype(int)
+    model = TextCNNClassifier(**SMALLEST, random_state=0).fit(WORDS, Y)
+    model.predictor_.classes_ = np.array(["film", "<good>"])
+    path = tmp_path_factory.mktemp("labels") / "labels.textcnn"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def numbers_model(tmp_path_factory):
+    """A regressor: 400 for what is good, 200 for what is bad."""
+    y = [400.0 if text.startswith("good") else 200.0 for text in WORDS]
+    path = tmp_path_factory.mktemp("numbers") / "numbers.textcnn"
+    TextCNNRegressor(**SMALLEST, random_state=0).fit(WORDS, y).save(path)
+    return path
 
 
 # Settings with which a small tagger learns the entities in about a second.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import textcnn
-from textcnn import TextCNNClassifier, TextCNNRegressor
+from textcnn import TextCNNClassifier
 from textcnn.cli import explain, shading
 
 HOSTILE = '<script>alert("1")</script> & <b>bold</b> \x00\x1b[31m \u202e </style> good'
@@ -177,26 +177,6 @@ def test_the_strongest_ngrams_are_shown_for_and_against(command, model, tmp_path
     assert '<div class="against"' in page
     _, page = page_of(command, model, tmp_path, [text], "--top", "1000")
     assert f"all {len(all_shares)} n-grams" in page
-
-
-TEXTS = ["good film", "bad film", "good book", "bad book"] * 6
-FAST = {"n_filters": 4, "embedding_dim": 16, "kernel_sizes": (1, 2), "max_iter": 20, "batch_size": 4}
-
-
-@pytest.fixture
-def labels_model(tmp_path):
-    Y = np.array([[text.endswith("film"), text.startswith("good")] for text in TEXTS]).astype(int)
-    model = TextCNNClassifier(**FAST, random_state=0).fit(TEXTS, Y)
-    model.predictor_.classes_ = np.array(["film", "<good>"])
-    model.save(tmp_path / "labels.textcnn")
-    return tmp_path / "labels.textcnn"
-
-
-@pytest.fixture
-def numbers_model(tmp_path):
-    y = [400.0 if text.startswith("good") else 200.0 for text in TEXTS]
-    TextCNNRegressor(**FAST, random_state=0).fit(TEXTS, y).save(tmp_path / "numbers.textcnn")
-    return tmp_path / "numbers.textcnn"
 
 
 def test_each_label_that_a_text_gets_is_explained(command, labels_model, tmp_path):
