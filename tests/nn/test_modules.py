@@ -390,6 +390,8 @@ def test_receptive_field_is_what_a_change_of_one_row_reaches(name):
         (lambda: nn.DilatedBlock(2, dilations=[1] * 100, n_repeats=1000), "more than 10000 layers"),
         (lambda: nn.Conv1d(10**9, 3).build(C), r"weights of shape \(3, 4, 1000000000\), more than"),
         (lambda: nn.LayerNorm(-1), "epsilon is -1"),
+        (lambda: nn.LayerNorm(1e-50), "epsilon is 1e-50, but it must be positive, and neither 0"),
+        (lambda: nn.LayerNorm(1e39), r"epsilon is 1e\+39, but it must be positive, and neither 0 nor inf"),
         (lambda: nn.Dropout(float("nan")), "dropout rate is nan"),
         (lambda: from_config({"kind": "os.system"}), "found a layer of the kind 'os.system'"),
         (lambda: from_config({"kind": "Dense", "colour": 1}), "the arguments of a Dense do not fit"),

@@ -1,6 +1,7 @@
 """What every operation says of arrays that it cannot take."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -22,6 +23,37 @@ def test_kernel_without_channels_is_told_its_axes():
         ValueError, match=r"weights has shape \(3,\), but expected \(kernel_size, in_channels // groups"
     ):
         ops.conv1d(X, ops.kernels.mean(3))
+
+
+def with_padding(operation, *arguments):
+    return lambda x, value: operation(
+        x, *arguments, padding="same", padding_mode="constant", padding_value=value
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("slope", lambda x, value: ops.leaky_relu(x, slope=value)),
+        ("slope", lambda x, value: ops.leaky_relu_backward(x, x, slope=value)),
+        ("padding_value", lambda x, value: ops.pad1d(x, 1, padding_mode="constant", padding_value=value)),
+        ("padding_value", with_padding(ops.im2col, 3)),
+        ("padding_value", with_padding(ops.conv1d, np.ones((3, 1, 1), np.float32))),
+        ("padding_value", with_padding(ops.tiled_conv1d, np.ones((2, 3, 1, 1), np.float32))),
+    ],
+)
+def test_numbers_that_float32_cannot_hold_are_refused_for_it(name, call):
+    call(X.astype(np.float32), 3.4e38)
+    call(X, -1e39)
+    for number in (1e39, -1e39):
+        said = re.escape(f"{name} is {number}, but float32 holds numbers up to 3.403e+38 only")
+        with pytest.raises(ValueError, match=said):
+            call(X.astype(np.float32), number)
+
+
+def test_an_infinite_padding_value_that_was_asked_for_is_taken():
+    padded = ops.pad1d(X.astype(np.float32), 1, padding_mode="constant", padding_value=-np.inf)
+    assert_array_equal(padded.ravel(), [-np.inf, 1, 1, 1, 1, -np.inf])
 
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, np.array([1, 2]), np.bool_(True)])

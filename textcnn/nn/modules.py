@@ -484,9 +484,12 @@ class LayerNorm(Layer):
 
     def __init__(self, epsilon: float = 1e-5) -> None:
         super().__init__()
-        if as_real(epsilon, "epsilon") <= 0:
-            raise ValueError(f"epsilon is {epsilon}, but it must be positive")
-        self.epsilon = epsilon
+        self.epsilon = as_real(epsilon, "epsilon")
+        numbers = np.finfo(np.float32)
+        if not float(numbers.tiny) <= self.epsilon <= float(numbers.max):
+            raise ValueError(
+                f"epsilon is {epsilon}, but it must be positive, and neither 0 nor infinite in float32"
+            )
 
     def _build(self, in_channels: int, rng: Rng) -> int:
         self.arrays = {"scale": filled((in_channels,), 1, rng), "shift": filled((in_channels,), 0, rng)}

@@ -127,11 +127,22 @@ def within_range(values: Array, name: str, dtype: np.dtype) -> Array:
     """float64 values as this dtype, which must be able to hold every finite one of them."""
     beyond = values[np.isfinite(values) & (np.abs(values) > np.finfo(dtype).max)]
     if beyond.size:
-        raise ValueError(
-            f"{name} holds {beyond[0]}, but {dtype} holds numbers up to {np.finfo(dtype).max:.4g} only; "
-            "scale it down, or compute in float64"
-        )
+        raise ValueError(f"{name} holds {beyond[0]}, {_beyond(dtype)}")
     return values.astype(dtype)
+
+
+def check_range(number: float, name: str, dtype: np.dtype) -> None:
+    """Raise ValueError if a finite number would be an infinity in arrays of this dtype."""
+    if dtype == FLOAT32 and _MOST_FLOAT32 < abs(number) < math.inf:
+        raise ValueError(f"{name} is {number}, {_beyond(dtype)}")
+
+
+_MOST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def _beyond(dtype: np.dtype) -> str:
+    most = np.finfo(dtype).max
+    return f"but {dtype} holds numbers up to {most:.4g} only; scale it down, or compute in float64"
 
 
 def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:

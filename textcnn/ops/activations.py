@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _activations
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_choice, as_real, common_dtype
+from textcnn.ops._arrays import Array, as_choice, as_real, check_range, common_dtype
 
 __all__ = [
     "gelu",
@@ -162,7 +162,9 @@ def leaky_relu(x: ArrayLike, *, slope: float = 0.01, n_jobs: int | None = None) 
     >>> leaky_relu([-2.0, 0.0, 2.0], slope=0.25)
     array([-0.5,  0. ,  2. ])
     """
-    return _forward("leaky_relu", x, n_jobs, as_real(slope, "slope"))
+    number = as_real(slope, "slope")
+    check_range(number, "slope", common_dtype(x))
+    return _forward("leaky_relu", x, n_jobs, number)
 
 
 def leaky_relu_backward(
@@ -192,7 +194,9 @@ def leaky_relu_backward(
     >>> leaky_relu_backward([1.0, 1.0], [-2.0, 2.0], slope=0.25)
     array([0.25, 1.  ])
     """
-    return _backward("leaky_relu", d_out, x, n_jobs, as_real(slope, "slope"))
+    number = as_real(slope, "slope")
+    check_range(number, "slope", common_dtype(d_out, x))
+    return _backward("leaky_relu", d_out, x, n_jobs, number)
 
 
 def gelu(x: ArrayLike, *, approximate: str = "none", n_jobs: int | None = None) -> Array:

@@ -17,6 +17,7 @@ from textcnn.ops._arrays import (
     as_batch,
     as_gradient,
     as_offsets,
+    check_range,
     common_dtype,
     regular_offsets,
     result_offsets,
@@ -156,6 +157,7 @@ def im2col(
     """
     batch = as_batch(x, offsets, common_dtype(x))
     windows = _Windows.of(kernel_size, stride, dilation, padding, padding_mode, padding_value)
+    check_range(windows.value, "padding_value", batch.rows.dtype)
     return batch.results(*windows.copies(batch, n_jobs, windows.value))
 
 

@@ -9,7 +9,15 @@ from numpy.typing import ArrayLike
 
 from textcnn._kernels import _windows
 from textcnn._threads import effective_n_threads
-from textcnn.ops._arrays import Array, as_batch, as_choice, as_gradient, common_dtype, result_offsets
+from textcnn.ops._arrays import (
+    Array,
+    as_batch,
+    as_choice,
+    as_gradient,
+    check_range,
+    common_dtype,
+    result_offsets,
+)
 from textcnn.ops.arithmetic import as_pads
 
 __all__ = ["pad1d", "pad1d_backward"]
@@ -100,6 +108,7 @@ def pad1d(
     batch = as_batch(x, offsets, common_dtype(x))
     left, right = as_pads(padding)
     number, fill = resolve_mode(padding_mode, padding_value)
+    check_range(fill, "padding_value", batch.rows.dtype)
     out_offsets, out_length = result_offsets(batch.offsets, batch.length, lambda rows: rows + left + right)
     out = np.empty((out_offsets[-1], batch.n_channels), batch.rows.dtype)
     n_threads = effective_n_threads(n_jobs)
