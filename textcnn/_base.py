@@ -21,6 +21,7 @@ from textcnn.text.vectors import lookup
 class TextEstimator(BaseEstimator):
     """An estimator that holds a predictor, `predictor_`, and the course of its training."""
 
+    n_iter_: int
     loss_curve_: list[float]
     validation_scores_: list[float] | None
 
@@ -33,6 +34,20 @@ class TextEstimator(BaseEstimator):
     def best_validation_score_(self) -> float | None:
         """The highest validation score, or None without validation data."""
         return max(self.validation_scores_) if self.validation_scores_ else None
+
+    def _history(self) -> dict[str, Any]:
+        """The course of training, as a model file tells it."""
+        return {
+            "n_iter": self.n_iter_,
+            "loss_curve": self.loss_curve_,
+            "validation_scores": self.validation_scores_,
+        }
+
+    def _set_history(self, history: dict[str, Any]) -> None:
+        """Take what `_history` gave; a reader of files has checked it."""
+        self.n_iter_ = history["n_iter"]
+        self.loss_curve_ = history["loss_curve"]
+        self.validation_scores_ = history["validation_scores"]
 
     def _fitted(self) -> Any:
         """The predictor, with the parameters of today."""

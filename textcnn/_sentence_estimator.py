@@ -30,7 +30,7 @@ from textcnn._base import (
 )
 from textcnn._heads import Head, head_of
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError, checked_count, checked_curve, checked_names, refused
+from textcnn.io import ModelFileError, checked_count, checked_names, refused
 from textcnn.nn.body_limits import check_config
 from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.layer_cnn import LayerCNN
@@ -827,20 +827,15 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         OSError
             If the file cannot be written; an older file under `path` is then untouched.
         """
-        fitted = {
-            "n_iter": self._fitted() and self.n_iter_,
-            "n_members": getattr(self, "n_members_", 1),
-            "loss_curve": self.loss_curve_,
-            "validation_scores": self.validation_scores_,
-        }
+        predictor = self._fitted()
+        fitted = {**self._history(), "n_members": getattr(self, "n_members_", 1)}
         if hasattr(self, "n_features_in_"):
             fitted["n_features_in"] = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
             fitted["feature_names_in"] = self.feature_names_in_.tolist()
-        network = self._fitted().network
-        if isinstance(network, LayerCNN):
-            storable_config(network.body)  # refuses layers that are not the library's
-        self._fitted().save_as(path, self.KIND, {**self._params_to_json(), "fitted": fitted})
+        if isinstance(predictor.network, LayerCNN):
+            storable_config(predictor.network.body)  # refuses layers that are not the library's
+        predictor.save_as(path, self.KIND, {**self._params_to_json(), "fitted": fitted})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> Self:
@@ -873,11 +868,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             estimator = cls(**cls._params_from_json(params))
             estimator._validate_params()
             effective_n_threads(estimator.n_jobs)
-            estimator.n_iter_ = checked_count(fitted["n_iter"], "n_iter", least=0)
+            estimator._set_history(fitted)
             estimator.n_members_ = checked_count(fitted.get("n_members", 1), "n_members")
-            estimator.loss_curve_ = checked_curve(fitted["loss_curve"])
-            scores = fitted["validation_scores"]
-            estimator.validation_scores_ = None if scores is None else checked_curve(scores)
             if "n_features_in" in fitted:
                 estimator.n_features_in_ = checked_count(fitted["n_features_in"], "n_features_in")
             if "feature_names_in" in fitted:

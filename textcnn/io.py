@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 __all__ = [
     "ModelFileError",
     "checked_count",
-    "checked_curve",
     "checked_kind",
     "checked_names",
     "checked_params",
@@ -267,15 +266,21 @@ def checked_kind(config: Mapping[str, Any]) -> str:
 
 
 def checked_params(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the parameters in a file; raises ValueError if there are none, or no history of the fit."""
+    """A copy of the parameters in a file; raises ValueError if there are none, or no history of the fit.
+
+    What stands under "fitted" tells the history as a fitted estimator has it.
+    """
     params = config["params"]
     if type(params) is not dict or type(params.get("fitted", {})) is not dict:
         raise ValueError(f"its parameters are {params!r:.100}, and not named values")
     if fitted := params.get("fitted"):
-        checked_count(fitted["n_iter"], "n_iter", least=0)
-        checked_curve(fitted["loss_curve"])
-        if fitted["validation_scores"] is not None:
-            checked_curve(fitted["validation_scores"])
+        scores = fitted["validation_scores"]
+        history = {
+            "n_iter": checked_count(fitted["n_iter"], "n_iter", least=0),
+            "loss_curve": _checked_curve(fitted["loss_curve"]),
+            "validation_scores": None if scores is None else _checked_curve(scores),
+        }
+        return {**params, "fitted": {**fitted, **history}}
     return dict(params)
 
 
@@ -286,7 +291,7 @@ def checked_count(value: Any, name: str, least: int = 1) -> int:
     return value
 
 
-def checked_curve(values: Any) -> list[float]:
+def _checked_curve(values: Any) -> list[float]:
     """The values after each epoch that a file tells; raises ValueError if they are no list of numbers."""
     if type(values) is not list or not all(type(value) in (int, float) for value in values):
         raise ValueError(f"the history {values!r:.100} is no list of numbers")

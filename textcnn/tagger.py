@@ -25,7 +25,7 @@ from textcnn._base import (
     train_with_progress,
 )
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError, checked_count, checked_curve, refused
+from textcnn.io import ModelFileError, refused
 from textcnn.metrics import span_scores, token_accuracy
 from textcnn.nn.body_limits import check_config
 from textcnn.nn.checkpoints import Checkpoints
@@ -941,12 +941,8 @@ class TextCNNTagger(TextEstimator):
         OSError
             If the file cannot be written; an older file under `path` is then untouched.
         """
-        fitted = {
-            "n_iter": self._fitted() and self.n_iter_,
-            "loss_curve": self.loss_curve_,
-            "validation_scores": self.validation_scores_,
-        }
-        self._fitted().save_as(path, KIND, {**_params_to_json(self), "fitted": fitted})
+        predictor = self._fitted()
+        predictor.save_as(path, KIND, {**_params_to_json(self), "fitted": self._history()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> TextCNNTagger:
@@ -983,10 +979,7 @@ class TextCNNTagger(TextEstimator):
             )
             tagger._validate_params()
             effective_n_threads(tagger.n_jobs)
-            tagger.n_iter_ = checked_count(fitted["n_iter"], "n_iter", least=0)
-            tagger.loss_curve_ = checked_curve(fitted["loss_curve"])
-            scores = fitted["validation_scores"]
-            tagger.validation_scores_ = None if scores is None else checked_curve(scores)
+            tagger._set_history(fitted)
             tagger.predictor_ = model.predictor(tagger.n_jobs)
         return tagger
 
