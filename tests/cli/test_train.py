@@ -293,6 +293,36 @@ def test_a_failed_training_leaves_the_old_model_alone(fails, tmp_path, content, 
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "found"),
+    [
+        ("r.tsv", "\tc\n", "the label is missing; give one, or take the line out; a blank label"),
+        (
+            "r.jsonl",
+            '{"label": "", "text": "c"}\n',
+            "the label is missing; give one, or take the line out; a bl",
+        ),
+        (
+            "r.jsonl",
+            '{"label": ["a"], "text": "c"}\n',
+            '"label" is a list, but one label was expected; a list',
+        ),
+    ],
+)
+@pytest.mark.parametrize("of", ["FILE", "--dev"])
+def test_labels_of_another_task_are_told_of_it(command, fails, small, tmp_path, name, line, found, of):
+    lines = ['{"label": "a", "text": "x"}\n', '{"label": "b", "text": "y"}\n']
+    good, bad, model = tmp_path / f"good-{name}", tmp_path / name, tmp_path / "m"
+    good.write_text("a\tx\nb\ty\n" if name.endswith("tsv") else "".join(lines))
+    bad.write_text(good.read_text() + line)
+    arguments = ("train", *((bad,) if of == "FILE" else (good, "--dev", bad)), "-o", model)
+    sentence = fails(*arguments)
+    assert f"{name}, line 3: {found}" in sentence
+    assert sentence.endswith(" is for --task multilabel, where a text has any number of labels")
+    assert "multilabel" not in fails(*arguments, "--task", "classify")
+    assert command(*arguments, *small, "--quiet", "--task", "multilabel").status == 0
+
+
 def test_nul_bytes_and_empty_texts_are_texts(command, tmp_path):
     (tmp_path / "r.tsv").write_bytes(b"pos\ta\0b\nneg\t\npos\tc\nneg\td\n")
     finished = command("train", tmp_path / "r.tsv", "-o", tmp_path / "m", "--set", "max_iter=1")

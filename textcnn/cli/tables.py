@@ -67,6 +67,8 @@ class Table(NamedTuple):
         Whether every text must have a label.
     task : {"classify", "multilabel", "regress"}
         What a label is: the name of a class, names of labels, or a number.
+    is_task_open : bool
+        Whether no option named the task, so that messages may advise another one.
     """
 
     path: str
@@ -76,6 +78,7 @@ class Table(NamedTuple):
     label_column: str | None = None
     with_labels: bool = True
     task: str = "classify"
+    is_task_open: bool = False
 
     @property
     def name(self) -> str:
@@ -86,6 +89,11 @@ class Table(NamedTuple):
         """The texts, as many at a time as one read gave; raises InputError where something is wrong."""
         chunks = read_chunks(self.path, self.encoding)
         return _READERS[self.format](self, chunks)
+
+    def no_class(self, line: int, message: str, what: str) -> InputError:
+        """An error on a line where a class was expected, with advice if `what` there is may be right."""
+        advice = f"; {what} is for --task multilabel, where a text has any number of labels"
+        return self.error(line, message + advice * self.is_task_open)
 
     def error(self, line: int, message: str) -> InputError:
         """An error on a line of the file."""
@@ -109,6 +117,7 @@ def table(
     with_labels: bool = True,
     fallback: str = "",
     task: str = "classify",
+    is_task_open: bool = False,
 ) -> Table:
     """The table at `path` with the options of the command line.
 
@@ -132,7 +141,8 @@ def table(
             f'texts and labels are both to be read from "{both}"; give --text-column and --label-column '
             "different names"
         )
-    return Table(path, found, args.encoding, args.text_column, args.label_column, with_labels, task)
+    columns = args.text_column, args.label_column
+    return Table(path, found, args.encoding, *columns, with_labels, task, is_task_open)
 
 
 def format_of(path: str) -> str | None:
@@ -254,7 +264,9 @@ def _json_label(source: Table, number: int, item: dict[str, Any], key: str) -> s
     label = item[found]
     if source.task == "multilabel" and isinstance(label, list):
         return _joined(source, number, found, label)
-    if label is None or isinstance(label, (list, dict)):
+    if isinstance(label, list):
+        raise source.no_class(number, f'"{found}" is a list, but one label was expected', "a list")
+    if label is None or isinstance(label, dict):
         raise source.error(number, f'"{found}" is {_kind(label)}, but one label was expected')
     return _checked_label(source, number, label_text(label))
 
@@ -408,7 +420,8 @@ def _checked_label(source: Table, number: int, label: str) -> str:
         names = [_checked_name(source, number, name.strip()) for name in label.split(BAR)] if label else []
         return BAR.join(names)
     if not label:
-        raise source.error(number, "the label is missing; give one, or take the line out")
+        message = "the label is missing; give one, or take the line out"
+        raise source.no_class(number, message, "a blank label")
     if source.task == "regress":
         return _checked_number(source, number, label)
     return _checked_name(source, number, label)

@@ -195,7 +195,8 @@ def _train_on_texts(args: argparse.Namespace, task: str) -> None:
     options.check_unused(args, ["column", "token_column"], "for taggers")
     if task != "classify":
         options.check_unused(args, ["stream"], "for --task classify")
-    source = tables.table(args, args.file, fallback="tsv" if args.file == "-" else "", task=task)
+    fallback = "tsv" if args.file == "-" else ""
+    source = tables.table(args, args.file, fallback=fallback, task=task, is_task_open=not args.task)
     check_outputs(args)
     if args.temporary_folder and not args.stream:
         raise InputError("--temporary-folder is for --stream; give both or none")
@@ -397,7 +398,7 @@ def _dev_table(args: argparse.Namespace, task: str) -> tables.Table:
     check_two_inputs(args)
     own = argparse.Namespace(**{**vars(args), "format": None})  # its name tells more than --format
     fallback = args.format or ("tsv" if args.dev == "-" else "")
-    return tables.table(own, args.dev, fallback=fallback, task=task)
+    return tables.table(own, args.dev, fallback=fallback, task=task, is_task_open=not args.task)
 
 
 def _read_dev(source: tables.Table) -> _Dev:
