@@ -227,8 +227,8 @@ cdef Py_ssize_t max_backward_piece(
         length = offsets[i + 1] - offsets[i]
         for row in range(length):
             fill(&d_x[offsets[i] + row, channel], width, <floating>0)
+        target = &d_x[offsets[i], channel] if length else NULL  # an empty text may stand behind the last row
         for w in range(out_offsets[i], out_offsets[i + 1]):
-            target = &d_x[0, channel] + offsets[i] * c
             gradient = &d_out[w, channel]
             at = &argmax[w, channel]
             for j in range(width):
