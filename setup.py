@@ -9,7 +9,7 @@ TEXTCNN_SANITIZE=S    compile with -fsanitize=S ("address", "undefined" or "thre
                       tests/robustness/sanitize.py runs them
 
 Each of these ways to build has a folder of its own for C, objects and modules: Cython and setuptools compare
-times only, and would take those of another way, such as modules without the checks that TEXTCNN_DEBUG asks for.
+times only, and would take those of another way, such as modules without the checks of TEXTCNN_DEBUG.
 """
 
 import os
