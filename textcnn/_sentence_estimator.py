@@ -31,7 +31,7 @@ from textcnn._base import (
 from textcnn._heads import Head, head_of
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, checked_count, checked_names, refused
-from textcnn.nn.body_limits import check_config
+from textcnn.nn.body_limits import body_of
 from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.layer_cnn import LayerCNN
 from textcnn.nn.layers import ACTIVATIONS, PADDINGS, ConvLayout
@@ -44,7 +44,6 @@ from textcnn.nn.modules import (
     Parallel,
     Pool1d,
     Sequential,
-    from_config,
     new_layer,
     storable_config,
 )
@@ -911,8 +910,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
             if isinstance(params.get(name), list):
                 params[name] = tuple(params[name])
         if params.get("body") is not None:
-            check_config(params["body"])
-            params["body"] = from_config(params["body"])
+            params["body"] = body_of(params["body"])
         return params
 
     # ---- fitted attributes and scikit-learn's conventions -------------------------------------------

@@ -38,6 +38,7 @@ __all__ = [
     "decode_classes",
     "encode_classes",
     "load_arrays",
+    "readable",
     "refused",
     "save_arrays",
 ]
@@ -247,6 +248,25 @@ def refused(path: str | os.PathLike[str], what: str = "is no valid model file") 
     ) as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise ModelFileError(f"{os.fspath(path)} {what} ({reason}): do not use it.") from error
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Read what is about to be written; raises ValueError if readers would refuse it.
+
+    Examples
+    --------
+    >>> from textcnn.io import readable
+    >>> with readable():
+    ...     raise ValueError("found more than 5000 layers")
+    Traceback (most recent call last):
+        ...
+    ValueError: a model file cannot hold this model (found more than 5000 layers); use pickle
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"a model file cannot hold this model ({one_line(error)}); use pickle") from error
 
 
 def one_line(error: object) -> str:

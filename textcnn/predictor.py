@@ -20,6 +20,7 @@ from textcnn.io import (
     decode_classes,
     encode_classes,
     load_arrays,
+    readable,
     refused,
     save_arrays,
 )
@@ -346,7 +347,8 @@ class SentencePredictor(ABC):
             **network.config(),
             "linear": None if self.linear is None else self.linear.config(),
         }
-        _from_parts(arrays, config)  # what cannot be read must not be written
+        with readable():
+            _from_parts(arrays, config)
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:

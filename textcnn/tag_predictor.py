@@ -13,7 +13,15 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 
 from textcnn._threads import effective_n_threads
-from textcnn.io import ModelFileError, checked_kind, checked_params, load_arrays, refused, save_arrays
+from textcnn.io import (
+    ModelFileError,
+    checked_kind,
+    checked_params,
+    load_arrays,
+    readable,
+    refused,
+    save_arrays,
+)
 from textcnn.nn.crf import CHAIN, HEADS, SequenceDecoder
 from textcnn.nn.inference import LARGEST_OUTPUT, check_outputs
 from textcnn.nn.tagging_cnn import JOINS, KERNEL_SIZE, TaggerLayout, TaggingCNN, TokenLayout, TokenNetwork
@@ -472,7 +480,8 @@ class TagPredictor:
             "layout": {name: _plain(getattr(layout, name)) for name in type(layout).__dataclass_fields__},
             **self.network.config(),
         }
-        _checked(arrays, config)  # what cannot be read must not be written
+        with readable():
+            _checked(arrays, config)
         save_arrays(path, arrays, config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -633,13 +642,12 @@ def _checked_network(
         shapes = network_shapes(layout, *sizes)
         checked = {name: _checked_array(arrays, name, shape) for name, shape in shapes.items()}
         return TaggingCNN(layout, checked, frozen_words)
-    from textcnn.nn.body_limits import check_config, check_work  # few models have layers of their own
+    from textcnn.nn.body_limits import body_of, check_work  # few models have layers of their own
     from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN
-    from textcnn.nn.modules import from_config, set_dropout_states
+    from textcnn.nn.modules import set_dropout_states
 
     token_layout = _checked_layout(config["layout"], n_tags, encoder.n_attributes, TokenLayout)
-    check_config(config["body"])
-    body = from_config(config["body"])
+    body = body_of(config["body"])
     width = body.make(token_layout.n_features, None)
     body.set_parameters(_part(arrays, "body"))
     if "dropout_states" in config:  # older files have none

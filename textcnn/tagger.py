@@ -27,11 +27,11 @@ from textcnn._base import (
 from textcnn._threads import effective_n_threads
 from textcnn.io import ModelFileError, refused
 from textcnn.metrics import span_scores, token_accuracy
-from textcnn.nn.body_limits import check_config
+from textcnn.nn.body_limits import body_of
 from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.crf import HEADS
 from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN
-from textcnn.nn.modules import Layer, from_config, new_layer
+from textcnn.nn.modules import Layer, new_layer
 from textcnn.nn.optimizers import SOLVERS as COMMON_SOLVERS
 from textcnn.nn.optimizers import Adam, LazyAdam, Optimizer
 from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN, TokenLayout, TokenNetwork
@@ -972,8 +972,7 @@ class TextCNNTagger(TextEstimator):
             params = dict(model.params)
             fitted = params.pop("fitted", {})
             if params.get("body") is not None:
-                check_config(params["body"])
-                params["body"] = from_config(params["body"])
+                params["body"] = body_of(params["body"])
             tagger = cls().set_params(
                 **{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
             )

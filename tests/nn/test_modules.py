@@ -9,13 +9,13 @@ import pytest
 from checks import assert_close, assert_gradient, assert_same_bits
 
 from textcnn import nn, ops
+from textcnn.nn.body_limits import body_of
 from textcnn.nn.modules import (
     MOST_LAYERS,
     ONE_ROW,
     dropout_states,
     from_config,
     set_dropout_states,
-    storable_config,
 )
 
 C = 4
@@ -194,9 +194,20 @@ def test_a_file_cannot_ask_for_endless_work():
     body = nn.Activation()
     for _ in range(60):  # 2^60 steps in a few lines
         body = nn.Sequential(body, body)
-    for use in (lambda: from_config(json.loads(json.dumps(body.config()))), lambda: storable_config(body)):
-        with pytest.raises(ValueError, match=f"runs more than {MOST_LAYERS} layers"):
-            use()
+    with pytest.raises(ValueError, match=f"found more than {MOST_LAYERS} layers"):
+        body_of(json.loads(json.dumps(body.config())))
+
+
+def test_layers_of_a_file_are_counted_as_often_as_they_are_applied():
+    conv = nn.Activation()
+    block = nn.Sequential(conv, conv, nn.DilatedBlock(C, dilations=[1, 2], n_repeats=2))  # 3 + 7
+    tenfold = nn.Sequential(*[block] * 9, nn.Residual(conv))  # 1 + 9 * 10 + 2
+    layers = [tenfold] * 53 + [nn.Activation()] * 70  # 4999
+    most = nn.Sequential(*layers).config()
+    assert MOST_LAYERS == 5000
+    assert json.dumps(body_of(most).config()) == json.dumps(most)
+    with pytest.raises(ValueError, match="found more than 5000 layers"):
+        body_of(nn.Sequential(*layers, nn.Activation()).config())
 
 
 def test_repr_makes_the_layer_again():
@@ -387,7 +398,7 @@ def test_receptive_field_is_what_a_change_of_one_row_reaches(name):
         (lambda: nn.Pool1d("max", 10**6), "kernel_size is 1000000, but it must be at most"),
         (lambda: nn.Pool1d("max", 0), "kernel_size is 0"),
         (lambda: nn.MinLength(10_001), "length is 10001, but it must be at most 10000"),
-        (lambda: nn.DilatedBlock(2, dilations=[1] * 100, n_repeats=1000), "more than 10000 layers"),
+        (lambda: nn.DilatedBlock(2, dilations=[1] * 100, n_repeats=1000), "more than 5000 layers"),
         (lambda: nn.Conv1d(10**9, 3).build(C), r"weights of shape \(3, 4, 1000000000\), more than"),
         (lambda: nn.LayerNorm(-1), "epsilon is -1"),
         (lambda: nn.LayerNorm(1e-50), "epsilon is 1e-50, but it must be positive, and neither 0"),

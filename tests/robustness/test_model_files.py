@@ -14,8 +14,9 @@ from robustness import model_files
 from robustness.model_files import Finding, StoredArray, as_models, check_file, mutated, packed, unpacked
 
 import textcnn
-from textcnn import ModelFileError
+from textcnn import ModelFileError, nn
 from textcnn.io import load_arrays, save_arrays
+from textcnn.nn.modules import MOST_LAYERS
 
 FUZZ = Path(__file__).with_name("fuzz_model_files.py")
 CONV = {"kind": "Conv1d", "n_filters": 2, "kernel_size": 3, "padding": "same"}
@@ -424,6 +425,40 @@ def test_a_kind_that_is_no_name_is_refused(files, tmp_path, of, kind):
     parts = unpacked(files[of])
     parts.config["kind"] = kind
     assert_refused(write(tmp_path / "m", parts), match="no name of a class|'kind'")
+
+
+MANY = [nn.Activation()] * MOST_LAYERS
+CLASSIFIER = textcnn.TextCNNClassifier, ["a b", "c"], ["x", "y"]
+TAGGER = textcnn.TextCNNTagger, [["a", "b"], ["c"]], [["x", "y"], ["x"]]
+
+
+@pytest.mark.parametrize(
+    ("of", "layers", "found"),
+    [
+        (CLASSIFIER, [*MANY, nn.Pool1d("max")], "found more than 5000 layers"),
+        (
+            CLASSIFIER,
+            [nn.MinLength(10_000), nn.Dense(64), nn.Pool1d("max")],
+            "the layers make 640000 numbers",
+        ),
+        (TAGGER, MANY, "found more than 5000 layers"),
+        (TAGGER, [nn.Dense(2**16)], "the layers make 1048576 numbers"),
+    ],
+    ids=["layers", "numbers", "layers of a tagger", "numbers of a tagger"],
+)
+def test_what_readers_would_refuse_is_not_written(tmp_path, of, layers, found):
+    estimator, X, y = of
+    body = nn.Sequential(*layers)
+    model = estimator(body=body, max_iter=1, embedding_dim=2, linear=0, random_state=0).fit(X, y)
+    path = tmp_path / "m"
+    path.write_text("an older model")
+    for save in (model.save, model.predictor_.save):
+        with pytest.raises(
+            ValueError, match=rf"^a model file cannot hold this model \({found}.*\); use pickle$"
+        ):
+            save(path)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_text() == "an older model"
 
 
 @pytest.mark.parametrize("of", ["binary", "regressor", "tagger"])

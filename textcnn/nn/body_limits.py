@@ -1,7 +1,8 @@
 """Limits of the layers that a model file may ask for, found out by arithmetic before any does its work.
 
 A file of a few bytes can describe layers that make rows out of nothing (padding, strides of transposed
-convolutions, windows of k rows) or that are applied thousands of times.
+convolutions, windows of k rows) or that are applied thousands of times. The limits are those of readers: a
+model is written only if it could be read, so that `save` refuses the same.
 """
 
 from __future__ import annotations
@@ -9,22 +10,21 @@ from __future__ import annotations
 from typing import Any
 
 from textcnn.nn.modules import (
+    AGAIN,
+    MOST_LAYERS,
     Conv1d,
     ConvTranspose1d,
     Dense,
     DilatedBlock,
     Layer,
-    LayerNorm,
     MinLength,
     Parallel,
     Pool1d,
     Sequential,
+    from_config,
 )
-from textcnn.ops._arrays import as_integer, as_real
+from textcnn.ops._arrays import as_integer
 from textcnn.ops.arithmetic import conv_output_length, conv_transpose_output_length, resolve_padding
-
-# Layers, each counted as often as it is applied.
-MOST_LAYERS = 5_000
 
 # What a text of this many rows may take: numbers in the result of a layer, and multiplications altogether.
 ROWS = 16
@@ -32,22 +32,34 @@ MOST_NUMBERS = 2**19
 MOST_PRODUCTS = 2**30
 
 
-def check_config(config: Any) -> None:
-    """Raise ValueError if layers with this `config` would be too many; none of them is made."""
-    n_layers = _count(config)
-    if n_layers > MOST_LAYERS:
-        raise ValueError(f"found {n_layers} layers, but a file may have {MOST_LAYERS} at most")
+def body_of(config: Any) -> Layer:
+    """The layers with this `config`, without weights; ValueError if they are too many, or do not fit."""
+    _count(config, [])
+    return from_config(config)
 
 
-def _count(config: Any) -> int:
+def _count(config: Any, before: list[int]) -> int:
+    """How many layers a forward pass runs; `before` has the numbers of those that may stand there again."""
     if type(config) is not dict or type(config.get("layers", [])) is not list:
         raise ValueError(f"a layer is {config!r:.100}, but it must be described by its kind and arguments")
-    if config.get("kind") == "DilatedBlock":
-        dilations, n_repeats = config.get("dilations", []), config.get("n_repeats", 1)
-        if type(dilations) is not list:
-            raise ValueError(f"dilations is {dilations!r:.100}, but it must be a list")
-        return 1 + (len(dilations) + 1) * as_integer(n_repeats, "n_repeats", 1)
-    return 1 + sum(map(_count, config.get("layers", [])))
+    kind = config.get("kind")
+    if kind == AGAIN:
+        number = config.get("number")
+        return before[number] if type(number) is int and 0 <= number < len(before) else 1
+    n_layers = 1 + (_in_block(config) if kind == "DilatedBlock" else 0)
+    n_layers += sum(_count(inner, before) for inner in config.get("layers", []))
+    if n_layers > MOST_LAYERS:
+        raise ValueError(f"found more than {MOST_LAYERS} layers, but a model file may have no more")
+    before.append(n_layers)
+    return n_layers
+
+
+def _in_block(config: dict[str, Any]) -> int:
+    """Layers inside of a DilatedBlock."""
+    dilations, n_repeats = config.get("dilations", []), config.get("n_repeats", 1)
+    if type(dilations) is not list:
+        raise ValueError(f"dilations is {dilations!r:.100}, but it must be a list")
+    return (len(dilations) + 1) * as_integer(n_repeats, "n_repeats", 1)
 
 
 def check_work(body: Layer, in_channels: int) -> None:
@@ -107,8 +119,6 @@ class _Work:
             return conv_transpose_output_length(n_rows, layer.kernel_size, **layer._options())
         if isinstance(layer, Pool1d):
             return self._pooled_rows(layer, n_rows)
-        if isinstance(layer, LayerNorm) and not as_real(layer.epsilon, "epsilon") > 0:
-            raise ValueError(f"epsilon is {layer.epsilon}, but it must be above 0")
         return max(n_rows, layer.length) if isinstance(layer, MinLength) else n_rows
 
     @staticmethod

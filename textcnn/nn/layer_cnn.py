@@ -11,7 +11,7 @@ import numpy as np
 from textcnn._kernels import _optim, _packing
 from textcnn._kernels._blas import PackedMatrix
 from textcnn.nn import layers
-from textcnn.nn.body_limits import check_config, check_work
+from textcnn.nn.body_limits import body_of, check_work
 from textcnn.nn.losses import Loss
 from textcnn.nn.modules import (
     Conv1d,
@@ -23,7 +23,6 @@ from textcnn.nn.modules import (
     Pool1d,
     Sequential,
     dropout_states,
-    from_config,
     set_dropout_states,
     storable_config,
 )
@@ -252,8 +251,7 @@ class LayerCNN:
         dtype = (
             arrays["weights"].dtype if n_ids == 0 and arrays["weights"].dtype == np.float64 else np.float32
         )
-        check_config(config["body"])
-        body = from_config(config["body"])
+        body = body_of(config["body"])
         width = body.make(n_dims, None)
         body.set_parameters(
             {name.removeprefix("body."): array for name, array in arrays.items() if name.startswith("body.")},

@@ -80,8 +80,8 @@ MOST_WEIGHTS = 1 << 28
 # a few layers with strides or padding, one behind the other, make any amount of rows out of one.
 MOST_NUMBERS, MOST_NUMBERS_OF_ROW = 1 << 24, 1 << 15
 
-# Layers of a body from a file or of a DilatedBlock at most, those that stand there twice counted twice.
-MOST_LAYERS = 10_000
+# Layers of a body in a model file or of a DilatedBlock at most, those that stand there twice counted twice.
+MOST_LAYERS = 5_000
 
 
 @dataclass(frozen=True)
@@ -1369,7 +1369,7 @@ def storable_config(body: Layer) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If one of them is not the library's, or there are too many.
+        If one of them is not the library's.
     """
     strange = [
         layer for layer in body.layers().values() if KINDS.get(type(layer).__name__) is not type(layer)
@@ -1379,16 +1379,7 @@ def storable_config(body: Layer) -> dict[str, Any]:
             f"the body has a {type(strange[0]).__name__}, but a model file holds the library's layers only; "
             "use pickle"
         )
-    check_work(body)
     return body.config()
-
-
-def check_work(body: Layer) -> None:
-    """Raise ValueError if a forward pass runs more layers than one from a file may."""
-    if _n_steps(body, {}) > MOST_LAYERS:
-        raise ValueError(
-            f"the body runs more than {MOST_LAYERS} layers, which is the most in a model file; use pickle"
-        )
 
 
 def new_layer(body: Any) -> Layer:
@@ -1409,16 +1400,14 @@ def new_layer(body: Any) -> Layer:
 
 
 def from_config(config: dict[str, Any]) -> Layer:
-    """The layer whose `config` this is, without weights.
+    """The layer whose `config` this is, without weights; that of a file goes through `body_limits.body_of`.
 
     Raises
     ------
     ValueError
         If the kind is not one of the library's, or an argument does not fit.
     """
-    body = _from_config(config, [])
-    check_work(body)
-    return body
+    return _from_config(config, [])
 
 
 def _from_config(config: dict[str, Any], before: list[Layer]) -> Layer:
@@ -1439,13 +1428,6 @@ def _from_config(config: dict[str, Any], before: list[Layer]) -> Layer:
         raise ValueError(f"the arguments of a {kind} do not fit: {error}") from error
     before.append(layer)
     return layer
-
-
-def _n_steps(layer: Layer, known: dict[int, int]) -> int:
-    """How many layers a forward pass runs, those that stand there twice counted twice."""
-    if id(layer) not in known:
-        known[id(layer)] = 1 + sum(_n_steps(inner, known) for _, inner in layer.children())
-    return known[id(layer)]
 
 
 def dropout_states(body: Layer) -> list[list[int]]:
