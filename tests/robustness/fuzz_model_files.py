@@ -65,6 +65,7 @@ def run_block(models_folder: Path, seed: int, first: int, last: int, work: Path)
                 result = "refused"
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
+                resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             refused, loaded = refused + (result == "refused"), loaded + (result == "loaded")
         STATE.pack_into(state, 0, last, refused, loaded)
 
