@@ -807,3 +807,42 @@ def test_wrong_arguments_of_the_cache_are_refused():
             _conv.store_rows(*arguments)
     with pytest.raises(ValueError, match=r"."):
         _conv.look_up_rows(ids, state, np.zeros(1, np.int32))
+
+
+# Shares of windows
+
+
+def window_shares(pooled, argmax, widths, weights, offsets, room=None):
+    room = pooled.size if room is None else room
+    texts, starts, ends = (garbage(room, np.intp) for _ in range(3))
+    shares = garbage((room, len(weights)), np.float64)
+    m = _conv.window_shares(pooled, argmax, widths, weights, offsets, texts, starts, ends, shares)
+    return texts[:m], starts[:m], ends[:m], shares[:m]
+
+
+def pooled_windows(problem, rng, n_outputs=3):
+    """Arguments of `window_shares` for what a forward pass gives."""
+    pooled, argmax = forward(problem)
+    widths = np.repeat(problem.kernel_sizes, problem.n_filters).astype(np.int32)
+    weights = rng.normal(size=(n_outputs, problem.n_out)).astype(np.float32)
+    return pooled, argmax, widths, weights, problem.offsets
+
+
+@given(problem=conv_problems(), rng=generators())
+def test_shares_of_windows_equal_the_reference_to_the_bit(problem, rng):
+    arguments = pooled_windows(problem.astype(np.float32), rng)
+    for found, expected in zip(window_shares(*arguments), reference.window_shares(*arguments), strict=True):
+        assert_array_equal(found, expected)
+
+
+def test_wrong_arguments_of_shares_are_refused():
+    rng = np.random.default_rng(0)
+    arguments = pooled_windows(conv_problem([3, 5], [2], "same", 4, rng=0).astype(np.float32), rng)
+    assert len(window_shares(*arguments)[0])
+    for i in range(5):
+        wrong = list(arguments)
+        wrong[i] = wrong[i][:, :-1].copy() if wrong[i].ndim == 2 else wrong[i][:-1]
+        with pytest.raises(ValueError, match="need as many places, widths and weights"):
+            window_shares(*wrong)
+    with pytest.raises(ValueError, match=r"windows need as many places$"):
+        window_shares(*arguments, room=1)

@@ -151,6 +151,36 @@ def conv_max_forward(
     return out, argmax
 
 
+def window_shares(
+    pooled: FloatArray, argmax: IntArray, widths: IntArray, weights: FloatArray, offsets: IntArray
+) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """What the window of every feature that has one adds to the outputs.
+
+    Parameters
+    ----------
+    pooled : ndarray of shape (n, q)
+    argmax : ndarray of shape (n, q)
+        Where the window of each feature starts, or NO_WINDOW.
+    widths : ndarray of shape (q,)
+        Tokens of the windows.
+    weights : ndarray of shape (k, q)
+        Of the outputs.
+    offsets : ndarray of shape (n + 1,)
+
+    Returns
+    -------
+    tuple (texts, starts, ends, shares)
+        By text, then by feature; shares are float64 of shape (n_windows, k).
+    """
+    found = []
+    for i, q in np.ndindex(*argmax.shape):
+        if argmax[i, q] != NO_WINDOW:
+            end = min(offsets[i + 1] - offsets[i], argmax[i, q] + widths[q])
+            found.append((i, max(0, argmax[i, q]), end, pooled[i, q].astype(np.float64) * weights[:, q]))
+    texts, starts, ends, shares = zip(*found, strict=True) if found else ((), (), (), ())
+    return np.array(texts), np.array(starts), np.array(ends), np.array(shares).reshape(-1, len(weights))
+
+
 def conv_max_backward(
     d_out: FloatArray,
     argmax: IntArray,

@@ -12,7 +12,6 @@ import numpy as np
 
 from textcnn._kernels import _conv
 from textcnn._kernels._blas import PackedMatrix
-from textcnn._kernels._conv import NO_WINDOW
 from textcnn.nn.layers import activate
 from textcnn.nn.packed import WindowShares
 
@@ -58,6 +57,7 @@ class Inference:
         layout = network.layout
         self.network = network
         self._sizes, self._pads = layout.sizes, layout.pads
+        self._widths = np.repeat(np.array(layout.kernel_sizes, np.int32), layout.n_filters)
         self._filters = PackedMatrix(network.filters.T)
         self._weights = PackedMatrix(network.weights.T)
         n_cached = min(len(network.embedding), cache_bytes // (4 * max(1, layout.n_rows)))
@@ -102,16 +102,13 @@ class Inference:
         A filter counts for the window at which it was largest. With the bias the sum is the logits.
         """
         pooled, argmax = self.pooled(ids, offsets, n_threads)
-        layout = self.network.layout
-        texts, features = np.nonzero(argmax != NO_WINDOW)
-        starts = argmax[texts, features].astype(np.intp)
-        ends = starts + np.repeat(layout.kernel_sizes, layout.n_filters)[features]
-        windows = WindowShares(
-            texts,
-            np.maximum(0, starts),
-            np.minimum(np.diff(offsets)[texts], ends),
-            pooled[texts, features, np.newaxis].astype(np.float64) * self.network.weights.T[features],
+        n = pooled.size
+        texts, starts, ends = np.empty(n, np.intp), np.empty(n, np.intp), np.empty(n, np.intp)
+        shares = np.empty((n, len(self.network.weights)))
+        m = _conv.window_shares(
+            pooled, argmax, self._widths, self.network.weights, offsets, texts, starts, ends, shares
         )
+        windows = WindowShares(texts[:m], starts[:m], ends[:m], shares[:m])
         return self.logits(pooled, n_threads).astype(np.float64), windows
 
     def logits(self, pooled: np.ndarray, n_threads: int) -> np.ndarray:

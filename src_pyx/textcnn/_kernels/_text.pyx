@@ -1383,20 +1383,16 @@ def token_spans(text, analyzer):
     cdef Py_ssize_t start = 0, stop = 0, n = 0, i
     cdef Py_ssize_t[:, ::1] spans
     set_text(&source, text)
-    with nogil:
-        while True:
-            stop = next_span(&source, stop, rules, &start)
-            if stop < 0:
-                break
-            n += 1
+    while stop >= 0:
+        stop = next_span(&source, stop, rules, &start)
+        n += stop >= 0
     out = np.empty((n, 2), np.intp)
     spans = out
     stop = 0
-    with nogil:
-        for i in range(n):
-            stop = next_span(&source, stop, rules, &start)
-            spans[i, 0] = start
-            spans[i, 1] = stop
+    for i in range(n):
+        stop = next_span(&source, stop, rules, &start)
+        spans[i, 0] = start
+        spans[i, 1] = stop
     return out
 
 
