@@ -411,20 +411,18 @@ class SentencePredictor(ABC):
         """The explanations of some texts, given the tokens of each."""
         logits, windows = self._inference.contributions(texts.ids, texts.offsets, n_threads)
         bias = self.network.bias.astype(np.float64)
-        kinds = [windows]
+        kinds, weights = [windows], [1.0]
         if self.linear is not None:
             share = self.linear.share
-            terms = self.linear.terms(texts, n_threads)
-            np.multiply(windows.shares, 1 - share, out=windows.shares)
-            np.multiply(terms.shares, share, out=terms.shares)
-            kinds.append(terms)
+            kinds, weights = [windows, self.linear.terms(texts, n_threads)], [1 - share, share]
             logits = (1 - share) * logits + share * self.linear.scores(texts, n_threads)
             bias = (1 - share) * bias + share * self.linear.bias()
         check_outputs(logits)
         logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
         places, sums = _sums_by_place(kinds, texts.offsets)
-        contributions = self._scale * sum(sums)
-        linear = self._scale * sums[1] if self.linear is not None else np.zeros_like(contributions)
+        parts = [self._scale * (weight * total) for weight, total in zip(weights, sums, strict=True)]
+        contributions = sum(parts)
+        linear = parts[1] if self.linear is not None else np.zeros_like(contributions)
         labels, favour = self._decided(logits)
         order = np.lexsort((-favour(contributions, places.texts), places.texts))
         ordered = np.stack([places.starts, places.ends], axis=1)[order]
