@@ -788,7 +788,8 @@ class TextCNNTagger(TextEstimator):
     ) -> WindowLinear:
         linear = self._new_linear(model, examples)
         trainer = Trainer(linear, Adam(), self._linear_options(len(examples)), rng)
-        history = train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ", checkpoints)
+        prepared = linear.prepared(examples)
+        history = train_with_progress(trainer, prepared, None, self.verbose, "", "linear part, ", checkpoints)
         if history.interrupted:
             raise KeyboardInterrupt
         return linear

@@ -271,6 +271,22 @@ def test_weights_are_repetitions(changed):
         assert_allclose(dense, expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("index", [[3, 0, 4], [1, 1, 2, 0], []], ids=["some", "twice", "none"])
+def test_prepared_examples_have_the_rows_that_a_batch_looks_up(index):
+    batch = random_batch(LAYOUT, LENGTHS)
+    linear = random_linear(batch)
+    index = np.array(index, np.intp)
+    taken, prepared = batch.take(index), linear.prepared(batch).take(index)
+    loss, gradients = linear.batch_gradients(taken, 3.0, OPTIONS, 0, 0)
+    expected = {name: (part.value.copy(), np.copy(part.rows)) for name, part in gradients.items()}
+    assert prepared.window_rows is not None
+    prepared_loss, others = linear.batch_gradients(prepared, 3.0, OPTIONS, 0, 0)
+    assert prepared_loss == loss
+    for name, (value, rows) in expected.items():
+        assert_array_equal(others[name].value, value)
+        assert_array_equal(others[name].rows, rows)
+
+
 def test_training_has_the_same_bits_with_any_number_of_threads():
     sizes = (300, 30, 200)
     layout = replace(LAYOUT, n_attributes=5, n_tags=9)

@@ -7,9 +7,17 @@ run in several settings with two workers, and alone beside busy processes. Fair 
 search in one process on one thread, divided by the processors that the setting may use; each figure is the
 time over that, the median of several rounds in each of which every setting has its turn. None should be
 above 1.5. Dask is measured if it is installed.
+
+The second figure says what the setting itself costs: the same of a stand-in, an estimator that computes as
+long as each of the fits, on one thread and without the GIL, over the same data. It has no threads to wait
+for and no Python code in between, so what it has above 1 is of the setting: starting tasks, sending them to
+workers, tasks of unequal length, the scheduler's own process, and of the operating system, which may give one
+thread beside two busy processes on two processors less than a processor. The third figure is the first over
+the second: what is left to the fit.
 """
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import statistics
@@ -21,6 +29,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import joblib
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from textcnn.data import load_entities, load_messages
 
@@ -31,19 +40,64 @@ LIMIT = 1.5
 BUSY = "while True: pass"
 
 
-def searches() -> dict[str, Callable[[int | None, int | None], Any]]:
-    """Grid searches by name: functions of the estimator's n_jobs and of the search's."""
+class StandIn(BaseEstimator):
+    """An estimator whose `fit` computes on one thread without the GIL, `n_rounds` rounds of a hash."""
 
-    def search(estimator: Any, grid: dict, data: tuple) -> Callable[[int | None, int | None], Any]:
-        return lambda inner, outer: GridSearchCV(
-            estimator.set_params(n_jobs=inner), grid, cv=2, n_jobs=outer, refit=False
-        ).fit(*data)
+    def __init__(self, n_rounds: int = 1) -> None:
+        self.n_rounds = n_rounds
 
+    def fit(self, X: Any, y: Any) -> "StandIn":
+        hashlib.pbkdf2_hmac("sha256", b"", b"", self.n_rounds)
+        return self
+
+    def score(self, X: Any, y: Any) -> float:
+        return 0.0
+
+
+def search(estimator: Any, grid: dict[str, list], data: tuple, n_jobs: int | None) -> GridSearchCV:
+    """A fitted grid search in two folds."""
+    return GridSearchCV(estimator, grid, cv=2, n_jobs=n_jobs, refit=False).fit(*data)
+
+
+class Search:
+    """A grid search over an estimator, and one over stand-ins that compute as long.
+
+    Parameters
+    ----------
+    estimator : estimator with n_jobs
+    grid : dict
+    data : tuple (X, y)
+    """
+
+    def __init__(self, estimator: Any, grid: dict[str, list], data: tuple) -> None:
+        self.estimator, self.grid, self.data = estimator, grid, data
+        self.stand_ins = {"n_rounds": self._rounds()}
+
+    def _rounds(self) -> list[int]:
+        """How many rounds of the stand-in take as long as the fit and the score of each candidate."""
+        self.run(1, None)  # everything is imported
+        times = search(self.estimator.set_params(n_jobs=1), self.grid, self.data, None).cv_results_
+        start = time.perf_counter()
+        StandIn(100_000).fit(None, None)
+        rate = 100_000 / (time.perf_counter() - start)
+        return [int(rate * t) for t in times["mean_fit_time"] + times["mean_score_time"]]
+
+    def run(self, inner: int | None, outer: int | None) -> None:
+        """The search with the estimator's n_jobs and its own."""
+        search(self.estimator.set_params(n_jobs=inner), self.grid, self.data, outer)
+
+    def run_stand_in(self, inner: int | None, outer: int | None) -> None:
+        """The search over stand-ins, which use one thread whatever `inner`."""
+        search(StandIn(), self.stand_ins, self.data, outer)
+
+
+def searches() -> dict[str, Search]:
+    """Grid searches by name."""
     classifier = TextCNNClassifier(max_iter=4, random_state=0)
     tagger = TextCNNTagger(max_iter=2, random_state=0)
     return {
-        "classifier": search(classifier, {"n_filters": [80, 100, 120, 140]}, load_messages()),
-        "tagger": search(tagger, {"n_channels": [90, 100, 110, 120]}, load_entities()),
+        "classifier": Search(classifier, {"n_filters": [80, 100, 120, 140]}, load_messages()),
+        "tagger": Search(tagger, {"n_channels": [90, 100, 110, 120]}, load_entities()),
     }
 
 
@@ -104,6 +158,21 @@ def seconds(run: Callable[[int | None, int | None], Any], inner: int | None, out
     return time.perf_counter() - start
 
 
+def ratios_to_share(
+    grid_search: Search, context: Callable[[], Any], outer: int | None, share: float
+) -> tuple[float, float]:
+    """Times of a search and of its stand-ins in a setting, over those on one thread alone by their share."""
+    before = seconds(grid_search.run, 1, None)
+    with ExitStack() as stack:
+        stack.enter_context(context())
+        if outer:
+            grid_search.run(None, outer)  # workers have started and imported everything
+        taken = seconds(grid_search.run, None, outer)
+        stand_in = seconds(grid_search.run_stand_in, None, outer)
+    fair = min(before, seconds(grid_search.run, 1, None)) / share
+    return taken / fair, stand_in / (seconds(grid_search.run_stand_in, 1, None) / share)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -113,26 +182,19 @@ def main() -> None:
     parser.add_argument("--only", default="", help="settings whose name contains this")
     args = parser.parse_args()
     chosen = {name: setting for name, setting in settings().items() if args.only in name}
-    results: dict[str, dict[str, float]] = {}
-    for model, run in searches().items():
-        ratios: dict[str, list[float]] = {name: [] for name in chosen}
-        run(1, None)
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for model, grid_search in searches().items():
+        ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
         for _ in range(args.rounds):
             for name, (context, outer, share) in chosen.items():
-                before = seconds(run, 1, None)
-                with ExitStack() as stack:
-                    stack.enter_context(context())
-                    if outer:
-                        run(None, outer)  # workers have started and imported everything
-                    taken = seconds(run, None, outer)
-                fair = min(before, seconds(run, 1, None)) / share
-                ratios[name].append(taken / fair)
-        results[model] = {name: statistics.median(found) for name, found in ratios.items()}
-        for name, ratio in results[model].items():
-            print(
-                f"{model:12}{name:32}{ratio:6.2f}{'  above ' + str(LIMIT) if ratio > LIMIT else ''}",
-                flush=True,
-            )
+                ratios[name].append(ratios_to_share(grid_search, context, outer, share))
+        results[model] = {}
+        for name, found in ratios.items():
+            ratio, stand_in = (statistics.median(column) for column in zip(*found, strict=True))
+            over = statistics.median(own / other for own, other in found)
+            results[model][name] = {"ratio": ratio, "stand_in": stand_in, "to_stand_in": over}
+            mark = f"  above {LIMIT}" if ratio > LIMIT else ""
+            print(f"{model:12}{name:32}{ratio:6.2f}{stand_in:6.2f}{over:6.2f}{mark}", flush=True)
     if args.json:
         with open(args.json, "w") as file:
             json.dump(

@@ -155,6 +155,22 @@ class TaggerLayout(TokenLayout):
 
 
 @dataclass(frozen=True)
+class WindowRows:
+    """Rows of the coefficients of a `WindowLinear`, which stay the same all through its training.
+
+    Parameters
+    ----------
+    of_types : int32 ndarray of shape (n_types, 1 + n_attributes)
+        Of the word and the attributes of each distinct token.
+    of_tokens : int32 ndarray of shape (n_tokens, n_ngrams)
+        Of the n-grams that each token ends.
+    """
+
+    of_types: np.ndarray
+    of_tokens: np.ndarray
+
+
+@dataclass(frozen=True)
 class TaggedExamples:
     """Encoded sentences with their tags and weights.
 
@@ -170,6 +186,8 @@ class TaggedExamples:
         Of the distinct tokens (`textcnn.text.token_features`).
     rare : bool ndarray of shape (n_types,), default=None
         Distinct tokens whose word has one use in the training sentences.
+    window_rows : WindowRows, default=None
+        What `WindowLinear.prepared` adds.
     """
 
     types: np.ndarray
@@ -178,6 +196,7 @@ class TaggedExamples:
     sample_weight: np.ndarray
     features: Any
     rare: np.ndarray | None = None
+    window_rows: WindowRows | None = None
 
     def __len__(self) -> int:
         return len(self.sample_weight)
@@ -209,7 +228,13 @@ class TaggedExamples:
         offsets = np.empty(len(index) + 1, np.intp)
         _packing.take_texts(self.types, self.offsets, index, types, offsets)
         _packing.take_texts(self.targets, self.offsets, index, targets, offsets)
-        return TaggedExamples(types, offsets, targets, self.sample_weight[index], self.features, self.rare)
+        rows = self.window_rows
+        if rows is not None:
+            tokens = np.arange(n_tokens) + np.repeat(self.offsets[index] - offsets[:-1], np.diff(offsets))
+            rows = WindowRows(rows.of_types, rows.of_tokens[tokens])
+        return TaggedExamples(
+            types, offsets, targets, self.sample_weight[index], self.features, self.rare, rows
+        )
 
 
 @dataclass

@@ -313,9 +313,10 @@ class Trainer:
         total_loss = total_weight = 0.0
         for first in range(0, n, size):
             batch = examples.take(order[first : first + size])
-            if batch.loss_weight > 0:
-                total_loss += batch.step_weight * self._step(batch, batch.step_weight)
-                total_weight += batch.loss_weight
+            loss_weight, step_weight = batch.loss_weight, batch.step_weight
+            if loss_weight > 0:
+                total_loss += step_weight * self._step(batch, step_weight)
+                total_weight += loss_weight
             if on_step:
                 on_step(batch.n_tokens)
             if self.stop_requested:

@@ -9,6 +9,7 @@ share no coefficient.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from textcnn._kernels import _conv, _packing
 from textcnn.nn.array_model import ArrayModel
 from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
 from textcnn.nn.optimizers import Gradient
-from textcnn.nn.tagging_cnn import TaggedExamples, row_gradient
+from textcnn.nn.tagging_cnn import TaggedExamples, WindowRows, row_gradient
 from textcnn.nn.training import TrainingOptions
 from textcnn.nn.workspace import Workspace
 
@@ -112,6 +113,12 @@ class WindowLinear(ArrayModel):
         names = self.ARRAYS if self.head == "crf" else ("rows", "pair_rows")
         return {name: self.arrays[name].reshape(-1, self.arrays[name].shape[-1]) for name in names}
 
+    def prepared(self, examples: TaggedExamples) -> TaggedExamples:
+        """The examples with the rows of their coefficients, so that no step has to look them up."""
+        types = np.arange(len(examples.features))
+        rows = WindowRows(self._feature_rows(examples.features, types), self._pair_rows(examples))
+        return replace(examples, window_rows=rows)
+
     def batch_gradients(
         self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
     ) -> tuple[float, dict[str, Gradient]]:
@@ -123,8 +130,10 @@ class WindowLinear(ArrayModel):
         found = work.array("types", (min(batch.n_tokens, len(marks)),), np.int32)
         slots = work.array("slots", (batch.n_tokens,), np.int32)
         found = found[: _packing.distinct(batch.types, marks, found, slots)]
-        rows = self._feature_rows(batch.features, found)
-        pairs = self._pair_rows(batch)
+        if batch.window_rows is None:
+            rows, pairs = self._feature_rows(batch.features, found), self._pair_rows(batch)
+        else:
+            rows, pairs = batch.window_rows.of_types[found], batch.window_rows.of_tokens
         emissions = self._score(rows, slots, pairs, batch.offsets, n_threads)
         loss, d_emissions, chain = sequence_loss(
             self.head, emissions, self.arrays, batch.targets, batch.offsets,
