@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 TOKENS_PER_PIECE = 32768
 
 # Numbers at once of the contributions that are added up in an explanation, about.
-CONTRIBUTIONS_PER_PIECE = 1 << 17
+CONTRIBUTIONS_PER_PIECE = 1 << 18
 
 # Places of windows are looked up in a table, unless it would be so many times as long as there are windows.
 NUMBERS_PER_WINDOW = 8
