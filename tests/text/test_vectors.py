@@ -390,6 +390,16 @@ def test_field_that_is_no_number_where_numpy_only_warns(field, action, make, mon
             load_vectors(make(f"cat 1 2\ndog 3 {field}\n"))
 
 
+@pytest.mark.parametrize(
+    "field", [b"1" * 300_000 + b"x", b"1." + b"2" * 300_000 + b"x", b"1" * 300_000 + b".x"]
+)
+def test_endless_digits_are_read_once(field, make):
+    """A search that gave digits back one by one would take hours."""
+    for before in (b"word 1 ", b"word 1 2\nword 1 "):
+        with pytest.raises(ValueError, match="where a number was expected"):
+            load_vectors(make(before + field))
+
+
 def test_endless_field_is_shown_briefly(make):
     with pytest.raises(ValueError, match=r"line 2: found 'x{60}'\.\.\. where") as caught:
         load_vectors(make("cat 1 2\ndog 1 " + "x" * 10_000))
