@@ -85,6 +85,10 @@ class BuildExt(build_ext):
                 ext.define_macros += [(macro(level), "1") for level in levels]
         super().build_extensions()
 
+    def copy_extensions_to_source(self):
+        self.force = True  # modules that stand there may be newer, and built in another way
+        super().copy_extensions_to_source()
+
     def openmp_flags(self):
         """Flags with which a probe compiles, links and runs; empty, with a warning, if none do."""
         if NO_OPENMP:

@@ -822,7 +822,8 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         Raises
         ------
         ValueError
-            If the analyzer is a callable, or the body has layers that are not the library's.
+            If a model file cannot hold the model: an analyzer that is a callable, layers that are not the
+            library's, or more than 5000 of them.
         OSError
             If the file cannot be written; an older file under `path` is then untouched.
         """

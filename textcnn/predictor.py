@@ -322,7 +322,15 @@ class SentencePredictor(ABC):
         return explanations
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a model file; it appears under `path` when it is complete, or not at all."""
+        """Write a model file; it appears under `path` when it is complete, or not at all.
+
+        Raises
+        ------
+        ValueError
+            If a model file cannot hold the model, as an analyzer that is a callable.
+        OSError
+            If the file cannot be written; an older file under `path` is then untouched.
+        """
         self.save_as(path, type(self).__name__, {"n_jobs": self.n_jobs, "cache_size": self.cache_size})
 
     def save_as(self, path: str | os.PathLike[str], kind: str, params: dict[str, Any]) -> None:
@@ -424,6 +432,7 @@ class SentencePredictor(ABC):
         contributions = sum(parts)
         linear = parts[1] if self.linear is not None else np.zeros_like(contributions)
         labels, favour = self._decided(logits)
+        # the sort is stable: of equal n-grams the first comes first
         order = np.lexsort((-favour(contributions, places.texts), places.texts))
         ordered = np.stack([places.starts, places.ends], axis=1)[order]
         shares = np.stack([contributions, linear], axis=1)[order]
@@ -761,7 +770,7 @@ def _numbers(n_tokens: int) -> list[str]:
 
 @dataclass(frozen=True)
 class _Places:
-    """Distinct places of windows of texts: the tokens start to end - 1."""
+    """Distinct places of windows of texts, as they first appear: the tokens start to end - 1."""
 
     texts: np.ndarray
     starts: np.ndarray
@@ -792,7 +801,7 @@ def _place_numbers(
     # A text has a place more than tokens, since one without any has windows as well.
     numbers = (offsets[texts] + texts + starts) * n_widths + widths
     bound = (int(offsets[-1]) + len(offsets)) * n_widths
-    if bound > NUMBERS_PER_WINDOW * len(numbers):
+    if bound > min(NUMBERS_PER_WINDOW * len(numbers), np.iinfo(np.int32).max):
         numbers = np.unique(numbers, return_inverse=True)[1]
         bound = len(numbers)
     return numbers.astype(np.int32), bound

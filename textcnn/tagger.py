@@ -939,6 +939,8 @@ class TextCNNTagger(TextEstimator):
 
         Raises
         ------
+        ValueError
+            If a model file cannot hold the model: layers that are not the library's, or more than 5000.
         OSError
             If the file cannot be written; an older file under `path` is then untouched.
         """

@@ -305,7 +305,7 @@ def test_a_failed_training_leaves_the_old_model_alone(fails, tmp_path, content, 
         (
             "r.jsonl",
             '{"label": ["a"], "text": "c"}\n',
-            '"label" is a list, but one label was expected; a list',
+            '"label" is a list, but a string or a number was expected; a list',
         ),
     ],
 )

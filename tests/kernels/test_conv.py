@@ -812,10 +812,10 @@ def test_wrong_arguments_of_the_cache_are_refused():
 # Shares of windows
 
 
-def window_shares(pooled, argmax, widths, weights, offsets, room=None):
+def window_shares(pooled, argmax, widths, weights, offsets, room=None, n_columns=None):
     room = pooled.size if room is None else room
     texts, starts, ends = (garbage(room, np.intp) for _ in range(3))
-    shares = garbage((room, len(weights)), np.float64)
+    shares = garbage((room, n_columns or len(weights)), np.float64)
     m = _conv.window_shares(pooled, argmax, widths, weights, offsets, texts, starts, ends, shares)
     return texts[:m], starts[:m], ends[:m], shares[:m]
 
@@ -846,3 +846,5 @@ def test_wrong_arguments_of_shares_are_refused():
             window_shares(*wrong)
     with pytest.raises(ValueError, match=r"windows need as many places$"):
         window_shares(*arguments, room=1)
+    with pytest.raises(ValueError, match="shares has 2 columns, but there are 3 outputs"):
+        window_shares(*arguments, n_columns=2)

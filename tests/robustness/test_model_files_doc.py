@@ -64,7 +64,8 @@ def test_the_page_tells_the_limits():
     assert io._MAX_HEADER == 32_000_000
     assert "32 million bytes" in PAGE
     assert f"number more than {body_limits.MOST_LAYERS}" in PAGE
-    assert (body_limits.MOST_NUMBERS, body_limits.MOST_PRODUCTS, body_limits.ROWS) == (2**19, 2**30, 16)
+    limits = body_limits.MOST_NUMBERS_OF_TEXT, body_limits.MOST_PRODUCTS, body_limits.ROWS
+    assert limits == (2**19, 2**30, 16)
     assert "2¹⁹ numbers" in PAGE
     assert "2³⁰ multiplications for a text of 16 tokens" in PAGE
 

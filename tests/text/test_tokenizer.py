@@ -143,6 +143,7 @@ def test_words_that_may_be_cut_are_left_to_the_regular_expression(text):
 
 
 @given(text=texts_of_any_kind)
+@settings(max_examples=200, deadline=None)
 def test_a_token_has_no_white_space(text):
     for analyzer in ("word", "char"):
         for word in tokenize(text, analyzer).words:

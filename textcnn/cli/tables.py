@@ -90,10 +90,11 @@ class Table(NamedTuple):
         chunks = read_chunks(self.path, self.encoding)
         return _READERS[self.format](self, chunks)
 
-    def no_class(self, line: int, message: str, what: str) -> InputError:
-        """An error on a line where a class was expected, with advice if `what` there is may be right."""
-        advice = f"; {what} is for --task multilabel, where a text has any number of labels"
-        return self.error(line, message + advice * self.is_task_open)
+    def not_one_label(self, line: int, message: str, what: str) -> InputError:
+        """An error on a line with `what` in place of one label, which may be right with another task."""
+        if self.is_task_open:
+            message += f"; {what} is for --task multilabel, where a text has any number of labels"
+        return self.error(line, message)
 
     def error(self, line: int, message: str) -> InputError:
         """An error on a line of the file."""
@@ -265,9 +266,11 @@ def _json_label(source: Table, number: int, item: dict[str, Any], key: str) -> s
     if source.task == "multilabel" and isinstance(label, list):
         return _joined(source, number, found, label)
     if isinstance(label, list):
-        raise source.no_class(number, f'"{found}" is a list, but one label was expected', "a list")
+        raise source.not_one_label(
+            number, f'"{found}" is a list, but a string or a number was expected', "a list"
+        )
     if label is None or isinstance(label, dict):
-        raise source.error(number, f'"{found}" is {_kind(label)}, but one label was expected')
+        raise source.error(number, f'"{found}" is {_kind(label)}, but a string or a number was expected')
     return _checked_label(source, number, label_text(label))
 
 
@@ -421,7 +424,7 @@ def _checked_label(source: Table, number: int, label: str) -> str:
         return BAR.join(names)
     if not label:
         message = "the label is missing; give one, or take the line out"
-        raise source.no_class(number, message, "a blank label")
+        raise source.not_one_label(number, message, "a blank label")
     if source.task == "regress":
         return _checked_number(source, number, label)
     return _checked_name(source, number, label)

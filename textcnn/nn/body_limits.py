@@ -28,7 +28,7 @@ from textcnn.ops.arithmetic import conv_output_length, conv_transpose_output_len
 
 # What a text of this many rows may take: numbers in the result of a layer, and multiplications altogether.
 ROWS = 16
-MOST_NUMBERS = 2**19
+MOST_NUMBERS_OF_TEXT = 2**19
 MOST_PRODUCTS = 2**30
 
 
@@ -101,7 +101,7 @@ class _Work:
 
     def _note(self, n_numbers: int, n_products: int = 0) -> None:
         self.n_products += n_products
-        if n_numbers > MOST_NUMBERS:
+        if n_numbers > MOST_NUMBERS_OF_TEXT:
             raise ValueError(f"the layers make {n_numbers} numbers of a text of {ROWS} rows: too many")
         if self.n_products > MOST_PRODUCTS:
             raise ValueError(f"the layers take more than {MOST_PRODUCTS} products for a text of {ROWS} rows")

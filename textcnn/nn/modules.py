@@ -69,8 +69,8 @@ JOINS = ("concat", "sum")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 MOST_REPEATS = 1000
 
-# Taps of a kernel, rows from window to window, and such sizes, at most; and rows that a layer adds to a text,
-# each of which takes memory however short the text is.
+# Taps of a kernel, rows from window to window, and such sizes, at most; and rows that padding and MinLength
+# add to a text, each of which takes memory however short the text is.
 MOST_ROWS, MOST_ADDED_ROWS = 100_000, 10_000
 
 # Weights of a layer at most: a gigabyte.
@@ -80,7 +80,8 @@ MOST_WEIGHTS = 1 << 28
 # a few layers with strides or padding, one behind the other, make any amount of rows out of one.
 MOST_NUMBERS, MOST_NUMBERS_OF_ROW = 1 << 24, 1 << 15
 
-# Layers of a body in a model file or of a DilatedBlock at most, those that stand there twice counted twice.
+# Layers of a body in a model file or of a DilatedBlock at most, itself included, those that stand there twice
+# counted twice.
 MOST_LAYERS = 5_000
 
 
@@ -488,7 +489,8 @@ class LayerNorm(Layer):
         numbers = np.finfo(np.float32)
         if not float(numbers.tiny) <= self.epsilon <= float(numbers.max):
             raise ValueError(
-                f"epsilon is {epsilon}, but it must be positive, and neither 0 nor infinite in float32"
+                f"epsilon is {epsilon}, but it must be from {numbers.tiny:.3g} to {numbers.max:.3g}, as the "
+                "normal numbers of float32 are"
             )
 
     def _build(self, in_channels: int, rng: Rng) -> int:
@@ -1278,10 +1280,10 @@ class DilatedBlock(_Container):
         self.n_repeats, self.shared, self.causal = as_integer(n_repeats, "n_repeats", 1), shared, causal
         if n_repeats > MOST_REPEATS:
             raise ValueError(f"n_repeats is {n_repeats}, but it must be at most {MOST_REPEATS}")
-        if n_repeats * len(self.dilations) > MOST_LAYERS:
+        if 1 + n_repeats * (1 + len(self.dilations)) > MOST_LAYERS:
             raise ValueError(
-                f"{n_repeats} repeats of {len(self.dilations)} convolutions are more than {MOST_LAYERS} "
-                "layers; lower n_repeats"
+                f"{n_repeats} repeats of {len(self.dilations)} convolutions and their block are more than "
+                f"{MOST_LAYERS} layers; lower n_repeats"
             )
         self.join, self.activation = as_choice(join, "join", ("last", "concat")), activation
         block = self._block()
@@ -1419,7 +1421,7 @@ def _from_config(config: dict[str, Any], before: list[Layer]) -> Layer:
         if type(number) is not int or not 0 <= number < len(before):
             raise ValueError(f"layer {number!r} stands there again, but there are {len(before)} before it")
         return before[number]
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"found a layer of the kind {kind!r}, but expected one of {', '.join(KINDS)}")
     layers = [_from_config(inner, before) for inner in arguments.pop("layers", [])]
     try:

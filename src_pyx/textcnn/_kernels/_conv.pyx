@@ -276,7 +276,7 @@ def window_shares(
     if min(texts.shape[0], starts.shape[0], ends.shape[0], shares.shape[0]) < m:
         raise ValueError(f"{m} windows need as many places")
     if shares.shape[1] != weights.shape[0]:
-        raise ValueError(f"{weights.shape[0]} outputs have shares in {shares.shape[1]} columns, not as many")
+        raise ValueError(f"shares has {shares.shape[1]} columns, but there are {weights.shape[0]} outputs")
     m = 0
     with nogil:
         for i in range(n):

@@ -347,7 +347,7 @@ cdef inline uint64_t word_at(const uint8_t* bytes) noexcept nogil:
 
 
 cdef uint64_t HASH_KEY[2]
-HASH_KEY[:] = [int.from_bytes(os.urandom(8)) for _ in range(2)]  # another one in every process
+HASH_KEY[:] = [int.from_bytes(os.urandom(8)) for _ in range(2)]  # drawn anew at each import
 
 
 cdef inline uint64_t rotated(uint64_t word, int n) noexcept nogil:
@@ -1195,8 +1195,7 @@ cdef class TokenTable:
     Raises
     ------
     ValueError
-        If the offsets do not rise from 0 to n_bytes, a token is not UTF-8, two are equal, or so many lead to
-        one place of the table that a look-up would take long: those of a file made to harm.
+        If the offsets do not rise from 0 to n_bytes, a token is not UTF-8, or two are equal.
     """
 
     def __cinit__(
