@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 import random
 import re
@@ -472,7 +473,7 @@ def alter_lengths(parts: Parts, rng: random.Random) -> None:
         if len(array.data) % ITEMSIZES[array.dtype]:
             continue
         values = np.frombuffer(array.data, NUMPY_NAMES[array.dtype])
-        if old not in array.shape or values.size != np.prod(array.shape, dtype=float) or values.size == 0:
+        if old not in array.shape or values.size != math.prod(array.shape) or values.size == 0:
             continue
         shape = [max(0, new) if size == old else size for size in array.shape]
         if np.prod(shape, dtype=float) < 20_000:
