@@ -476,7 +476,7 @@ def alter_lengths(parts: Parts, rng: random.Random) -> None:
         if old not in array.shape or values.size != math.prod(array.shape) or values.size == 0:
             continue
         shape = [max(0, new) if size == old else size for size in array.shape]
-        if np.prod(shape, dtype=float) < 20_000:
+        if math.prod(shape) < 20_000:
             array.shape = shape
             array.data = np.resize(values, shape).tobytes()
 
