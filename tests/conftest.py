@@ -1,7 +1,11 @@
 """Settings of hypothesis: the same examples in every run, and no time limit on a busy machine.
 
 The profile `levels` is the short form in which the kernel tests run once for each instruction-set level.
+
+A shell's background job ignores Ctrl-C, and so do its children: tests that send it would wait for ever.
 """
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -14,3 +18,6 @@ common = {
 settings.register_profile("textcnn", max_examples=40, **common)
 settings.register_profile("levels", max_examples=10, **common)
 settings.load_profile("textcnn")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
