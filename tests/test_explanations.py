@@ -138,7 +138,6 @@ def test_pieces_threads_and_company_do_not_change_explanations(options, monkeypa
     assert all_fields(found for text in texts for found in predictor.explain([text])) == expected
     predictor.n_jobs = 3
     for n in (1, 100, 2000):
-        monkeypatch.setattr("textcnn.predictor.NUMBERS_PER_WINDOW", n // 100)
         monkeypatch.setattr("textcnn.predictor.CONTRIBUTIONS_PER_PIECE", n)
         monkeypatch.setattr("textcnn.nn.layer_cnn.GRADIENT_CELLS", n)
         assert all_fields(predictor.explain(texts)) == expected

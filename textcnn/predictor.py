@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, overload
 
 import numpy as np
 
-from textcnn._kernels import _packing, _softmax
+from textcnn._kernels import _explanations, _softmax
 from textcnn._threads import effective_n_threads
 from textcnn.io import (
     ModelFileError,
@@ -46,9 +46,6 @@ TOKENS_PER_PIECE = 32768
 # Numbers at once of the contributions that are added up in an explanation, about.
 CONTRIBUTIONS_PER_PIECE = 1 << 18
 
-# Places of windows are looked up in a table, unless it would be so many times as long as there are windows.
-NUMBERS_PER_WINDOW = 8
-
 # Megabytes for projected tokens that a model file may ask for: a terabyte.
 MAX_CACHE_SIZE = 1_000_000
 
@@ -57,8 +54,6 @@ LARGEST_TARGET = 1e200
 
 # Tokens of a text, and their characters unless the text was given as tokens.
 NamedTokens: TypeAlias = tuple[list[str], np.ndarray | None]
-
-Favour: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 NO_WORDS = UnknownWords(np.empty(0, np.uint8), np.zeros(1, np.int64))
 
@@ -253,10 +248,11 @@ class SentencePredictor(ABC):
         """What the outputs are, and how many."""
 
     @abstractmethod
-    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
-        """What the outputs of each text predict, and how much contributions to them count in favour of it.
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], np.ndarray | None]:
+        """What the outputs of each text predict, and how much a change of each counts in favour of it.
 
-        The second takes contributions (n, n_outputs) and to which text each goes, (n,).
+        The second is a float64 ndarray of shape (n_texts, n_outputs), or None if changes in either direction
+        count alike.
         """
 
     @abstractmethod
@@ -419,35 +415,24 @@ class SentencePredictor(ABC):
         """The explanations of some texts, given the tokens of each."""
         logits, windows = self._inference.contributions(texts.ids, texts.offsets, n_threads)
         bias = self.network.bias.astype(np.float64)
-        kinds, weights = [windows], [1.0]
+        n_network, share = len(windows.texts), 0.0
         if self.linear is not None:
             share = self.linear.share
-            kinds, weights = [windows, self.linear.terms(texts, n_threads)], [1 - share, share]
+            windows = WindowShares.joined([windows, self.linear.terms(texts, n_threads)])
             logits = (1 - share) * logits + share * self.linear.scores(texts, n_threads)
             bias = (1 - share) * bias + share * self.linear.bias()
         check_outputs(logits)
         logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
-        places, sums = _sums_by_place(kinds, texts.offsets)
-        parts = [self._scale * (weight * total) for weight, total in zip(weights, sums, strict=True)]
-        contributions = sum(parts)
-        linear = parts[1] if self.linear is not None else np.zeros_like(contributions)
-        labels, favour = self._decided(logits)
-        # the sort is stable: of equal n-grams the first comes first
-        order = np.lexsort((-favour(contributions, places.texts), places.texts))
-        ordered = np.stack([places.starts, places.ends], axis=1)[order]
-        shares = np.stack([contributions, linear], axis=1)[order]
-        bounds = np.cumsum(np.bincount(places.texts + 1, minlength=len(labels) + 1)).tolist()
+        labels, directions = self._decided(logits)
+        ranked = _explanations.rank_places(
+            windows.texts, windows.starts, windows.ends, windows.shares, n_network, share,
+            np.full(logits.shape[1], self._scale, np.float64), len(labels), directions, n_threads,
+        )  # fmt: skip
         # Copies: who keeps one explanation does not keep the arrays of all texts.
         return [
-            Explanation(
-                label,
-                logits[i].copy(),
-                bias.copy(),
-                NGrams(tokens, spans, ordered[k:m].copy(), shares[k:m].copy()),
-                tokens,
-            )
-            for i, (label, (k, m), (tokens, spans)) in enumerate(
-                zip(labels, pairwise(bounds), named, strict=True)
+            Explanation(label, own_logits.copy(), bias.copy(), NGrams(tokens, spans, places, shares), tokens)
+            for label, own_logits, (places, shares), (tokens, spans) in zip(
+                labels, logits, ranked, named, strict=True
             )
         ]
 
@@ -509,13 +494,11 @@ class Predictor(SentencePredictor):
     def _outputs_in_words(self) -> str:
         return f"{len(self.classes_)} classes"
 
-    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], np.ndarray | None]:
         best = outputs.argmax(axis=1)
-
-        def favour(contributions: np.ndarray, texts: np.ndarray) -> np.ndarray:
-            return contributions[np.arange(len(texts)), best[texts]] - contributions.mean(axis=1)
-
-        return self.classes_[best].tolist(), favour
+        directions = np.full(outputs.shape, -1 / outputs.shape[1])  # against the mean of all classes
+        directions[np.arange(len(best)), best] += 1
+        return self.classes_[best].tolist(), directions
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted label of each text, ndarray of shape (n_texts,)."""
@@ -608,15 +591,11 @@ class MultilabelPredictor(SentencePredictor):
     def _outputs_in_words(self) -> str:
         return f"{len(self.classes_)} labels"
 
-    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], np.ndarray | None]:
         found = sigmoid(outputs) > self.threshold
         likeliest = np.arange(outputs.shape[1]) == outputs.argmax(axis=1)[:, np.newaxis]
         directions = np.where(found.any(axis=1, keepdims=True), found, likeliest)
-
-        def favour(contributions: np.ndarray, texts: np.ndarray) -> np.ndarray:
-            return np.sum(contributions, axis=1, where=directions[texts])
-
-        return [self.classes_[of_text].tolist() for of_text in found], favour
+        return [self.classes_[of_text].tolist() for of_text in found], directions.astype(np.float64)
 
     def predict(self, X: Any) -> np.ndarray:
         """The labels of each text, int64 ndarray of 0 and 1 of shape (n_texts, n_labels)."""
@@ -706,11 +685,8 @@ class RegressionPredictor(SentencePredictor):
     def _outputs_in_words(self) -> str:
         return f"{len(self.target_mean)} target" + ("" if len(self.target_mean) == 1 else "s")
 
-    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], Favour]:
-        def favour(contributions: np.ndarray, texts: np.ndarray) -> np.ndarray:
-            return np.abs(contributions / self.target_scale).sum(axis=1)
-
-        return (outputs[:, 0] if self.one_dimensional else outputs).tolist(), favour
+    def _decided(self, outputs: np.ndarray) -> tuple[list[Any], np.ndarray | None]:
+        return (outputs[:, 0] if self.one_dimensional else outputs).tolist(), None
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted numbers, float64 ndarray of shape (n_texts,) or (n_texts, n_targets)."""
@@ -766,54 +742,6 @@ def as_tokens(texts: EmbeddedTexts) -> EncodedTexts:
 def _numbers(n_tokens: int) -> list[str]:
     """What the tokens of an embedded text are called."""
     return [str(t) for t in range(n_tokens)]
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Distinct places of windows of texts, as they first appear: the tokens start to end - 1."""
-
-    texts: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-
-
-def _sums_by_place(kinds: list[WindowShares], offsets: np.ndarray) -> tuple[_Places, list[np.ndarray]]:
-    """The places of all windows as they first appear, and for each kind the sum of its shares at each."""
-    texts = np.concatenate([kind.texts for kind in kinds])
-    starts = np.concatenate([kind.starts for kind in kinds])
-    ends = np.concatenate([kind.ends for kind in kinds])
-    firsts, slots = _first_seen(*_place_numbers(texts, starts, ends, offsets))
-    sums, n_done = [], 0
-    for kind in kinds:
-        total = np.empty((len(firsts), kind.shares.shape[1]))
-        _packing.scatter_sums(kind.shares, slots[n_done : n_done + len(kind.texts), np.newaxis], total)
-        sums.append(total)
-        n_done += len(kind.texts)
-    return _Places(texts[firsts], starts[firsts], ends[firsts]), sums
-
-
-def _place_numbers(
-    texts: np.ndarray, starts: np.ndarray, ends: np.ndarray, offsets: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """A number for each place, the same for the same, and a bound of these numbers."""
-    widths = ends - starts
-    n_widths = int(widths.max(initial=0)) + 1
-    # A text has a place more than tokens, since one without any has windows as well.
-    numbers = (offsets[texts] + texts + starts) * n_widths + widths
-    bound = (int(offsets[-1]) + len(offsets)) * n_widths
-    if bound > min(NUMBERS_PER_WINDOW * len(numbers), np.iinfo(np.int32).max):
-        numbers = np.unique(numbers, return_inverse=True)[1]
-        bound = len(numbers)
-    return numbers.astype(np.int32), bound
-
-
-def _first_seen(numbers: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each distinct number stands first, and which of these each number is."""
-    distinct, slots = np.empty(min(len(numbers), bound), np.int32), np.empty(len(numbers), np.int32)
-    n_distinct = _packing.distinct(numbers, np.full(bound, -1, np.int32), distinct, slots)
-    firsts = np.empty(n_distinct, np.intp)
-    firsts[slots[::-1]] = np.arange(len(numbers))[::-1]  # the last to be written is the first one
-    return firsts, slots
 
 
 def _characters(spans: np.ndarray, start: int, end: int) -> tuple[int, int]:

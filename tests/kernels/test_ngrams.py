@@ -762,7 +762,7 @@ def test_subword_scores_are_the_same_bits_for_any_number_of_threads():
 
 @dataclass
 class Scoring:
-    """The arguments of `text_scores`."""
+    """The arguments of `text_scores` and `text_terms`."""
 
     ids: np.ndarray
     offsets: np.ndarray
@@ -779,6 +779,10 @@ class Scoring:
         *others, index, coef, symbols = astuple(self)
         _ngrams.text_scores(*others, NGramIndex(index), coef, out, n_threads, symbols)
         return out
+
+    def terms(self, n_threads=1):
+        *others, index, coef, symbols = astuple(self)
+        return _ngrams.text_terms(*others, NGramIndex(index), coef, n_threads, symbols)
 
 
 def scoring(batch, n_ids, orders, n_columns, rng, with_symbols=False):
@@ -842,41 +846,75 @@ def test_a_score_does_not_depend_on_the_company():
         assert_same_bits(alone.scores()[0], together[i])
 
 
+@given(
+    batch=packed_batches(max_ids=4),
+    orders=orders,
+    n_columns=st.integers(1, 4),
+    rng=generators(),
+    with_symbols=st.booleans(),
+)
+def test_text_terms_equal_the_reference_to_the_bit(batch, orders, n_columns, rng, with_symbols):
+    problem = scoring(batch, 4, orders, n_columns, rng, with_symbols)
+    for found, expected in zip(problem.terms(), reference.text_terms(*astuple(problem)), strict=True):
+        assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("with_symbols", [False, True])
+def test_terms_add_up_to_the_scores_for_any_number_of_threads(with_symbols):
+    rng = np.random.default_rng(0)
+    problem = scoring(pack([40, 0, 3000, 1], 9, rng), 9, (2, 3), 3, rng, with_symbols)
+    expected = problem.terms()
+    sums = np.zeros((4, 3))
+    np.add.at(sums, expected[0], expected[3])
+    assert_close(sums, problem.scores())
+    for n_threads in [*THREADS, 16]:
+        for found, wanted in zip(problem.terms(n_threads), expected, strict=True):
+            assert_same_bits(found, wanted)
+
+
+GOOD_SCORING = {
+    "ids": np.array([0, 2, 1], np.int32),
+    "offsets": np.array([0, 2, 3], np.intp),
+    "word_scores": np.zeros((3, 2), np.float32),
+    "unknown": np.zeros((1, 2)),
+    "lowest": 2,
+    "highest": 3,
+    "index": NGramIndex(np.arange(4, dtype=np.uint64)),
+    "coef": np.zeros((4, 2), np.float32),
+}
+SCORING_THAT_DOES_NOT_FIT = [
+    ("ids", np.array([0, 3, 1], np.int32)),
+    ("ids", np.array([0, -1, 1], np.int32)),
+    ("ids", np.array([1, 2, 1], np.int32)),
+    ("ids", np.array([0, 0, 1], np.int32)),
+    ("ids", np.array([0, 1], np.int32)),
+    ("word_scores", np.zeros((3, 1), np.float32)),
+    ("word_scores", np.zeros((0, 2), np.float32)),
+    ("unknown", np.zeros((2, 2))),
+    ("unknown", np.zeros((0, 2))),
+    ("unknown", np.zeros((1, 3))),
+    ("coef", np.zeros((3, 2), np.float32)),
+    ("coef", np.zeros((4, 3), np.float32)),
+    ("lowest", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SCORING_THAT_DOES_NOT_FIT)
+def test_arguments_of_text_terms_that_do_not_fit_are_refused(name, value):
+    _ngrams.text_terms(**GOOD_SCORING, n_threads=1)
+    with pytest.raises(ValueError, match=r"."):
+        _ngrams.text_terms(**GOOD_SCORING | {name: value}, n_threads=1)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("ids", np.array([0, 3, 1], np.int32)),
-        ("ids", np.array([0, -1, 1], np.int32)),
-        ("ids", np.array([1, 2, 1], np.int32)),
-        ("ids", np.array([0, 0, 1], np.int32)),
-        ("ids", np.array([0, 1], np.int32)),
-        ("word_scores", np.zeros((3, 1), np.float32)),
-        ("word_scores", np.zeros((0, 2), np.float32)),
-        ("unknown", np.zeros((2, 2))),
-        ("unknown", np.zeros((0, 2))),
-        ("unknown", np.zeros((1, 3))),
-        ("coef", np.zeros((3, 2), np.float32)),
-        ("coef", np.zeros((4, 3), np.float32)),
-        ("out", np.zeros((1, 2))),
-        ("out", np.zeros((2, 1))),
-    ],
+    [*SCORING_THAT_DOES_NOT_FIT, ("out", np.zeros((1, 2))), ("out", np.zeros((2, 1)))],
 )
 def test_arguments_of_text_scores_that_do_not_fit_are_refused(name, value):
-    arguments = {
-        "ids": np.array([0, 2, 1], np.int32),
-        "offsets": np.array([0, 2, 3], np.intp),
-        "word_scores": np.zeros((3, 2), np.float32),
-        "unknown": np.zeros((1, 2)),
-        "lowest": 2,
-        "highest": 3,
-        "index": NGramIndex(np.arange(4, dtype=np.uint64)),
-        "coef": np.zeros((4, 2), np.float32),
-        "out": np.zeros((2, 2)),
-        "n_threads": 1,
-    }
-    _ngrams.text_scores(*arguments.values())
+    arguments = {**GOOD_SCORING, "out": np.zeros((2, 2)), "n_threads": 1}
+    _ngrams.text_scores(**arguments)
     with pytest.raises(ValueError, match=r"."):
-        _ngrams.text_scores(*(arguments | {name: value}).values())
+        _ngrams.text_scores(**arguments | {name: value})
 
 
 @pytest.mark.parametrize("wrong", [{"coef": (3, 2)}, {"out": (1, 2)}, {"out": (2, 1)}], ids=str)

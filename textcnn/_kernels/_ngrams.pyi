@@ -89,3 +89,15 @@ def text_scores(
     n_threads: int,
     symbols: NDArray[np.int32] | None = None,
 ) -> None: ...
+def text_terms(
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.intp],
+    word_scores: NDArray[np.float32],
+    unknown: NDArray[Any],
+    lowest: int,
+    highest: int,
+    index: NGramIndex,
+    coef: NDArray[np.float32],
+    n_threads: int,
+    symbols: NDArray[np.int32] | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]: ...

@@ -891,6 +891,98 @@ def text_scores(
     return out
 
 
+def text_terms(
+    ids: IntArray,
+    offsets: IntArray,
+    word_scores: FloatArray,
+    unknown: FloatArray,
+    lowest: int,
+    highest: int,
+    index: IntArray,
+    coef: FloatArray,
+    symbols: IntArray | None = None,
+) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """The words of each text and its n-grams that have a row: what `text_scores` adds up.
+
+    Returns
+    -------
+    tuple (texts, starts, ends, scores)
+        In each text first the words, then the n-grams of the ids, order by order, then those of the symbols,
+        all without the marks before and behind the text; scores are float64 of shape (n_terms, k).
+    """
+    rows = iter(index_rows(index, gram_keys(ids, offsets, lowest, highest, symbols)[0]))
+    of_unknown = iter(unknown)
+    found = []
+    for i in range(len(offsets) - 1):
+        text = ids[offsets[i] : offsets[i + 1]]
+        for t, word in enumerate(text):
+            score = word_scores[word].astype(np.float64)
+            found.append((i, t, t + 1, score + next(of_unknown) if word == 0 else score))
+        for _ in range(1 if symbols is None else 2):
+            for order in range(lowest, highest + 1):
+                for start in range(-1, len(text) + 2 - order):
+                    row = next(rows)
+                    if row >= 0:
+                        found.append((i, max(0, start), min(len(text), start + order), coef[row]))
+    texts, starts, ends, scores = zip(*found, strict=True) if found else ((), (), (), ())
+    return np.array(texts), np.array(starts), np.array(ends), np.reshape(scores, (-1, coef.shape[1]))
+
+
+def rank_places(
+    texts: IntArray,
+    starts: IntArray,
+    ends: IntArray,
+    shares: FloatArray,
+    n_network: int,
+    share: float,
+    scale: FloatArray,
+    n: int,
+    directions: FloatArray | None,
+) -> list[tuple[IntArray, FloatArray]]:
+    """Windows with the same text, start and end added up, in each text those most in favour first.
+
+    Parameters
+    ----------
+    texts, starts, ends : intp arrays of shape (m,)
+    shares : float64 array of shape (m, k)
+        What each window adds to the outputs.
+    n_network : int
+        Windows from here on are those of the linear part.
+    share : float
+        Weight of the linear part; the network has the rest of 1.
+    scale : float64 array of shape (k,)
+        Units of the outputs.
+    n : int
+        Texts.
+    directions : float64 array of shape (n, k) or None
+        The favour of a place is the scalar product with what is added there, or the sum of magnitudes.
+
+    Returns
+    -------
+    list of (places, sums), one for each text
+        Start and end, (p, 2), and what is added there in all and by the linear part, (p, 2, k). Of equal
+        favour the place with the earlier first window comes first, and NaN comes last.
+    """
+    sums: list[dict[tuple[int, int], FloatArray]] = [{} for _ in range(n)]
+    for w, added in enumerate(shares):
+        place = int(starts[w]), int(ends[w])
+        total = sums[texts[w]].setdefault(place, np.zeros((2, len(scale))))
+        total[int(w >= n_network)] += added
+    weights = np.array([[1 - share], [share]])
+    results = []
+    for i, of_text in enumerate(sums):
+        parts = [weights * total for total in of_text.values()]
+        direction = None if directions is None else directions[i]
+        favours = [
+            np.abs(p.sum(axis=0)).sum() if direction is None else direction @ p.sum(axis=0) for p in parts
+        ]
+        order = sorted(range(len(parts)), key=lambda p: -favours[p] if favours[p] == favours[p] else np.inf)
+        places = np.array(list(of_text), np.intp).reshape(-1, 2)[order]
+        both = [np.array([scale * parts[p].sum(axis=0), scale * parts[p][1]]) for p in order]
+        results.append((places, np.array(both).reshape(-1, 2, len(scale))))
+    return results
+
+
 # Features of tokens
 
 

@@ -24,6 +24,7 @@ from textcnn._kernels._ngrams import (
     subword_keys,
     subword_scores,
     text_scores,
+    text_terms,
 )
 from textcnn.nn.packed import WindowShares, pieces
 from textcnn.text.vocabulary import EncodedTexts, UnknownWords, Vocabulary
@@ -251,38 +252,15 @@ class NGramLinear:
         Returns
         -------
         WindowShares
-            First the words, then the n-grams. N-grams with the mark before or behind the text are cut to the
-            tokens.
+            Of each text first the words, then the n-grams. N-grams with the mark before or behind the text
+            are cut to the tokens.
         """
         ids, unknown_scores = self._as_in_training(texts.ids, self._subword_scores(texts.unknown, n_threads))
-        scores = self.word_scores[ids].astype(np.float64)
-        scores[ids == 0] += unknown_scores
-        lengths = np.diff(texts.offsets)
-        word_texts = np.repeat(np.arange(len(lengths)), lengths)
-        places = np.arange(len(ids)) - texts.offsets[word_texts]
-        words = WindowShares(word_texts, places, places + 1, self._by_output(scores))
-        symbols = _symbols(ids, texts.shapes, self.frequent)
-        keys, offsets = gram_keys(ids, texts.offsets, *self.orders, symbols)
-        rows = self._index.rows(keys, n_threads)
-        known = np.flatnonzero(rows >= 0)
-        gram_texts = np.searchsorted(offsets, known, "right") - 1
-        starts, ends = self._gram_windows(known - offsets[gram_texts], lengths[gram_texts])
-        by_output = self._by_output(self.coef[rows[known]].astype(np.float64))
-        return WindowShares.joined([words, WindowShares(gram_texts, starts, ends, by_output)])
-
-    def _gram_windows(self, places: np.ndarray, n_tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens start to end - 1 of n-grams, from their places among those of texts of so many tokens.
-
-        A text has them order by order, those of the ids before those of the symbols.
-        """
-        orders = np.arange(self.orders[0], self.orders[1] + 1)
-        # of each order up to and with it: `n_grams` of the kernels, with a mark at each end of the text
-        counts = np.cumsum(np.maximum(0, n_tokens[:, np.newaxis] + 3 - orders), axis=1)
-        places = places % counts[:, -1] if len(orders) else places
-        which = (places[:, np.newaxis] >= counts).sum(axis=1)
-        before = np.where(which > 0, counts[np.arange(len(places)), which - 1], 0)
-        starts = places - before - 1
-        return np.maximum(0, starts), np.minimum(n_tokens, starts + orders[which])
+        which, starts, ends, scores = text_terms(
+            ids, texts.offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef,
+            n_threads, _symbols(ids, texts.shapes, self.frequent),
+        )  # fmt: skip
+        return WindowShares(which, starts, ends, self._by_output(scores))
 
     def _as_in_training(self, ids: np.ndarray, unknown_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same with the words that came after training among the unknown ones."""

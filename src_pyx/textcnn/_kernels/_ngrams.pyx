@@ -917,7 +917,8 @@ def subword_scores(
     cdef Py_ssize_t n_failed = 0  # a reduction: the assignment of a thread alone would be lost
     check_words(token_bytes, offsets)
     check_shortest(shortest)
-    check_coef(index, coef, out, n_words)
+    check_coef(index, coef)
+    check_out(coef, out, n_words)
     if n_threads > 1 and n_words > TOKENS_PER_TEAM:
         for i in prange(n_words, nogil=True, num_threads=n_threads, schedule="static"):
             n_failed += not score_word(
@@ -986,17 +987,16 @@ def text_scores(
     check_batch(ids, offsets)
     check_lowest(lowest)
     check_symbols(ids, symbols)
-    check_coef(index, coef, out, n_texts)
+    check_coef(index, coef)
+    check_out(coef, out, n_texts)
     check_range(ids, 0, word_scores.shape[0], "id")
-    if word_scores.shape[1] != coef.shape[1] or unknown.shape[1] != coef.shape[1]:
-        raise ValueError(f"all scores need {coef.shape[1]} columns")
+    check_score_columns(coef, word_scores, unknown)
     first_unknown = np.empty(n_texts + 1, np.intp)
     for i in range(n_texts):
         first_unknown[i] = n_unknown
         for t in range(offsets[i], offsets[i + 1]):
             n_unknown += ids[t] == 0
-    if n_unknown != unknown.shape[0]:
-        raise ValueError(f"{n_unknown} unknown words need as many rows of scores, not {unknown.shape[0]}")
+    check_unknown(n_unknown, unknown)
     if n_threads > 1 and ids.shape[0] > TOKENS_PER_TEAM:
         for i in prange(n_texts, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=16):
             score_words(ids, offsets, i, word_scores, unknown, first_unknown[i], out)
@@ -1063,11 +1063,91 @@ cdef inline void score_grams(
             start = stop
 
 
-cdef int check_coef(NGramIndex index, const float[:, ::1] coef, double[:, ::1] out, Py_ssize_t n) except -1:
+def text_terms(
+    const int32_t[::1] ids,              # IN   (t,) 0 for unknown words
+    const Py_ssize_t[::1] offsets,       # IN   (n + 1,)
+    const float[:, ::1] word_scores,     # IN   (n_ids, k)
+    const double[:, ::1] unknown,        # IN   (u, k) scores of the unknown words, in their order
+    int lowest,                          # IN   orders of the n-grams of words, lowest to highest
+    int highest,                         # IN
+    NGramIndex index,                    # IN
+    const float[:, ::1] coef,            # IN   (f, k)
+    int n_threads,                       # IN
+    const int32_t[::1] symbols=None,     # IN   (t,)
+):
+    """The words of each text and its n-grams that have a row: what `text_scores` adds up.
+
+    Returns intp texts (m,), starts (m,) and ends (m,), from the first token to before the last, and scores,
+    float64 (m, k). In each text first the words, then the n-grams of the ids, order by order, then those of
+    the symbols. N-grams with the mark before or behind the text are cut to its tokens.
+    """
+    cdef Py_ssize_t i, t, n, s, c, n_unknown = 0, gram = 0, m = ids.shape[0], n_texts = offsets.shape[0] - 1
+    cdef Py_ssize_t k = coef.shape[1]
+    cdef int order, _
+    cdef const int32_t[::1] rows
+    cdef Py_ssize_t[::1] texts, starts, ends
+    cdef double[:, ::1] scores
+    check_lowest(lowest)
+    check_range(ids, 0, word_scores.shape[0], "id")
+    check_coef(index, coef)
+    check_score_columns(coef, word_scores, unknown)
+    rows = index.rows(gram_keys(ids, offsets, lowest, highest, symbols)[0], n_threads)
+    with nogil:
+        for gram in range(rows.shape[0]):
+            m += rows[gram] >= 0
+        for t in range(ids.shape[0]):
+            n_unknown += ids[t] == 0
+    check_unknown(n_unknown, unknown)
+    texts, starts, ends = np.empty(m, np.intp), np.empty(m, np.intp), np.empty(m, np.intp)
+    scores = np.empty((m, k))
+    m = n_unknown = gram = 0
+    with nogil:
+        for i in range(n_texts):
+            n = offsets[i + 1] - offsets[i]
+            for t in range(n):
+                texts[m], starts[m], ends[m] = i, t, t + 1
+                for c in range(k):
+                    scores[m, c] = word_scores[ids[offsets[i] + t], c]
+                if ids[offsets[i] + t] == 0:
+                    for c in range(k):
+                        scores[m, c] += unknown[n_unknown, c]
+                    n_unknown += 1
+                m += 1
+            for _ in range(1 if symbols is None else 2):
+                for order in range(lowest, highest + 1):
+                    for s in range(n_grams(n, order)):
+                        if rows[gram] >= 0:
+                            texts[m], starts[m], ends[m] = i, max(0, s - 1), min(n, s - 1 + order)
+                            for c in range(k):
+                                scores[m, c] = coef[rows[gram], c]
+                            m += 1
+                        gram += 1
+    return np.asarray(texts), np.asarray(starts), np.asarray(ends), np.asarray(scores)
+
+
+cdef int check_score_columns(
+    const float[:, ::1] coef, const float[:, ::1] word_scores, const double[:, ::1] unknown
+) except -1:
+    if word_scores.shape[1] != coef.shape[1] or unknown.shape[1] != coef.shape[1]:
+        raise ValueError(f"all scores need {coef.shape[1]} columns")
+    return 0
+
+
+cdef int check_unknown(Py_ssize_t n_unknown, const double[:, ::1] unknown) except -1:
+    if n_unknown != unknown.shape[0]:
+        raise ValueError(f"{n_unknown} unknown words need as many rows of scores, not {unknown.shape[0]}")
+    return 0
+
+
+cdef int check_coef(NGramIndex index, const float[:, ::1] coef) except -1:
     if coef.shape[0] != index.n_rows:
         raise ValueError(
             f"an index of {index.n_rows} n-grams needs as many rows of coef, not {coef.shape[0]}"
         )
+    return 0
+
+
+cdef int check_out(const float[:, ::1] coef, double[:, ::1] out, Py_ssize_t n) except -1:
     if out.shape[0] != n or out.shape[1] != coef.shape[1]:
         raise ValueError(f"out is {out.shape[0]} x {out.shape[1]}, not {n} x {coef.shape[1]}")
     return 0

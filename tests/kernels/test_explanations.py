@@ -1,0 +1,139 @@
+"""Windows of texts by place: sums, and those most in favour first."""
+
+import numpy as np
+import pytest
+from checks import THREADS, assert_same_bits, read_only
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from strategies import generators
+
+from textcnn import _reference as reference
+from textcnn._kernels._explanations import rank_places
+
+
+def windows(n_texts, n_windows, n_outputs, rng, n_tokens=4, with_directions=True):
+    """Arguments of `rank_places`; shares are small whole numbers: sums are exact, and many of them equal."""
+    starts = rng.integers(0, n_tokens, n_windows)
+    return {
+        "texts": rng.integers(0, n_texts, n_windows),
+        "starts": starts,
+        "ends": starts + rng.integers(0, 3, n_windows),
+        "shares": rng.integers(-2, 3, (n_windows, n_outputs)).astype(np.float64),
+        "n_network": int(rng.integers(0, n_windows + 1)),
+        "share": 0.25,
+        "scale": 2.0 ** rng.integers(-2, 3, n_outputs),
+        "n": n_texts,
+        "directions": rng.integers(-1, 2, (n_texts, n_outputs)).astype(float) if with_directions else None,
+    }
+
+
+def assert_equal_results(actual, expected):
+    assert len(actual) == len(expected)
+    for (places, sums), (wanted_places, wanted_sums) in zip(actual, expected, strict=True):
+        assert (places.dtype, sums.dtype) == (np.intp, np.float64)
+        assert_array_equal(places, wanted_places)
+        assert_array_equal(sums, wanted_sums)
+
+
+@given(
+    n_texts=st.integers(1, 5),
+    n_windows=st.integers(0, 60),
+    n_outputs=st.integers(1, 4),
+    rng=generators(),
+    with_directions=st.booleans(),
+)
+def test_places_equal_the_reference(n_texts, n_windows, n_outputs, rng, with_directions):
+    arguments = windows(n_texts, n_windows, n_outputs, rng, with_directions=with_directions)
+    assert_equal_results(rank_places(**arguments), reference.rank_places(**arguments))
+
+
+def test_sums_of_numbers_that_are_rounded():
+    rng = np.random.default_rng(0)
+    arguments = windows(3, 500, 3, rng) | {"shares": rng.normal(size=(500, 3)), "share": 0.3}
+    arguments |= {"directions": rng.normal(size=(3, 3)), "scale": rng.normal(size=3)}
+    for found, expected in zip(rank_places(**arguments), reference.rank_places(**arguments), strict=True):
+        assert_array_equal(found[0], expected[0])
+        assert_allclose(found[1], expected[1], rtol=1e-12, atol=1e-12)
+
+
+def test_no_texts_and_texts_without_windows():
+    rng = np.random.default_rng(0)
+    assert rank_places(**windows(0, 0, 2, rng)) == []
+    results = rank_places(**windows(2, 0, 3, rng))
+    assert [(places.shape, sums.shape) for places, sums in results] == [((0, 2), (0, 2, 3))] * 2
+
+
+@pytest.mark.parametrize("with_directions", [False, True])
+def test_places_are_the_same_bits_for_any_number_of_threads(with_directions):
+    rng = np.random.default_rng(1)
+    arguments = windows(50, 60_000, 3, rng, n_tokens=300, with_directions=with_directions)
+    arguments["shares"] = rng.normal(size=(60_000, 3))
+    expected = rank_places(**arguments)
+    for n_threads in [*THREADS, 16]:
+        for found, wanted in zip(rank_places(**arguments, n_threads=n_threads), expected, strict=True):
+            assert_same_bits(found[0], wanted[0])
+            assert_same_bits(found[1], wanted[1])
+
+
+def test_what_is_kept_of_one_text_does_not_hold_the_others():
+    (places, sums), _ = rank_places(**windows(2, 50, 2, np.random.default_rng(2)))
+    assert places.base is None
+    assert sums.base is None
+
+
+def test_not_a_number_comes_last_and_the_largest_numbers_are_ordered():
+    n = 9
+    shares = np.zeros((n, 1))
+    shares[:, 0] = [np.nan, 1, np.inf, -np.inf, np.nan, 1e308, -1e308, 0, np.nan]
+    arguments = {
+        "texts": np.zeros(n, np.intp),
+        "starts": np.arange(n),
+        "ends": np.arange(n) + 1,
+        "shares": shares,
+        "n_network": n,
+        "share": 0.0,
+        "scale": np.ones(1),
+        "n": 1,
+        "directions": np.ones((1, 1)),
+    }
+    ((places, _),) = rank_places(**arguments)
+    assert places[:, 0].tolist() == [2, 5, 1, 7, 6, 0, 3, 4, 8]
+
+
+def test_places_far_apart():
+    far = np.iinfo(np.intp).max
+    starts = np.array([0, far - 1, far // 2, 0, far - 1])
+    arguments = windows(1, 5, 2, np.random.default_rng(3)) | {"starts": starts, "ends": starts + 1}
+    assert_equal_results(rank_places(**arguments), reference.rank_places(**arguments))
+
+
+def test_arguments_may_be_read_only():
+    arguments = windows(3, 20, 2, np.random.default_rng(4))
+    fixed = {k: read_only(v) if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+    assert_equal_results(rank_places(**fixed), rank_places(**arguments))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"texts": np.array([0, 1])}, "as many texts, starts, ends and shares"),
+        ({"starts": np.array([0, 1])}, "as many texts, starts, ends and shares"),
+        ({"ends": np.array([0, 1])}, "as many texts, starts, ends and shares"),
+        ({"shares": np.zeros((2, 2))}, "as many texts, starts, ends and shares"),
+        ({"n_network": 4}, "as many texts, starts, ends and shares"),
+        ({"n_network": -1}, "as many texts, starts, ends and shares"),
+        ({"scale": np.ones(3)}, "as many scales"),
+        ({"shares": np.zeros((3, 0)), "scale": np.ones(0)}, "at least one"),
+        ({"n": 3}, "directions of the shape"),
+        ({"n": -1, "directions": None}, "directions of the shape"),
+        ({"directions": np.ones((2, 1))}, "directions of the shape"),
+        ({"texts": np.array([0, 2, 1])}, "window 1 is of text 2, but there are 2 texts"),
+        ({"texts": np.array([0, 1, -1])}, "window 2 is of text -1, but there are 2 texts"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(changed, message):
+    good = windows(2, 3, 2, np.random.default_rng(5))
+    rank_places(**good)
+    with pytest.raises(ValueError, match=message):
+        rank_places(**good | changed)
