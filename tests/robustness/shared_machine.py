@@ -3,17 +3,16 @@
     python tests/robustness/shared_machine.py [--json FILE]
 
 A grid search over a classifier and one over a tagger, with the default ``n_jobs=None`` of the estimators,
-run in several settings with two workers, and alone beside busy processes. Fair is the time of the same
-search in one process on one thread, divided by the processors that the setting may use; each figure is the
-time over that, the median of several rounds in each of which every setting has its turn. None should be
-above 1.5. Dask is measured if it is installed.
+run in several settings with two workers, and alone beside busy processes. Each figure is a time over the fair
+one, the median of several rounds in each of which every setting has its turn. The first is that of the fits:
+fair is their time on one thread alone, divided by the processors that the setting leaves to each. None should
+be above 1.5.
 
-The second figure says what the setting itself costs: the same of a stand-in, an estimator that computes as
-long as each of the fits, on one thread and without the GIL, over the same data. It has no threads to wait
-for and no Python code in between, so what it has above 1 is of the setting: starting tasks, sending them to
-workers, tasks of unequal length, the scheduler's own process, and of the operating system, which may give one
-thread beside two busy processes on two processors less than a processor. The third figure is the first over
-the second: what is left to the fit.
+The second is that of the whole search: fair is its time in one process on one thread, divided by the
+processors that the setting may use. It counts what is no fit's as well: starting tasks, sending them to
+workers, tasks of unequal length, the scheduler's own process. The third says what that comes to: the same of
+a search over stand-ins, estimators that compute as long as each of the fits, on one thread and without the
+GIL. The fourth is the second over the third.
 """
 
 import argparse
@@ -26,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 from sklearn.base import BaseEstimator
@@ -37,6 +36,7 @@ from textcnn import TextCNNClassifier, TextCNNTagger
 from textcnn._threads import n_processors
 
 LIMIT = 1.5
+N_FOLDS = 2
 BUSY = "while True: pass"
 
 
@@ -55,8 +55,22 @@ class StandIn(BaseEstimator):
 
 
 def search(estimator: Any, grid: dict[str, list], data: tuple, n_jobs: int | None) -> GridSearchCV:
-    """A fitted grid search in two folds."""
-    return GridSearchCV(estimator, grid, cv=2, n_jobs=n_jobs, refit=False).fit(*data)
+    """A fitted grid search."""
+    return GridSearchCV(estimator, grid, cv=N_FOLDS, n_jobs=n_jobs, refit=False).fit(*data)
+
+
+class Times(NamedTuple):
+    """Seconds of a search, and those of its fits added up."""
+
+    search: float
+    fits: float
+
+
+def timed(estimator: Any, grid: dict[str, list], data: tuple, n_jobs: int | None) -> Times:
+    """The times of a grid search."""
+    start = time.perf_counter()
+    results = search(estimator, grid, data, n_jobs).cv_results_
+    return Times(time.perf_counter() - start, float(results["mean_fit_time"].sum() * N_FOLDS))
 
 
 class Search:
@@ -82,13 +96,13 @@ class Search:
         rate = 100_000 / (time.perf_counter() - start)
         return [int(rate * t) for t in times["mean_fit_time"] + times["mean_score_time"]]
 
-    def run(self, inner: int | None, outer: int | None) -> None:
+    def run(self, inner: int | None, outer: int | None) -> "Times":
         """The search with the estimator's n_jobs and its own."""
-        search(self.estimator.set_params(n_jobs=inner), self.grid, self.data, outer)
+        return timed(self.estimator.set_params(n_jobs=inner), self.grid, self.data, outer)
 
-    def run_stand_in(self, inner: int | None, outer: int | None) -> None:
-        """The search over stand-ins, which use one thread whatever `inner`."""
-        search(StandIn(), self.stand_ins, self.data, outer)
+    def run_stand_in(self, outer: int | None) -> "Times":
+        """The search over stand-ins, which use one thread."""
+        return timed(StandIn(), self.stand_ins, self.data, outer)
 
 
 def searches() -> dict[str, Search]:
@@ -152,25 +166,31 @@ def loky_beside_one() -> Iterator[None]:
         yield
 
 
-def seconds(run: Callable[[int | None, int | None], Any], inner: int | None, outer: int | None) -> float:
-    start = time.perf_counter()
-    run(inner, outer)
-    return time.perf_counter() - start
+class Ratios(NamedTuple):
+    """Times over fair ones: of fits, of the search, and of the search over stand-ins."""
+
+    fits: float
+    search: float
+    stand_in: float
 
 
 def ratios_to_share(
     grid_search: Search, context: Callable[[], Any], outer: int | None, share: float
-) -> tuple[float, float]:
-    """Times of a search and of its stand-ins in a setting, over those on one thread alone by their share."""
-    before = seconds(grid_search.run, 1, None)
+) -> Ratios:
+    """Times in a setting over those on one thread alone by their share of the processors."""
+    before = grid_search.run(1, None)
     with ExitStack() as stack:
         stack.enter_context(context())
         if outer:
             grid_search.run(None, outer)  # workers have started and imported everything
-        taken = seconds(grid_search.run, None, outer)
-        stand_in = seconds(grid_search.run_stand_in, None, outer)
-    fair = min(before, seconds(grid_search.run, 1, None)) / share
-    return taken / fair, stand_in / (seconds(grid_search.run_stand_in, 1, None) / share)
+        taken = grid_search.run(None, outer)
+        stand_in = grid_search.run_stand_in(outer)
+    after = grid_search.run(1, None)
+    return Ratios(
+        taken.fits / min(before.fits, after.fits) * (share / (outer or 1)),
+        taken.search / min(before.search, after.search) * share,
+        stand_in.search / grid_search.run_stand_in(None).search * share,
+    )
 
 
 def main() -> None:
@@ -183,18 +203,19 @@ def main() -> None:
     args = parser.parse_args()
     chosen = {name: setting for name, setting in settings().items() if args.only in name}
     results: dict[str, dict[str, dict[str, float]]] = {}
+    print(f"{'':44}{'fits':>6}{'search':>8}{'stand-in':>10}{'over it':>9}")
     for model, grid_search in searches().items():
-        ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
+        ratios: dict[str, list[Ratios]] = {name: [] for name in chosen}
         for _ in range(args.rounds):
             for name, (context, outer, share) in chosen.items():
                 ratios[name].append(ratios_to_share(grid_search, context, outer, share))
         results[model] = {}
         for name, found in ratios.items():
-            ratio, stand_in = (statistics.median(column) for column in zip(*found, strict=True))
-            over = statistics.median(own / other for own, other in found)
-            results[model][name] = {"ratio": ratio, "stand_in": stand_in, "to_stand_in": over}
-            mark = f"  above {LIMIT}" if ratio > LIMIT else ""
-            print(f"{model:12}{name:32}{ratio:6.2f}{stand_in:6.2f}{over:6.2f}{mark}", flush=True)
+            fits, whole, stand_in = (statistics.median(column) for column in zip(*found, strict=True))
+            over = statistics.median(each.search / each.stand_in for each in found)
+            results[model][name] = {"fits": fits, "search": whole, "stand_in": stand_in, "to_stand_in": over}
+            mark = f"  above {LIMIT}" if fits > LIMIT else ""
+            print(f"{model:12}{name:32}{fits:6.2f}{whole:8.2f}{stand_in:10.2f}{over:9.2f}{mark}", flush=True)
     if args.json:
         with open(args.json, "w") as file:
             json.dump(
