@@ -413,20 +413,22 @@ class SentencePredictor(ABC):
         self, texts: EncodedTexts, named: Iterable[NamedTokens], n_threads: int
     ) -> list[Explanation]:
         """The explanations of some texts, given the tokens of each."""
-        logits, windows = self._inference.contributions(texts.ids, texts.offsets, n_threads)
+        logits, features, windows = self._inference.contributions(texts.ids, texts.offsets, n_threads)
         bias = self.network.bias.astype(np.float64)
         n_network, share = len(windows.texts), 0.0
         if self.linear is not None:
             share = self.linear.share
-            windows = WindowShares.joined([windows, self.linear.terms(texts, n_threads)])
-            logits = (1 - share) * logits + share * self.linear.scores(texts, n_threads)
+            scores, terms = self.linear.scores_and_terms(texts, n_threads)
+            windows = WindowShares.joined([windows, terms])
+            logits = (1 - share) * logits + share * scores
             bias = (1 - share) * bias + share * self.linear.bias()
         check_outputs(logits)
         logits, bias = self._shift + self._scale * logits, self._shift + self._scale * bias
         labels, directions = self._decided(logits)
         ranked = _explanations.rank_places(
+            texts.offsets, features.pooled, features.argmax, features.widths, features.weights,
             windows.texts, windows.starts, windows.ends, windows.shares, n_network, share,
-            np.full(logits.shape[1], self._scale, np.float64), len(labels), directions, n_threads,
+            np.full(logits.shape[1], self._scale, np.float64), directions, n_threads,
         )  # fmt: skip
         # Copies: who keeps one explanation does not keep the arrays of all texts.
         return [

@@ -11,19 +11,27 @@ from strategies import generators
 from textcnn import _reference as reference
 from textcnn._kernels._explanations import rank_places
 
+NO_WINDOW = reference.NO_WINDOW
 
-def windows(n_texts, n_windows, n_outputs, rng, n_tokens=4, with_directions=True):
-    """Arguments of `rank_places`; shares are small whole numbers: sums are exact, and many of them equal."""
-    starts = rng.integers(0, n_tokens, n_windows)
+
+def windows(n_texts, n_features, n_others, n_outputs, rng, n_tokens=4, with_directions=True):
+    """Arguments of `rank_places`; all are small whole numbers: sums are exact, and many of them equal."""
+    argmax = rng.integers(-1, n_tokens, (n_texts, n_features)).astype(np.int32)
+    argmax[rng.random(argmax.shape) < 0.2] = NO_WINDOW
+    starts = rng.integers(0, n_tokens, n_others)
     return {
-        "texts": rng.integers(0, n_texts, n_windows),
+        "offsets": np.append(0, np.cumsum(rng.integers(0, n_tokens + 1, n_texts))),
+        "pooled": rng.integers(-2, 3, (n_texts, n_features)).astype(np.float32),
+        "argmax": argmax,
+        "widths": rng.integers(1, 4, n_features).astype(np.int32),
+        "weights": rng.integers(-2, 3, (n_outputs, n_features)).astype(np.float32),
+        "texts": rng.integers(0, max(1, n_texts), n_others),
         "starts": starts,
-        "ends": starts + rng.integers(0, 3, n_windows),
-        "shares": rng.integers(-2, 3, (n_windows, n_outputs)).astype(np.float64),
-        "n_network": int(rng.integers(0, n_windows + 1)),
+        "ends": starts + rng.integers(0, 3, n_others),
+        "shares": rng.integers(-2, 3, (n_others, n_outputs)).astype(np.float64),
+        "n_network": int(rng.integers(0, n_others + 1)),
         "share": 0.25,
         "scale": 2.0 ** rng.integers(-2, 3, n_outputs),
-        "n": n_texts,
         "directions": rng.integers(-1, 2, (n_texts, n_outputs)).astype(float) if with_directions else None,
     }
 
@@ -38,20 +46,22 @@ def assert_equal_results(actual, expected):
 
 @given(
     n_texts=st.integers(1, 5),
-    n_windows=st.integers(0, 60),
+    n_features=st.integers(0, 12),
+    n_others=st.integers(0, 60),
     n_outputs=st.integers(1, 4),
     rng=generators(),
     with_directions=st.booleans(),
 )
-def test_places_equal_the_reference(n_texts, n_windows, n_outputs, rng, with_directions):
-    arguments = windows(n_texts, n_windows, n_outputs, rng, with_directions=with_directions)
+def test_places_equal_the_reference(n_texts, n_features, n_others, n_outputs, rng, with_directions):
+    arguments = windows(n_texts, n_features, n_others, n_outputs, rng, with_directions=with_directions)
     assert_equal_results(rank_places(**arguments), reference.rank_places(**arguments))
 
 
 def test_sums_of_numbers_that_are_rounded():
     rng = np.random.default_rng(0)
-    arguments = windows(3, 500, 3, rng) | {"shares": rng.normal(size=(500, 3)), "share": 0.3}
+    arguments = windows(3, 40, 500, 3, rng) | {"shares": rng.normal(size=(500, 3)), "share": 0.3}
     arguments |= {"directions": rng.normal(size=(3, 3)), "scale": rng.normal(size=3)}
+    arguments["pooled"] = rng.normal(size=(3, 40)).astype(np.float32)
     for found, expected in zip(rank_places(**arguments), reference.rank_places(**arguments), strict=True):
         assert_array_equal(found[0], expected[0])
         assert_allclose(found[1], expected[1], rtol=1e-12, atol=1e-12)
@@ -59,15 +69,15 @@ def test_sums_of_numbers_that_are_rounded():
 
 def test_no_texts_and_texts_without_windows():
     rng = np.random.default_rng(0)
-    assert rank_places(**windows(0, 0, 2, rng)) == []
-    results = rank_places(**windows(2, 0, 3, rng))
+    assert rank_places(**windows(0, 3, 0, 2, rng)) == []
+    results = rank_places(**windows(2, 0, 0, 3, rng))
     assert [(places.shape, sums.shape) for places, sums in results] == [((0, 2), (0, 2, 3))] * 2
 
 
 @pytest.mark.parametrize("with_directions", [False, True])
 def test_places_are_the_same_bits_for_any_number_of_threads(with_directions):
     rng = np.random.default_rng(1)
-    arguments = windows(50, 60_000, 3, rng, n_tokens=300, with_directions=with_directions)
+    arguments = windows(50, 200, 60_000, 3, rng, n_tokens=300, with_directions=with_directions)
     arguments["shares"] = rng.normal(size=(60_000, 3))
     expected = rank_places(**arguments)
     for n_threads in [*THREADS, 16]:
@@ -77,24 +87,19 @@ def test_places_are_the_same_bits_for_any_number_of_threads(with_directions):
 
 
 def test_what_is_kept_of_one_text_does_not_hold_the_others():
-    (places, sums), _ = rank_places(**windows(2, 50, 2, np.random.default_rng(2)))
+    (places, sums), _ = rank_places(**windows(2, 9, 50, 2, np.random.default_rng(2)))
     assert places.base is None
     assert sums.base is None
 
 
 def test_not_a_number_comes_last_and_the_largest_numbers_are_ordered():
-    n = 9
-    shares = np.zeros((n, 1))
-    shares[:, 0] = [np.nan, 1, np.inf, -np.inf, np.nan, 1e308, -1e308, 0, np.nan]
-    arguments = {
-        "texts": np.zeros(n, np.intp),
-        "starts": np.arange(n),
-        "ends": np.arange(n) + 1,
+    shares = np.array([np.nan, 1, np.inf, -np.inf, np.nan, 1e308, -1e308, 0, np.nan])[:, np.newaxis]
+    arguments = windows(1, 0, 9, 1, np.random.default_rng(0)) | {
+        "starts": np.arange(9),
+        "ends": np.arange(9) + 1,
         "shares": shares,
-        "n_network": n,
+        "n_network": 9,
         "share": 0.0,
-        "scale": np.ones(1),
-        "n": 1,
         "directions": np.ones((1, 1)),
     }
     ((places, _),) = rank_places(**arguments)
@@ -104,12 +109,12 @@ def test_not_a_number_comes_last_and_the_largest_numbers_are_ordered():
 def test_places_far_apart():
     far = np.iinfo(np.intp).max
     starts = np.array([0, far - 1, far // 2, 0, far - 1])
-    arguments = windows(1, 5, 2, np.random.default_rng(3)) | {"starts": starts, "ends": starts + 1}
+    arguments = windows(1, 3, 5, 2, np.random.default_rng(3)) | {"starts": starts, "ends": starts + 1}
     assert_equal_results(rank_places(**arguments), reference.rank_places(**arguments))
 
 
 def test_arguments_may_be_read_only():
-    arguments = windows(3, 20, 2, np.random.default_rng(4))
+    arguments = windows(3, 4, 20, 2, np.random.default_rng(4))
     fixed = {k: read_only(v) if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
     assert_equal_results(rank_places(**fixed), rank_places(**arguments))
 
@@ -117,23 +122,32 @@ def test_arguments_may_be_read_only():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"offsets": np.array([0, 2])}, "as many offsets, places, widths and weights"),
+        ({"offsets": np.array([0, 2, 1])}, "offsets of texts fall"),
+        ({"argmax": np.zeros((1, 4), np.int32)}, "as many offsets, places, widths and weights"),
+        ({"argmax": np.zeros((2, 3), np.int32)}, "as many offsets, places, widths and weights"),
+        ({"widths": np.ones(3, np.int32)}, "as many offsets, places, widths and weights"),
+        ({"weights": np.ones((2, 3), np.float32)}, "as many offsets, places, widths and weights"),
         ({"texts": np.array([0, 1])}, "as many texts, starts, ends and shares"),
         ({"starts": np.array([0, 1])}, "as many texts, starts, ends and shares"),
         ({"ends": np.array([0, 1])}, "as many texts, starts, ends and shares"),
         ({"shares": np.zeros((2, 2))}, "as many texts, starts, ends and shares"),
         ({"n_network": 4}, "as many texts, starts, ends and shares"),
         ({"n_network": -1}, "as many texts, starts, ends and shares"),
-        ({"scale": np.ones(3)}, "as many scales"),
-        ({"shares": np.zeros((3, 0)), "scale": np.ones(0)}, "at least one"),
-        ({"n": 3}, "directions of the shape"),
-        ({"n": -1, "directions": None}, "directions of the shape"),
+        ({"shares": np.zeros((3, 1))}, "as many shares and scales"),
+        ({"scale": np.ones(3)}, "as many shares and scales"),
+        (
+            {"weights": np.ones((0, 4), np.float32), "shares": np.zeros((3, 0)), "scale": np.ones(0)},
+            "at least",
+        ),
         ({"directions": np.ones((2, 1))}, "directions of the shape"),
+        ({"directions": np.ones((3, 2))}, "directions of the shape"),
         ({"texts": np.array([0, 2, 1])}, "window 1 is of text 2, but there are 2 texts"),
         ({"texts": np.array([0, 1, -1])}, "window 2 is of text -1, but there are 2 texts"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(changed, message):
-    good = windows(2, 3, 2, np.random.default_rng(5))
+    good = windows(2, 4, 3, 2, np.random.default_rng(5))
     rank_places(**good)
     with pytest.raises(ValueError, match=message):
         rank_places(**good | changed)

@@ -243,7 +243,7 @@ def test_terms_sum_to_the_scores(shape_ngrams):
         linear, vocabulary = fitted(options((1, 3), (2, 4), shape_ngrams=shape_ngrams), targets=targets)
         for text in NEW:
             encoded = vocabulary.encode_fully([text])
-            terms = linear.terms(encoded, 1)
+            terms = linear.scores_and_terms(encoded, 1)[1]
             total = linear.bias() + terms.shares.sum(axis=0)
             np.testing.assert_allclose(total, linear.scores(encoded, 1)[0], rtol=1e-12, atol=1e-12)
             assert ((terms.starts >= 0) & (terms.starts <= terms.ends)).all()
@@ -255,7 +255,7 @@ def test_terms_sum_to_the_scores(shape_ngrams):
 def test_terms_stand_where_their_ngrams_are(shape_ngrams):
     texts = ["one two three", "three two one", "two", ""] * 3
     linear, vocabulary = fitted(options((1, 3), None, shape_ngrams=shape_ngrams), texts, [0, 1, 0, 1] * 3)
-    terms = linear.terms(vocabulary.encode_fully(["one two three"]), 1)
+    terms = linear.scores_and_terms(vocabulary.encode_fully(["one two three"]), 1)[1]
     places = Counter(zip(terms.starts.tolist(), terms.ends.tolist(), strict=True))
     # Single words; pairs and triples, those with a mark cut to the words that they hold.
     single = Counter([(0, 1), (1, 2), (2, 3)])
@@ -277,7 +277,7 @@ def test_new_words_score_as_they_did_when_unknown(ngram_range, min_df):
     assert len(extended.word_scores) == len(grown)
     assert_close(scores(extended, grown, texts), before, 1e-6)
     for text in texts:
-        terms = extended.terms(grown.encode_fully([text]), 1)
+        terms = extended.scores_and_terms(grown.encode_fully([text]), 1)[1]
         total = extended.bias() + terms.shares.sum(axis=0)
         np.testing.assert_allclose(total, scores(extended, grown, [text])[0], rtol=1e-12, atol=1e-12)
     again = NGramLinear.from_arrays(extended.to_arrays(), extended.config(), len(grown), 2)
@@ -539,7 +539,7 @@ def test_columns_keep_their_number_in_files_pickles_and_explanations(n_columns):
         for twin in (again, pickle.loads(pickle.dumps(linear))):
             assert_same_bits(scores(twin, vocabulary), expected)
         encoded = vocabulary.encode_fully([NEW[0]])
-        total = linear.bias() + linear.terms(encoded, 1).shares.sum(axis=0)
+        total = linear.bias() + linear.scores_and_terms(encoded, 1)[1].shares.sum(axis=0)
         np.testing.assert_allclose(total, expected[0], rtol=1e-10)
         assert_same_bits(scores(fitted_columns(targets, options(), n_threads=3)[0], vocabulary), expected)
 

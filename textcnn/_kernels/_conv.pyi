@@ -42,17 +42,6 @@ def conv_max_cached(
     n_threads: int = 1,
     relu: bool = True,
 ) -> None: ...
-def window_shares(
-    pooled: NDArray[Any],
-    argmax: NDArray[Any],
-    widths: NDArray[Any],
-    weights: NDArray[Any],
-    offsets: NDArray[Any],
-    texts: NDArray[Any],
-    starts: NDArray[Any],
-    ends: NDArray[Any],
-    shares: NDArray[Any],
-) -> int: ...
 def conv_max_backward(
     d_out: NDArray[Any],
     argmax: NDArray[Any],

@@ -3,6 +3,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 def rank_places(
+    offsets: NDArray[Any],
+    pooled: NDArray[Any],
+    argmax: NDArray[Any],
+    widths: NDArray[Any],
+    weights: NDArray[Any],
     texts: NDArray[Any],
     starts: NDArray[Any],
     ends: NDArray[Any],
@@ -10,7 +15,6 @@ def rank_places(
     n_network: int,
     share: float,
     scale: NDArray[Any],
-    n: int,
     directions: NDArray[Any] | None,
     n_threads: int = 1,
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]: ...

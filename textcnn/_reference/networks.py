@@ -929,6 +929,11 @@ def text_terms(
 
 
 def rank_places(
+    offsets: IntArray,
+    pooled: FloatArray,
+    argmax: IntArray,
+    widths: IntArray,
+    weights: FloatArray,
     texts: IntArray,
     starts: IntArray,
     ends: IntArray,
@@ -936,24 +941,23 @@ def rank_places(
     n_network: int,
     share: float,
     scale: FloatArray,
-    n: int,
     directions: FloatArray | None,
 ) -> list[tuple[IntArray, FloatArray]]:
-    """Windows with the same text, start and end added up, in each text those most in favour first.
+    """What windows with the same text, start and end add up to, in each text those most in favour first.
 
     Parameters
     ----------
-    texts, starts, ends : intp arrays of shape (m,)
-    shares : float64 array of shape (m, k)
-        What each window adds to the outputs.
+    offsets : intp array of shape (n + 1,)
+    pooled, argmax : arrays of shape (n, q), widths : (q,), weights : (k, q)
+        The features: each adds pooled x weights at its window, which `window_shares` has.
+    texts, starts, ends : intp arrays of shape (m,), shares : float64 array of shape (m, k)
+        The other windows, and what they add to the outputs.
     n_network : int
-        Windows from here on are those of the linear part.
+        Others from here on are those of the linear part.
     share : float
         Weight of the linear part; the network has the rest of 1.
     scale : float64 array of shape (k,)
         Units of the outputs.
-    n : int
-        Texts.
     directions : float64 array of shape (n, k) or None
         The favour of a place is the scalar product with what is added there, or the sum of magnitudes.
 
@@ -963,23 +967,23 @@ def rank_places(
         Start and end, (p, 2), and what is added there in all and by the linear part, (p, 2, k). Of equal
         favour the place with the earlier first window comes first, and NaN comes last.
     """
-    sums: list[dict[tuple[int, int], FloatArray]] = [{} for _ in range(n)]
-    for w, added in enumerate(shares):
-        place = int(starts[w]), int(ends[w])
-        total = sums[texts[w]].setdefault(place, np.zeros((2, len(scale))))
-        total[int(w >= n_network)] += added
-    weights = np.array([[1 - share], [share]])
+    sums: list[dict[tuple[int, int], FloatArray]] = [{} for _ in pooled]
+    of_features = zip(*window_shares(pooled, argmax, widths, weights, offsets), strict=True)
+    windows = [(*window, 0) for window in of_features]
+    others = enumerate(zip(texts, starts, ends, shares, strict=True))
+    windows += [(*window, int(w >= n_network)) for w, window in others]
+    for text, start, end, added, part in windows:
+        sums[text].setdefault((int(start), int(end)), np.zeros((2, len(scale))))[part] += added
+    parts = np.array([[1 - share], [share]])
     results = []
     for i, of_text in enumerate(sums):
-        parts = [weights * total for total in of_text.values()]
-        direction = None if directions is None else directions[i]
-        favours = [
-            np.abs(p.sum(axis=0)).sum() if direction is None else direction @ p.sum(axis=0) for p in parts
-        ]
-        order = sorted(range(len(parts)), key=lambda p: -favours[p] if favours[p] == favours[p] else np.inf)
+        weighted = [parts * total for total in of_text.values()]
+        both = [total.sum(axis=0) for total in weighted]
+        favours = [np.abs(b).sum() if directions is None else directions[i] @ b for b in both]
+        order = sorted(range(len(both)), key=lambda p: np.inf if np.isnan(favours[p]) else -favours[p])
         places = np.array(list(of_text), np.intp).reshape(-1, 2)[order]
-        both = [np.array([scale * parts[p].sum(axis=0), scale * parts[p][1]]) for p in order]
-        results.append((places, np.array(both).reshape(-1, 2, len(scale))))
+        in_order = [[scale * both[p], scale * weighted[p][1]] for p in order]
+        results.append((places, np.array(in_order).reshape(-1, 2, len(scale))))
     return results
 
 

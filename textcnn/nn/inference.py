@@ -13,7 +13,7 @@ import numpy as np
 from textcnn._kernels import _conv
 from textcnn._kernels._blas import PackedMatrix
 from textcnn.nn.layers import activate
-from textcnn.nn.packed import WindowShares
+from textcnn.nn.packed import FeatureWindows, WindowShares
 
 if TYPE_CHECKING:
     from textcnn.nn.sentence_cnn import SentenceCNN
@@ -96,20 +96,17 @@ class Inference:
 
     def contributions(
         self, ids: np.ndarray, offsets: np.ndarray, n_threads: int
-    ) -> tuple[np.ndarray, WindowShares]:
+    ) -> tuple[np.ndarray, FeatureWindows, WindowShares]:
         """Logits of texts, and what windows of tokens add to them: activation x weight.
 
-        A filter counts for the window at which it was largest. With the bias the sum is the logits.
+        A filter counts for the window at which it was largest. With the bias the sum is the logits. There are
+        no windows but those of filters.
         """
+        weights = self.network.weights
         pooled, argmax = self.pooled(ids, offsets, n_threads)
-        n = pooled.size
-        texts, starts, ends = np.empty(n, np.intp), np.empty(n, np.intp), np.empty(n, np.intp)
-        shares = np.empty((n, len(self.network.weights)))
-        m = _conv.window_shares(
-            pooled, argmax, self._widths, self.network.weights, offsets, texts, starts, ends, shares
-        )
-        windows = WindowShares(texts[:m], starts[:m], ends[:m], shares[:m])
-        return self.logits(pooled, n_threads).astype(np.float64), windows
+        features = FeatureWindows(pooled, argmax, self._widths, weights)
+        logits = self.logits(pooled, n_threads).astype(np.float64)
+        return logits, features, WindowShares.none(len(weights))
 
     def logits(self, pooled: np.ndarray, n_threads: int) -> np.ndarray:
         """Outputs (n_texts, n_outputs) of pooled features, the scores before a softmax."""

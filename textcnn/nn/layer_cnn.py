@@ -27,7 +27,7 @@ from textcnn.nn.modules import (
     storable_config,
 )
 from textcnn.nn.optimizers import Gradient
-from textcnn.nn.packed import WindowShares, pieces
+from textcnn.nn.packed import FeatureWindows, WindowShares, pieces
 from textcnn.nn.sentence_cnn import checked_array, checked_frozen, checked_width, drop_words
 from textcnn.nn.training import Examples, TrainingOptions
 from textcnn.nn.workspace import Workspace
@@ -334,8 +334,8 @@ class LayerInference:
 
     def contributions(
         self, ids: np.ndarray, offsets: np.ndarray, n_threads: int
-    ) -> tuple[np.ndarray, WindowShares]:
-        """Logits of texts, and what windows of tokens add to them.
+    ) -> tuple[np.ndarray, FeatureWindows, WindowShares]:
+        """Logits of texts, and what windows of tokens add to them; none is that of one feature alone.
 
         Pooling over a whole text is homogeneous in the activations a, p(c a) = c p(a), so that
         p = sum_t a_t dp / da_t (Euler): each window counts activation x gradient, and with the bias the sum
@@ -357,7 +357,7 @@ class LayerInference:
                 windows = column.shares(x, part, n_threads)
                 found.append(replace(windows, texts=windows.texts + n_done))
             n_done += len(piece_offsets) - 1
-        return logits, WindowShares.joined(found)
+        return logits, FeatureWindows.none(*logits.shape), WindowShares.joined(found)
 
 
 @dataclass(frozen=True)

@@ -227,22 +227,10 @@ class NGramLinear:
         texts : EncodedTexts
         n_threads : int
         """
-        out = np.empty((len(texts.offsets) - 1, self.coef.shape[1]))
-        subword_scores = self._subword_scores(texts.unknown, n_threads)
-        ids, unknown_scores = self._as_in_training(texts.ids, subword_scores)
-        text_scores(
-            ids, texts.offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef, out,
-            n_threads, _symbols(ids, texts.shapes, self.frequent),
-        )  # fmt: skip
-        out += self.intercept
-        return self._by_output(out)
+        return self._summed(self._scoring(texts, n_threads), len(texts.offsets) - 1)
 
-    def bias(self) -> np.ndarray:
-        """Scores of a text without features, float64 ndarray of shape (n_outputs,)."""
-        return self._by_output(self.intercept[np.newaxis])[0]
-
-    def terms(self, texts: EncodedTexts, n_threads: int) -> WindowShares:
-        """The words and n-grams of texts, with their scores.
+    def scores_and_terms(self, texts: EncodedTexts, n_threads: int) -> tuple[np.ndarray, WindowShares]:
+        """`scores`, and the words and n-grams of which they are the sum, with the bias.
 
         Parameters
         ----------
@@ -251,16 +239,44 @@ class NGramLinear:
 
         Returns
         -------
-        WindowShares
+        scores : float64 ndarray of shape (n_texts, n_outputs)
+        terms : WindowShares
             Of each text first the words, then the n-grams. N-grams with the mark before or behind the text
             are cut to the tokens.
         """
-        ids, unknown_scores = self._as_in_training(texts.ids, self._subword_scores(texts.unknown, n_threads))
-        which, starts, ends, scores = text_terms(
-            ids, texts.offsets, self.word_scores, unknown_scores, *self.orders, self._index, self.coef,
-            n_threads, _symbols(ids, texts.shapes, self.frequent),
-        )  # fmt: skip
-        return WindowShares(which, starts, ends, self._by_output(scores))
+        scoring = self._scoring(texts, n_threads)
+        which, starts, ends, scores = text_terms(**scoring)
+        terms = WindowShares(which, starts, ends, self._by_output(scores))
+        return self._summed(scoring, len(texts.offsets) - 1), terms
+
+    def bias(self) -> np.ndarray:
+        """Scores of a text without features, float64 ndarray of shape (n_outputs,)."""
+        return self._by_output(self.intercept[np.newaxis])[0]
+
+    def _scoring(self, texts: EncodedTexts, n_threads: int) -> dict[str, Any]:
+        """The arguments of the kernels `text_scores` and `text_terms`."""
+        subword_scores = self._subword_scores(texts.unknown, n_threads)
+        ids, unknown_scores = self._as_in_training(texts.ids, subword_scores)
+        lowest, highest = self.orders
+        return {
+            "ids": ids,
+            "offsets": texts.offsets,
+            "word_scores": self.word_scores,
+            "unknown": unknown_scores,
+            "lowest": lowest,
+            "highest": highest,
+            "index": self._index,
+            "coef": self.coef,
+            "n_threads": n_threads,
+            "symbols": _symbols(ids, texts.shapes, self.frequent),
+        }
+
+    def _summed(self, scoring: dict[str, Any], n_texts: int) -> np.ndarray:
+        """The scores of texts from the arguments of the kernel."""
+        out = np.empty((n_texts, self.coef.shape[1]))
+        text_scores(**scoring, out=out)
+        out += self.intercept
+        return self._by_output(out)
 
     def _as_in_training(self, ids: np.ndarray, unknown_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same with the words that came after training among the unknown ones."""

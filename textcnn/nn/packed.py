@@ -27,6 +27,12 @@ class WindowShares:
     shares: np.ndarray
 
     @classmethod
+    def none(cls, n_outputs: int) -> WindowShares:
+        """No windows."""
+        places = np.empty(0, np.intp)
+        return cls(places, places, places, np.empty((0, n_outputs)))
+
+    @classmethod
     def joined(cls, parts: list[WindowShares]) -> WindowShares:
         """All windows of one part or more, in their order."""
         return cls(
@@ -35,6 +41,33 @@ class WindowShares:
             np.concatenate([part.ends for part in parts]),
             np.concatenate([part.shares for part in parts]),
         )
+
+
+@dataclass(frozen=True)
+class FeatureWindows:
+    """The windows of the features of texts: each adds feature x weight to the outputs.
+
+    Attributes
+    ----------
+    pooled : float32 ndarray of shape (n_texts, n_features)
+    argmax : int32 ndarray of shape (n_texts, n_features)
+        The first token of each window, which may lie before the text; `NO_WINDOW` of the kernels if there is
+        none.
+    widths : int32 ndarray of shape (n_features,)
+        Tokens of the windows.
+    weights : float32 ndarray of shape (n_outputs, n_features)
+    """
+
+    pooled: np.ndarray
+    argmax: np.ndarray
+    widths: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def none(cls, n_texts: int, n_outputs: int) -> FeatureWindows:
+        """No windows."""
+        pooled, argmax = np.empty((n_texts, 0), np.float32), np.empty((n_texts, 0), np.int32)
+        return cls(pooled, argmax, np.empty(0, np.int32), np.empty((n_outputs, 0), np.float32))
 
 
 def pieces(

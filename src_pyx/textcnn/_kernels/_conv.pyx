@@ -249,50 +249,6 @@ def conv_max_cached(
     free(rows)
 
 
-def window_shares(
-    const float[:, ::1] pooled,          # IN   (n, q)
-    const int32_t[:, ::1] argmax,        # IN   (n, q) as from the forward pass
-    const int32_t[::1] widths,           # IN   (q,) tokens of the window of each feature
-    const float[:, ::1] weights,         # IN   (k, q) of the outputs
-    const Py_ssize_t[::1] offsets,       # IN   (n + 1,)
-    Py_ssize_t[::1] texts,               # OUT  (at least m,) the text of each window
-    Py_ssize_t[::1] starts,              # OUT  (at least m,) its first token
-    Py_ssize_t[::1] ends,                # OUT  (at least m,) the one after its last
-    double[:, ::1] shares,               # OUT  (at least m, k) pooled x weights
-):
-    """What the window of every feature that has one adds to the outputs; returns their number, m.
-
-    Tokens of the window before the text and behind it do not count.
-    """
-    cdef Py_ssize_t i, q, j, m = 0, n = pooled.shape[0], n_features = pooled.shape[1], length
-    if (
-        argmax.shape[0] != n or argmax.shape[1] != n_features or widths.shape[0] != n_features
-        or weights.shape[1] != n_features or offsets.shape[0] != n + 1
-    ):
-        raise ValueError(f"{n} texts of {n_features} features need as many places, widths and weights")
-    for i in range(n):
-        for q in range(n_features):
-            m += argmax[i, q] != TEXTCNN_NO_WINDOW
-    if min(texts.shape[0], starts.shape[0], ends.shape[0], shares.shape[0]) < m:
-        raise ValueError(f"{m} windows need as many places")
-    if shares.shape[1] != weights.shape[0]:
-        raise ValueError(f"shares has {shares.shape[1]} columns, but there are {weights.shape[0]} outputs")
-    m = 0
-    with nogil:
-        for i in range(n):
-            length = offsets[i + 1] - offsets[i]
-            for q in range(n_features):
-                if argmax[i, q] == TEXTCNN_NO_WINDOW:
-                    continue
-                texts[m] = i
-                starts[m] = max(0, argmax[i, q])
-                ends[m] = min(length, <Py_ssize_t>argmax[i, q] + widths[q])
-                for j in range(weights.shape[0]):
-                    shares[m, j] = <double>pooled[i, q] * weights[j, q]
-                m += 1
-    return m
-
-
 def conv_max_backward(
     const floating[:, ::1] d_out,          # IN   (n, n_out)
     const int32_t[:, ::1] argmax,          # IN   (n, n_out) of the forward pass

@@ -1,18 +1,40 @@
-"""Explanations: windows of texts gathered by place, those that count most first."""
+"""Explanations: what windows of texts add to the outputs, by place, that which counts most first."""
 
 import numpy as np
 
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
+from textcnn._kernels._offsets cimport check_offsets
 from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._simd cimport TEXTCNN_NO_WINDOW
 
 # About what a window costs beside its shares, in multiply-add operations: a look-up, its part of the sort.
 cdef enum:
     WINDOW_COST = 100
+
+
+# The windows of all texts, and what is asked about them; pointers to arrays without entries are NULL.
+cdef struct Windows:
+    Py_ssize_t k
+    const Py_ssize_t* offsets
+    Py_ssize_t n_features
+    const float* pooled
+    const int32_t* argmax
+    const int32_t* widths
+    const float* weights
+    const Py_ssize_t* order     # of the others, by text
+    const Py_ssize_t* firsts    # of each text in `order`
+    const Py_ssize_t* starts
+    const Py_ssize_t* ends
+    const double* shares
+    Py_ssize_t n_network
+    double share
+    const double* scale
+    const double* directions
 
 
 cdef struct Place:
@@ -22,193 +44,233 @@ cdef struct Place:
     double favour
 
 
-# What is asked about all texts.
-cdef struct Question:
-    const Py_ssize_t* starts
-    const Py_ssize_t* ends
-    const double* shares
-    Py_ssize_t n_network        # windows from here on are those of the linear part
-    double share
-    const double* scale
-    const double* directions    # NULL if changes in either direction count alike
+# The distinct places of a text: a hash table of numbers from 1 on, at least half of which stays free.
+cdef struct Table:
+    Py_ssize_t* slots
+    Py_ssize_t mask
+    Place* found
+    double* sums                # (n, 2, k) by network and linear part
+    Py_ssize_t n
     Py_ssize_t k
 
 
+# The places of a text in their order.
+cdef struct Ranked:
+    Py_ssize_t n                # -1 without memory
+    Py_ssize_t* places          # (n, 2)
+    double* sums                # (n, 2, k)
+
+
 def rank_places(
-    const Py_ssize_t[::1] texts,         # IN   (m,) the text of each window, of n
+    const Py_ssize_t[::1] offsets,       # IN   (n + 1,) tokens of the texts
+    const float[:, ::1] pooled,          # IN   (n, q) features
+    const int32_t[:, ::1] argmax,        # IN   (n, q) where their windows start, as from the forward pass
+    const int32_t[::1] widths,           # IN   (q,) tokens of the window of each feature
+    const float[:, ::1] weights,         # IN   (k, q) of the outputs
+    const Py_ssize_t[::1] texts,         # IN   (m,) the text of each other window
     const Py_ssize_t[::1] starts,        # IN   (m,) its first token
     const Py_ssize_t[::1] ends,          # IN   (m,) the one after its last
     const double[:, ::1] shares,         # IN   (m, k) what it adds to the outputs
-    Py_ssize_t n_network,                # IN   windows from here on are those of the linear part
+    Py_ssize_t n_network,                # IN   others from here on are those of the linear part
     double share,                        # IN   weight of the linear part; the network has the rest of 1
     const double[::1] scale,             # IN   (k,) outputs are given in these units
-    Py_ssize_t n,                        # IN   texts
     const double[:, ::1] directions,     # IN   (n, k) what counts in favour in each text; None: any change
     int n_threads=1,
 ):
-    """Windows with the same text, start and end added up, in each text those most in favour first.
+    """What windows with the same text, start and end add up to, in each text those most in favour first.
+
+    A feature that has a window adds ``pooled * weights`` there; tokens of the window before the text and
+    behind it do not count.
 
     Returns for each text its places, intp (p, 2), and what is added there to the outputs, float64 (p, 2, k):
     in all, and by the linear part alone.
 
     The favour of a place is the sum over the outputs of its direction times what is added there, in units of
     `scale`, or without directions of the magnitude of what is added. Equal ones keep the order of their first
-    windows; NaN comes last.
+    windows, those of the features first; NaN comes last.
     """
-    cdef Py_ssize_t i, wrong, m = texts.shape[0], k = shares.shape[1]
-    cdef Py_ssize_t[::1] order = np.empty(m, np.intp)
-    cdef Py_ssize_t[:, ::1] bounds, places
-    cdef double[:, :, ::1] sums
-    cdef Question question
-    cdef int team = team_size(n_threads, <double> m * (WINDOW_COST + 2 * k))
+    cdef Py_ssize_t n = pooled.shape[0], q = pooled.shape[1], m = texts.shape[0], k = weights.shape[0]
+    cdef Py_ssize_t i, wrong
+    cdef Py_ssize_t[::1] order, firsts
+    cdef Windows windows
+    cdef Ranked* ranked
+    cdef int team = team_size(n_threads, (<double> n * q + m) * (WINDOW_COST + 2 * k))
+    check_offsets(offsets, "the offsets of texts", -1)
+    if (
+        offsets.shape[0] != n + 1 or argmax.shape[0] != n or argmax.shape[1] != q or widths.shape[0] != q
+        or weights.shape[1] != q
+    ):
+        raise ValueError(f"{n} texts of {q} features need as many offsets, places, widths and weights")
     if starts.shape[0] != m or ends.shape[0] != m or shares.shape[0] != m or not 0 <= n_network <= m:
         raise ValueError(f"{m} windows need as many texts, starts, ends and shares, and parts of them")
-    if k == 0 or scale.shape[0] != k:
-        raise ValueError(f"windows that add to {k} outputs need as many scales, and at least one")
-    if n < 0 or (directions is not None and (directions.shape[0] != n or directions.shape[1] != k)):
+    if k == 0 or shares.shape[1] != k or scale.shape[0] != k:
+        raise ValueError(f"{k} outputs need as many shares and scales, and at least one")
+    if directions is not None and (directions.shape[0] != n or directions.shape[1] != k):
         raise ValueError(f"{n} texts need directions of the shape ({n}, {k})")
-    bounds, places, sums = np.empty((n, 2), np.intp), np.empty((m, 2), np.intp), np.empty((m, 2, k))
+    order, firsts = np.empty(m, np.intp), np.zeros(n + 1, np.intp)
     with nogil:
-        wrong = group_by_text(texts, bounds, order)
+        wrong = group_by_text(texts, order, firsts)
     if wrong >= 0:
         raise ValueError(f"window {wrong} is of text {texts[wrong]}, but there are {n} texts")
+    memset(&windows, 0, sizeof(Windows))
+    windows.k, windows.n_features, windows.n_network, windows.share = k, q, n_network, share
+    windows.offsets, windows.firsts, windows.scale = &offsets[0], &firsts[0], &scale[0]
+    if n and q:
+        windows.pooled, windows.argmax = &pooled[0, 0], &argmax[0, 0]
+        windows.widths, windows.weights = &widths[0], &weights[0, 0]
     if m:
-        question = Question(&starts[0], &ends[0], &shares[0, 0], n_network, share, &scale[0], NULL, k)
-        if directions is not None:
-            question.directions = &directions[0, 0]
+        windows.order, windows.starts, windows.ends = &order[0], &starts[0], &ends[0]
+        windows.shares = &shares[0, 0]
+    if n and directions is not None:
+        windows.directions = &directions[0, 0]
+    ranked = <Ranked*> calloc(max(1, n), sizeof(Ranked))
+    if ranked == NULL:
+        raise MemoryError(f"no memory for the places of {n} texts")
+    try:
         for i in prange(n, schedule="dynamic", chunksize=8, num_threads=team, nogil=True):
-            bounds[i, 1] = rank_text(&question, i, &order[0], bounds[i, 0], bounds[i, 1], places, sums)
-    return [copied(places, sums, bounds[i, 0], bounds[i, 1]) for i in range(n)]
+            rank_text(&windows, i, &ranked[i])
+        results = []
+        for i in range(n):
+            results.append(as_arrays(&ranked[i], k))
+        return results
+    finally:
+        for i in range(n):
+            free(ranked[i].places)
+            free(ranked[i].sums)
+        free(ranked)
 
 
-cdef object copied(Py_ssize_t[:, ::1] places, double[:, :, ::1] sums, Py_ssize_t first, Py_ssize_t last):
-    """The rows of one text, so that who keeps them does not keep those of all texts."""
-    cdef Py_ssize_t p = last - first, k = sums.shape[2]
-    cdef Py_ssize_t[:, ::1] to_places
-    cdef double[:, :, ::1] to_sums
-    if last < 0:
-        raise MemoryError(f"no memory for the places of {places.shape[0]} windows")
-    own_places, own_sums = np.empty((p, 2), np.intp), np.empty((p, 2, k))
-    if p:
-        to_places, to_sums = own_places, own_sums
-        memcpy(&to_places[0, 0], &places[first, 0], p * 2 * sizeof(Py_ssize_t))
-        memcpy(&to_sums[0, 0, 0], &sums[first, 0, 0], p * 2 * k * sizeof(double))
-    return own_places, own_sums
+cdef object as_arrays(const Ranked* ranked, Py_ssize_t k):
+    cdef Py_ssize_t n = ranked.n
+    cdef Py_ssize_t[:, ::1] places
+    cdef double[:, :, ::1] sums
+    if n < 0:
+        raise MemoryError("no memory for the places of a text")
+    result = np.empty((n, 2), np.intp), np.empty((n, 2, k))
+    if n:
+        places, sums = result
+        memcpy(&places[0, 0], ranked.places, n * 2 * sizeof(Py_ssize_t))
+        memcpy(&sums[0, 0, 0], ranked.sums, n * 2 * k * sizeof(double))
+    return result
 
 
 cdef Py_ssize_t group_by_text(
-    const Py_ssize_t[::1] texts, Py_ssize_t[:, ::1] bounds, Py_ssize_t[::1] order
+    const Py_ssize_t[::1] texts, Py_ssize_t[::1] order, Py_ssize_t[::1] firsts
 ) noexcept nogil:
-    """Windows in the order of their texts; the first one of a text that is not there, or -1."""
-    cdef Py_ssize_t w, i, count, done = 0
-    for i in range(bounds.shape[0]):
-        bounds[i, 1] = 0
+    """Windows in the order of their texts, and the first of each; returns a window of no text, or -1.
+
+    `firsts` (n + 1,) must be 0 before.
+    """
+    cdef Py_ssize_t w, i, place, n = firsts.shape[0] - 1
     for w in range(texts.shape[0]):
-        if not 0 <= texts[w] < bounds.shape[0]:
+        if not 0 <= texts[w] < n:
             return w
-        bounds[texts[w], 1] += 1
-    for i in range(bounds.shape[0]):
-        count = bounds[i, 1]
-        bounds[i, 0] = bounds[i, 1] = done
-        done += count
+        firsts[texts[w] + 1] += 1
+    for i in range(n):
+        firsts[i + 1] += firsts[i]
     for w in range(texts.shape[0]):
-        order[bounds[texts[w], 1]] = w
-        bounds[texts[w], 1] += 1
+        place = firsts[texts[w]]
+        order[place] = w
+        firsts[texts[w]] += 1
+    for i in range(n, 0, -1):  # each stands at the end of its text now
+        firsts[i] = firsts[i - 1]
+    firsts[0] = 0
     return -1
 
 
-cdef Py_ssize_t rank_text(
-    const Question* question,
-    Py_ssize_t i,
-    const Py_ssize_t* order,
-    Py_ssize_t first,
-    Py_ssize_t last,
-    Py_ssize_t[:, ::1] places,
-    double[:, :, ::1] sums,
-) noexcept nogil:
-    """The places of text i, whose windows are first to last - 1 of `order`; returns their end, or -1."""
-    cdef Py_ssize_t n_windows = last - first, n_slots = 4, n_found, stop = -1, p, c, k = question.k
-    cdef Py_ssize_t* slots
-    cdef Place* found
-    cdef double* added
-    cdef const double* total
-    cdef const double* direction = NULL
-    if n_windows == 0:
-        return first
-    if question.directions != NULL:
-        direction = question.directions + i * k
-    while n_slots < 2 * n_windows:
+cdef void rank_text(const Windows* windows, Py_ssize_t i, Ranked* ranked) noexcept nogil:
+    """The places of text i in their order."""
+    cdef Py_ssize_t most = windows.n_features + windows.firsts[i + 1] - windows.firsts[i]
+    cdef Py_ssize_t p, n, k = windows.k
+    cdef const double* sums
+    cdef Table table
+    ranked.n = -1
+    if take_memory(&table, most, k):
+        add_up(windows, i, &table)
+        n = table.n
+        for p in range(n):
+            table.found[p].favour = weighed(windows, i, table.sums + 2 * p * k)
+        qsort(table.found, n, sizeof(Place), &compared)
+        ranked.places = <Py_ssize_t*> malloc(max(1, n) * 2 * sizeof(Py_ssize_t))
+        ranked.sums = <double*> malloc(max(1, n) * 2 * k * sizeof(double))
+        if ranked.places != NULL and ranked.sums != NULL:
+            for p in range(n):
+                ranked.places[2 * p] = table.found[p].start
+                ranked.places[2 * p + 1] = table.found[p].end
+                sums = table.sums + 2 * table.found[p].number * k
+                memcpy(ranked.sums + 2 * p * k, sums, 2 * k * sizeof(double))
+            ranked.n = n
+    free(table.slots)
+    free(table.found)
+    free(table.sums)
+
+
+cdef bint take_memory(Table* table, Py_ssize_t most, Py_ssize_t k) noexcept nogil:
+    """An empty table for so many places at most; false without memory. What it has is to be freed."""
+    cdef Py_ssize_t n_slots = 4
+    while n_slots < 2 * most:
         n_slots *= 2
-    slots = <Py_ssize_t*> calloc(n_slots, sizeof(Py_ssize_t))
-    found = <Place*> malloc(n_windows * sizeof(Place))
-    added = <double*> calloc(n_windows * 2 * k, sizeof(double))
-    if slots != NULL and found != NULL and added != NULL:
-        n_found = add_up(question, order + first, n_windows, slots, n_slots - 1, found, added)
-        for p in range(n_found):
-            found[p].favour = weighed(question, direction, added + p * 2 * k)
-        qsort(found, n_found, sizeof(Place), &compared)
-        for p in range(n_found):
-            places[first + p, 0] = found[p].start
-            places[first + p, 1] = found[p].end
-            total = added + found[p].number * 2 * k
-            for c in range(k):
-                sums[first + p, 0, c] = total[c]
-                sums[first + p, 1, c] = total[k + c]
-        stop = first + n_found
-    free(slots)
-    free(found)
-    free(added)
-    return stop
+    table.mask, table.n, table.k = n_slots - 1, 0, k
+    table.slots = <Py_ssize_t*> calloc(n_slots, sizeof(Py_ssize_t))
+    table.found = <Place*> malloc(max(1, most) * sizeof(Place))
+    table.sums = <double*> malloc(max(1, most) * 2 * k * sizeof(double))
+    return table.slots != NULL and table.found != NULL and table.sums != NULL
 
 
-cdef Py_ssize_t add_up(
-    const Question* question,
-    const Py_ssize_t* windows,
-    Py_ssize_t n_windows,
-    Py_ssize_t* slots,
-    Py_ssize_t mask,
-    Place* found,
-    double* added,
-) noexcept nogil:
-    """The distinct places of windows as they first appear, and what is added there; returns their number.
-
-    `slots` is a hash table with the number of each place, from 1 on; at least half of it stays free.
-    """
-    cdef Py_ssize_t i, w, c, slot, start, end, n_found = 0, k = question.k
-    cdef const double* more
-    cdef double* total
-    for i in range(n_windows):
-        w = windows[i]
-        start, end = question.starts[w], question.ends[w]
-        slot = mixed(start, end) & mask
-        while slots[slot] and (found[slots[slot] - 1].start != start or found[slots[slot] - 1].end != end):
-            slot = (slot + 1) & mask
-        if slots[slot] == 0:
-            found[n_found] = Place(start, end, n_found, 0.0)
-            n_found += 1
-            slots[slot] = n_found
-        total = added + (2 * (slots[slot] - 1) + (w >= question.n_network)) * k
-        more = question.shares + w * k
+cdef void add_up(const Windows* windows, Py_ssize_t i, Table* table) noexcept nogil:
+    """The distinct places of the windows of text i, as they first appear, and what is added there."""
+    cdef Py_ssize_t f, j, w, c, k = windows.k, length = windows.offsets[i + 1] - windows.offsets[i]
+    cdef Py_ssize_t first = i * windows.n_features
+    cdef int32_t start
+    cdef double value
+    cdef double* sums
+    for f in range(windows.n_features):
+        start = windows.argmax[first + f]
+        if start == TEXTCNN_NO_WINDOW:
+            continue
+        sums = sums_at(table, max(0, start), min(length, <Py_ssize_t> start + windows.widths[f]))
+        value = windows.pooled[first + f]
         for c in range(k):
-            total[c] += more[c]
-    return n_found
+            sums[c] += value * windows.weights[c * windows.n_features + f]
+    for j in range(windows.firsts[i], windows.firsts[i + 1]):
+        w = windows.order[j]
+        sums = sums_at(table, windows.starts[w], windows.ends[w])
+        if w >= windows.n_network:
+            sums += k
+        for c in range(k):
+            sums[c] += windows.shares[w * k + c]
 
 
-cdef inline Py_ssize_t mixed(Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+cdef inline double* sums_at(Table* table, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """The sums of a place, 0 if it is new."""
     cdef uint64_t key = (<uint64_t> start * <uint64_t> 0x9E3779B97F4A7C15) ^ <uint64_t> end
-    return <Py_ssize_t> ((key * <uint64_t> 0xD6E8FEB86659FD93) >> 32)
+    cdef Py_ssize_t slot = <Py_ssize_t> ((key * <uint64_t> 0xD6E8FEB86659FD93) >> 32) & table.mask
+    cdef Place* place
+    while table.slots[slot]:
+        place = &table.found[table.slots[slot] - 1]
+        if place.start == start and place.end == end:
+            return table.sums + 2 * place.number * table.k
+        slot = (slot + 1) & table.mask
+    table.found[table.n] = Place(start, end, table.n, 0.0)
+    memset(table.sums + 2 * table.n * table.k, 0, 2 * table.k * sizeof(double))
+    table.n += 1
+    table.slots[slot] = table.n
+    return table.sums + 2 * (table.n - 1) * table.k
 
 
-cdef inline double weighed(const Question* question, const double* direction, double* sums) noexcept nogil:
+cdef inline double weighed(const Windows* windows, Py_ssize_t i, double* sums) noexcept nogil:
     """The favour of a place, whose sums of network and linear part become those of both and of the latter."""
-    cdef Py_ssize_t c, k = question.k
+    cdef Py_ssize_t c, k = windows.k
     cdef double network, linear, favour = 0.0
     for c in range(k):
-        network = (1 - question.share) * sums[c]
-        linear = question.share * sums[k + c]
-        favour += fabs(network + linear) if direction == NULL else direction[c] * (network + linear)
-        sums[c] = question.scale[c] * network + question.scale[c] * linear
-        sums[k + c] = question.scale[c] * linear
+        network = (1 - windows.share) * sums[c]
+        linear = windows.share * sums[k + c]
+        if windows.directions == NULL:
+            favour += fabs(network + linear)
+        else:
+            favour += windows.directions[i * k + c] * (network + linear)
+        sums[c] = windows.scale[c] * network + windows.scale[c] * linear
+        sums[k + c] = windows.scale[c] * linear
     return favour if favour == favour else -INFINITY
 
 
