@@ -1,5 +1,6 @@
 """Explanations of texts of any number and length: a plain slow loop, ties, and the sequence of n-grams."""
 
+import copy
 import pickle
 from collections import defaultdict
 
@@ -187,3 +188,19 @@ def test_a_kept_explanation_does_not_keep_those_of_other_texts():
     short, long = fitted("classes").explain(["good", LONG])
     assert len(pickle.dumps(short)) < len(pickle.dumps(long)) / 50
     assert len(short.ngrams[0].contributions.base) == len(short.ngrams)
+
+
+def test_explanations_may_be_written_to_one_by_one():
+    first, second = fitted("classes").explain(["good film", "good film"])
+    first.bias[:] = first.logits[:] = np.nan
+    first.ngrams[0].contributions[:] = np.nan
+    assert np.isfinite(second.bias).all()
+    assert np.isfinite(second.logits).all()
+    assert np.isfinite(second.ngrams[0].contributions).all()
+    assert np.isnan(first.ngrams[0].contributions).all()
+
+
+def test_copies_and_pickles_of_explanations_need_not_be_looked_at_first():
+    expected = all_fields(fitted("classes").explain(TEXTS))
+    assert all_fields(copy.deepcopy(fitted("classes").explain(TEXTS))) == expected
+    assert all_fields(pickle.loads(pickle.dumps(fitted("classes").explain(TEXTS)))) == expected

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, overload
 
 import numpy as np
 
 from textcnn._kernels import _explanations, _softmax
+from textcnn._kernels._explanations import RankedPlaces
+from textcnn._kernels._text import split_tokens, token_spans
 from textcnn._threads import effective_n_threads
 from textcnn.io import (
     ModelFileError,
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 TOKENS_PER_PIECE = 32768
 
 # Numbers at once of the contributions that are added up in an explanation, about.
-CONTRIBUTIONS_PER_PIECE = 1 << 18
+CONTRIBUTIONS_PER_PIECE = 1 << 19
 
 # Megabytes for projected tokens that a model file may ask for: a terabyte.
 MAX_CACHE_SIZE = 1_000_000
@@ -52,7 +55,7 @@ MAX_CACHE_SIZE = 1_000_000
 # Means and standard deviations of targets in a file, whose products with outputs are to be finite.
 LARGEST_TARGET = 1e200
 
-# Tokens of a text, and their characters unless the text was given as tokens.
+# Tokens of a text, and the characters of each, intp (n_tokens, 2), or None if the text was given as tokens.
 NamedTokens: TypeAlias = tuple[list[str], np.ndarray | None]
 
 NO_WORDS = UnknownWords(np.empty(0, np.uint8), np.zeros(1, np.int64))
@@ -103,39 +106,48 @@ class NGrams(Sequence[NGram]):
 
     Parameters
     ----------
+    named : str, or tuple (tokens, spans)
+        The text; or its tokens, list of str, and the characters of each, intp ndarray of shape (n_tokens, 2),
+        or None if the text was given as tokens.
+    ranked : tuple (places, shares), or RankedPlaces of the kernels, which have them
+        The first token of each n-gram and the one after the last, intp ndarray of shape (n_ngrams, 2); what
+        each adds to the outputs, and how much of that comes from the linear part, float64 ndarray of shape
+        (n_ngrams, 2, n_outputs).
+    cut : callable, default=None
+        What gives tokens and spans of a text; None if they are given.
+
+    Attributes
+    ----------
     tokens : list of str
         Those of the text.
-    spans : intp ndarray of shape (n_tokens, 2) or None
-        Characters of each token.
-    places : intp ndarray of shape (n_ngrams, 2)
-        The first token of each, and the one after the last.
-    shares : float64 ndarray of shape (n_ngrams, 2, n_outputs)
-        What each adds to the outputs, and how much of that comes from the linear part.
 
     Examples
     --------
     >>> import numpy as np
     >>> from textcnn.predictor import NGrams
     >>> shares = np.array([[[1.0, -1.0], [0.0, 0.0]], [[0.5, -0.5], [0.0, 0.0]]])
-    >>> ngrams = NGrams(["a", "good", "film"], None, np.array([[1, 2], [0, 3]]), shares)
+    >>> ngrams = NGrams((["a", "good", "film"], None), (np.array([[1, 2], [0, 3]]), shares))
     >>> len(ngrams), ngrams[0].text, [ngram.text for ngram in ngrams]
     (2, 'good', ['good', 'a good film'])
     """
 
-    __slots__ = ("_places", "_shares", "_spans", "_tokens")
+    __slots__ = ("_cut", "_named", "_ranked")
 
     def __init__(
         self,
-        tokens: list[str],
-        spans: np.ndarray | None,
-        places: np.ndarray,
-        shares: np.ndarray,
+        named: str | NamedTokens,
+        ranked: tuple[np.ndarray, np.ndarray] | RankedPlaces,
+        cut: Callable[[str], NamedTokens] | None = None,
     ) -> None:
-        self._tokens, self._spans = tokens, spans
-        self._places, self._shares = places, shares
+        self._named, self._ranked, self._cut = named, ranked, cut
+
+    @property
+    def tokens(self) -> list[str]:
+        return self._tokens_and_spans()[0]
 
     def __len__(self) -> int:
-        return len(self._places)
+        ranked = self._ranked
+        return len(ranked[0] if isinstance(ranked, tuple) else ranked)
 
     @overload
     def __getitem__(self, index: int) -> NGram: ...
@@ -160,10 +172,26 @@ class NGrams(Sequence[NGram]):
     def __repr__(self) -> str:
         return repr(list(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._tokens_and_spans(), self._places_and_shares())
+
+    def _tokens_and_spans(self) -> NamedTokens:
+        named = self._named
+        if isinstance(named, str):
+            assert self._cut is not None
+            named = self._named = self._cut(named)
+        return named
+
+    def _places_and_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        ranked = self._ranked
+        if not isinstance(ranked, tuple):
+            ranked = self._ranked = ranked.arrays()
+        return ranked
+
     def _made(self, which: slice) -> Iterator[NGram]:
-        tokens, spans = self._tokens, self._spans
-        places = self._places[which].tolist()
-        for (start, end), (contributions, linear) in zip(places, self._shares[which], strict=True):
+        tokens, spans = self._tokens_and_spans()
+        places, shares = self._places_and_shares()
+        for (start, end), (contributions, linear) in zip(places[which].tolist(), shares[which], strict=True):
             span = _characters(spans, start, end) if spans is not None else None
             yield NGram(" ".join(tokens[start:end]), start, end, span, contributions, linear)
 
@@ -184,14 +212,17 @@ class Explanation:
         Those with the largest contribution in favour of the predicted class or labels first (without any of
         these, of the likeliest label); in regression those with the largest contribution in either direction.
         It reads like a list; each n-gram is made when it is looked at.
-    tokens : list of str
     """
 
     label: Any
     logits: np.ndarray
     bias: np.ndarray
-    ngrams: Sequence[NGram]
-    tokens: list[str]
+    ngrams: NGrams
+
+    @property
+    def tokens(self) -> list[str]:
+        """Tokens of the text."""
+        return self.ngrams.tokens
 
 
 class SentencePredictor(ABC):
@@ -300,7 +331,7 @@ class SentencePredictor(ABC):
         list of Explanation, one for each text
         """
         n_threads = effective_n_threads(self.n_jobs)
-        named: Iterator[NamedTokens]
+        named: Iterator[str | NamedTokens]
         if self.vocabulary is None:
             encoded = as_tokens(self.embedded(X))
             named = ((_numbers(n), None) for n in np.diff(encoded.offsets).tolist())
@@ -403,16 +434,20 @@ class SentencePredictor(ABC):
 
     def _named(
         self, vocabulary: Vocabulary, texts: Sequence[Text], analyzed: Sequence[Text]
-    ) -> Iterator[NamedTokens]:
-        """The tokens of each text, and where they stand in the string if it is one."""
+    ) -> Iterator[str | NamedTokens]:
+        """Texts that can be cut again when their tokens are looked at, of others tokens and spans."""
+        cut_by_kernel = isinstance(vocabulary.analyzer, str)
         for text, tokens_or_text in zip(texts, analyzed, strict=True):
-            tokens = vocabulary.tokens(tokens_or_text)
-            yield tokens, vocabulary.spans(text, tokens) if isinstance(text, str) else None
+            if cut_by_kernel and isinstance(text, str):
+                yield text
+            else:
+                tokens = vocabulary.tokens(tokens_or_text)
+                yield tokens, vocabulary.spans(text, tokens) if isinstance(text, str) else None
 
     def _explain_piece(
-        self, texts: EncodedTexts, named: Iterable[NamedTokens], n_threads: int
+        self, texts: EncodedTexts, named: Iterable[str | NamedTokens], n_threads: int
     ) -> list[Explanation]:
-        """The explanations of some texts, given the tokens of each."""
+        """The explanations of some texts, each of which is given again, or its tokens and spans."""
         logits, features, windows = self._inference.contributions(texts.ids, texts.offsets, n_threads)
         bias = self.network.bias.astype(np.float64)
         n_network, share = len(windows.texts), 0.0
@@ -430,11 +465,14 @@ class SentencePredictor(ABC):
             windows.texts, windows.starts, windows.ends, windows.shares, n_network, share,
             np.full(logits.shape[1], self._scale, np.float64), directions, n_threads,
         )  # fmt: skip
-        # Copies: who keeps one explanation does not keep the arrays of all texts.
+        biases = np.repeat(bias[np.newaxis], len(labels), axis=0)  # each may be written to
+        cut, vocabulary = None, self.vocabulary
+        if vocabulary is not None and isinstance(vocabulary.analyzer, str):
+            cut = partial(_cut_text, vocabulary.analyzer, vocabulary.lowercase)
         return [
-            Explanation(label, own_logits.copy(), bias.copy(), NGrams(tokens, spans, places, shares), tokens)
-            for label, own_logits, (places, shares), (tokens, spans) in zip(
-                labels, logits, ranked, named, strict=True
+            Explanation(label, own_logits, own_bias, NGrams(text, places, cut))
+            for label, own_logits, own_bias, places, text in zip(
+                labels, logits, biases, ranked, named, strict=True
             )
         ]
 
@@ -744,6 +782,11 @@ def as_tokens(texts: EmbeddedTexts) -> EncodedTexts:
 def _numbers(n_tokens: int) -> list[str]:
     """What the tokens of an embedded text are called."""
     return [str(t) for t in range(n_tokens)]
+
+
+def _cut_text(analyzer: str, lowercase: bool, text: str) -> NamedTokens:
+    """Tokens and spans of a text."""
+    return split_tokens(text, analyzer, lowercase), token_spans(text, analyzer)
 
 
 def _characters(spans: np.ndarray, start: int, end: int) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Windows of texts by place: sums, and those most in favour first."""
 
+import pickle
+
 import numpy as np
 import pytest
 from checks import THREADS, assert_same_bits, read_only
@@ -9,9 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from strategies import generators
 
 from textcnn import _reference as reference
-from textcnn._kernels._explanations import rank_places
+from textcnn._kernels import _explanations
 
 NO_WINDOW = reference.NO_WINDOW
+
+
+def rank_places(**arguments):
+    return [ranked.arrays() for ranked in _explanations.rank_places(**arguments)]
 
 
 def windows(n_texts, n_features, n_others, n_outputs, rng, n_tokens=4, with_directions=True):
@@ -86,10 +92,14 @@ def test_places_are_the_same_bits_for_any_number_of_threads(with_directions):
             assert_same_bits(found[1], wanted[1])
 
 
-def test_what_is_kept_of_one_text_does_not_hold_the_others():
-    (places, sums), _ = rank_places(**windows(2, 9, 50, 2, np.random.default_rng(2)))
-    assert places.base is None
-    assert sums.base is None
+def test_ranked_places_give_arrays_of_their_own_and_are_no_pickle():
+    first, _ = _explanations.rank_places(**windows(2, 9, 50, 2, np.random.default_rng(2)))
+    places, sums = first.arrays()
+    assert len(first) == len(places) == len(sums) > 3
+    sums[:] = np.nan
+    assert np.isfinite(first.arrays()[1]).all()
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(first)
 
 
 def test_not_a_number_comes_last_and_the_largest_numbers_are_ordered():

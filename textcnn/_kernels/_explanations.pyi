@@ -1,6 +1,11 @@
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+class RankedPlaces:
+    def __len__(self) -> int: ...
+    def arrays(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]: ...
 
 def rank_places(
     offsets: NDArray[Any],
@@ -17,4 +22,4 @@ def rank_places(
     scale: NDArray[Any],
     directions: NDArray[Any] | None,
     n_threads: int = 1,
-) -> list[tuple[NDArray[Any], NDArray[Any]]]: ...
+) -> list[RankedPlaces]: ...

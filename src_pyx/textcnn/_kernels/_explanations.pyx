@@ -61,6 +61,41 @@ cdef struct Ranked:
     double* sums                # (n, 2, k)
 
 
+cdef class RankedPlaces:
+    """The places of the windows of a text, those most in favour first; made by `rank_places`.
+
+    It takes less time to make than arrays, which few texts are asked for.
+    """
+
+    cdef Ranked ranked
+    cdef Py_ssize_t k
+
+    def __len__(self):
+        return self.ranked.n
+
+    def arrays(self):
+        """Start and end of each, intp (p, 2), and what is added there to the outputs, float64 (p, 2, k).
+
+        First what is added in all, then what of it comes from the linear part.
+        """
+        cdef Py_ssize_t n = self.ranked.n, k = self.k
+        cdef Py_ssize_t[:, ::1] places
+        cdef double[:, :, ::1] sums
+        result = np.empty((n, 2), np.intp), np.empty((n, 2, k))
+        if n:
+            places, sums = result
+            memcpy(&places[0, 0], self.ranked.places, n * 2 * sizeof(Py_ssize_t))
+            memcpy(&sums[0, 0, 0], self.ranked.sums, n * 2 * k * sizeof(double))
+        return result
+
+    def __reduce__(self):
+        raise TypeError("ranked places cannot be pickled; pickle their arrays")
+
+    def __dealloc__(self):
+        free(self.ranked.places)
+        free(self.ranked.sums)
+
+
 def rank_places(
     const Py_ssize_t[::1] offsets,       # IN   (n + 1,) tokens of the texts
     const float[:, ::1] pooled,          # IN   (n, q) features
@@ -82,8 +117,7 @@ def rank_places(
     A feature that has a window adds ``pooled * weights`` there; tokens of the window before the text and
     behind it do not count.
 
-    Returns for each text its places, intp (p, 2), and what is added there to the outputs, float64 (p, 2, k):
-    in all, and by the linear part alone.
+    Returns a list with the `RankedPlaces` of each text.
 
     The favour of a place is the sum over the outputs of its direction times what is added there, in units of
     `scale`, or without directions of the magnitude of what is added. Equal ones keep the order of their first
@@ -131,7 +165,7 @@ def rank_places(
             rank_text(&windows, i, &ranked[i])
         results = []
         for i in range(n):
-            results.append(as_arrays(&ranked[i], k))
+            results.append(taken(&ranked[i], k))
         return results
     finally:
         for i in range(n):
@@ -140,18 +174,15 @@ def rank_places(
         free(ranked)
 
 
-cdef object as_arrays(const Ranked* ranked, Py_ssize_t k):
-    cdef Py_ssize_t n = ranked.n
-    cdef Py_ssize_t[:, ::1] places
-    cdef double[:, :, ::1] sums
-    if n < 0:
+cdef RankedPlaces taken(Ranked* ranked, Py_ssize_t k):
+    """The object to which the memory of `ranked` belongs from now on."""
+    cdef RankedPlaces places
+    if ranked.n < 0:
         raise MemoryError("no memory for the places of a text")
-    result = np.empty((n, 2), np.intp), np.empty((n, 2, k))
-    if n:
-        places, sums = result
-        memcpy(&places[0, 0], ranked.places, n * 2 * sizeof(Py_ssize_t))
-        memcpy(&sums[0, 0, 0], ranked.sums, n * 2 * k * sizeof(double))
-    return result
+    places = RankedPlaces.__new__(RankedPlaces)
+    places.ranked, places.k = ranked[0], k
+    ranked.places, ranked.sums = NULL, NULL
+    return places
 
 
 cdef Py_ssize_t group_by_text(
