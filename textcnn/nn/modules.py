@@ -498,9 +498,10 @@ class LayerNorm(Layer):
         return in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
-        centred = x.rows - x.rows.mean(axis=1, keepdims=True)
-        spread = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.epsilon)
-        normal = centred / spread
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused as output or loss
+            centred = x.rows - x.rows.mean(axis=1, keepdims=True)
+            spread = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.epsilon)
+            normal = centred / spread
         out = normal * self.arrays["scale"] + self.arrays["shift"]
         return Packed(out, x.offsets), (normal, spread)
 
