@@ -142,7 +142,10 @@ def dask(**cluster: Any) -> Iterator[None]:
 
 
 def settings() -> dict[str, tuple[Callable[[], Any], int | None, float]]:
-    """By name: a context, the `n_jobs` of the search, and the processors that are its fair share."""
+    """By name: a context, the `n_jobs` of the search, and the processors that are its fair share.
+
+    Beside busy processes each process has an equal part, of one processor at most.
+    """
     n = n_processors()
     two = min(2, n)
     found: dict[str, tuple[Callable[[], Any], int | None, float]] = {
@@ -151,7 +154,7 @@ def settings() -> dict[str, tuple[Callable[[], Any], int | None, float]]:
         "threading, 2 workers": (lambda: joblib.parallel_config("threading"), 2, two),
         "multiprocessing, 2 workers": (lambda: joblib.parallel_config("multiprocessing"), 2, two),
         "beside one busy process": (lambda: busy_neighbours(1), None, max(1, n - 1)),
-        f"beside {n} busy processes": (lambda: busy_neighbours(n), None, n / 2),
+        f"beside {n} busy processes": (lambda: busy_neighbours(n), None, n / (n + 1)),
         "loky beside one busy process": (lambda: loky_beside_one(), 2, two * 2 / 3 if n == 2 else two),
     }
     if importlib.util.find_spec("distributed"):
