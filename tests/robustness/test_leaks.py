@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from robustness import leaks
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux has /proc")
+pytestmark = [
+    pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux has /proc"),
+    pytest.mark.skipif(
+        "ASAN_OPTIONS" in os.environ, reason="AddressSanitizer keeps freed memory for a while"
+    ),
+]
 
 
 @pytest.mark.parametrize("share", [0.01, pytest.param(1.0, marks=pytest.mark.long)])
