@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -188,6 +189,35 @@ def test_a_kept_explanation_does_not_keep_those_of_other_texts():
     short, long = fitted("classes").explain(["good", LONG])
     assert len(pickle.dumps(short)) < len(pickle.dumps(long)) / 50
     assert len(short.ngrams[0].contributions.base) == len(short.ngrams)
+    assert short.logits.base is short.bias.base is None
+
+
+class Shouting(str):
+    def lower(self):
+        return self.upper()
+
+
+def test_what_happens_to_texts_after_explain_does_not_matter():
+    predictor, tokens = fitted("classes"), ["good", "film"]
+    plain, of_tokens, of_subclass = predictor.explain(["Good film", tokens, Shouting("Good film")])
+    tokens[:] = ["bad", "plot", "twist"]
+    assert of_tokens.tokens == ["good", "film"]
+    assert all_fields([of_subclass]) == all_fields([plain])
+    assert [ngram.text for ngram in of_tokens.ngrams] == [ngram.text for ngram in plain.ngrams]
+
+
+def test_threads_may_look_at_one_explanation_at_once():
+    predictor = fitted("classes")
+    expected = all_fields(predictor.explain(TEXTS))
+    for _ in range(5):
+        explanations = predictor.explain(TEXTS)
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(all_fields, [explanations] * 8)) == [expected] * 8
+
+
+def test_ngrams_of_a_text_need_what_cuts_it():
+    with pytest.raises(ValueError, match="a text needs `cut`"):
+        NGrams("good film", (np.array([[0, 1]]), np.zeros((1, 2, 2))))
 
 
 def test_explanations_may_be_written_to_one_by_one():

@@ -114,7 +114,12 @@ class NGrams(Sequence[NGram]):
         each adds to the outputs, and how much of that comes from the linear part, float64 ndarray of shape
         (n_ngrams, 2, n_outputs).
     cut : callable, default=None
-        What gives tokens and spans of a text; None if they are given.
+        What gives tokens and spans of a text; a text needs it.
+
+    Raises
+    ------
+    ValueError
+        If there is a text without it.
 
     Attributes
     ----------
@@ -139,6 +144,10 @@ class NGrams(Sequence[NGram]):
         ranked: tuple[np.ndarray, np.ndarray] | RankedPlaces,
         cut: Callable[[str], NamedTokens] | None = None,
     ) -> None:
+        if isinstance(named, str) and cut is None:
+            raise ValueError(
+                "a text needs `cut`, which gives its tokens; give tokens and spans, or `cut` as well"
+            )
         self._named, self._ranked, self._cut = named, ranked, cut
 
     @property
@@ -465,15 +474,13 @@ class SentencePredictor(ABC):
             windows.texts, windows.starts, windows.ends, windows.shares, n_network, share,
             np.full(logits.shape[1], self._scale, np.float64), directions, n_threads,
         )  # fmt: skip
-        biases = np.repeat(bias[np.newaxis], len(labels), axis=0)  # each may be written to
         cut, vocabulary = None, self.vocabulary
         if vocabulary is not None and isinstance(vocabulary.analyzer, str):
             cut = partial(_cut_text, vocabulary.analyzer, vocabulary.lowercase)
+        # Copies: who keeps one explanation does not keep the outputs of all texts.
         return [
-            Explanation(label, own_logits, own_bias, NGrams(text, places, cut))
-            for label, own_logits, own_bias, places, text in zip(
-                labels, logits, biases, ranked, named, strict=True
-            )
+            Explanation(label, own_logits.copy(), bias.copy(), NGrams(text, places, cut))
+            for label, own_logits, places, text in zip(labels, logits, ranked, named, strict=True)
         ]
 
 

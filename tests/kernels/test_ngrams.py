@@ -856,7 +856,17 @@ def test_a_score_does_not_depend_on_the_company():
 def test_text_terms_equal_the_reference_to_the_bit(batch, orders, n_columns, rng, with_symbols):
     problem = scoring(batch, 4, orders, n_columns, rng, with_symbols)
     for found, expected in zip(problem.terms(), reference.text_terms(*astuple(problem)), strict=True):
+        assert found.dtype == expected.dtype
         assert_array_equal(found, expected)
+
+
+def test_arguments_of_text_terms_may_be_read_only():
+    problem = scoring(
+        pack([4, 0, 9], 3, np.random.default_rng(1)), 3, (2, 3), 2, np.random.default_rng(2), True
+    )
+    arrays = {k: read_only(v) for k, v in vars(problem).items() if isinstance(v, np.ndarray)}
+    for found, expected in zip(replace(problem, **arrays).terms(), problem.terms(), strict=True):
+        assert_same_bits(found, expected)
 
 
 @pytest.mark.parametrize("with_symbols", [False, True])

@@ -414,6 +414,28 @@ def test_wrong_use_is_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layer_normalisation_of_numbers_whose_squares_are_too_large(dtype):
+    layer, large = nn.LayerNorm(), float(np.finfo(dtype).max)
+    layer.build(2)
+    numbers = [1.0, 1e10, large**0.6, large]
+    rows = np.array([[v, -v] for v in numbers], dtype)
+    out = layer.forward(nn.Packed(rows, np.array([0, len(rows)])), train=True)
+    np.testing.assert_allclose(out.rows, np.sign(rows), rtol=1e-5)
+    assert out.rows.dtype == dtype
+    d_rows = layer.backward(np.ones_like(rows))
+    assert np.isfinite(d_rows).all()
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_layer_normalisation_of_what_is_not_finite_is_not_finite(wrong):
+    layer = nn.LayerNorm()
+    layer.build(2)
+    rows = np.array([[1, -1], [wrong, 0], [1e30, -1e30]], np.float32)
+    out = layer.forward(nn.Packed(rows, np.array([0, 3]))).rows
+    assert np.isfinite(out).all(axis=1).tolist() == [True, False, True]
+
+
 @pytest.mark.parametrize("make", [nn.Sequential, nn.Parallel, nn.Residual])
 def test_layers_of_layers_take_layers(make):
     with pytest.raises(TypeError, match="its arguments must be layers, such as"):

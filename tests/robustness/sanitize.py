@@ -80,7 +80,7 @@ def environment(sanitizer: str, copy: Path, logs: Path, libomp: Path | None) -> 
     found = os.environ | {"PYTHONPATH": str(copy), variable: f"{options}:log_path={logs / 'report'}"}
     if sanitizer == "address":
         found["PYTHONMALLOC"] = "malloc"  # each object by itself, so that the sanitizer sees where it ends
-        preloaded.append(runtime("libstdc++.so"))  # exceptions of other packages pass through the sanitizer
+        preloaded.append(runtime("libstdc++.so.6"))  # exceptions of other packages pass through the sanitizer
     if sanitizer == "thread" and libomp is not None:
         preloaded.append(str(libomp / "libomp.so.5"))  # it has the functions of GCC's OpenMP as well
         found["OMP_TOOL_LIBRARIES"] = str(libomp / "libarcher.so")

@@ -96,11 +96,11 @@ class Search:
         rate = 100_000 / (time.perf_counter() - start)
         return [int(rate * t) for t in times["mean_fit_time"] + times["mean_score_time"]]
 
-    def run(self, inner: int | None, outer: int | None) -> "Times":
+    def run(self, inner: int | None, outer: int | None) -> Times:
         """The search with the estimator's n_jobs and its own."""
         return timed(self.estimator.set_params(n_jobs=inner), self.grid, self.data, outer)
 
-    def run_stand_in(self, outer: int | None) -> "Times":
+    def run_stand_in(self, outer: int | None) -> Times:
         """The search over stand-ins, which use one thread."""
         return timed(StandIn(), self.stand_ins, self.data, outer)
 
@@ -144,22 +144,26 @@ def dask(**cluster: Any) -> Iterator[None]:
 def settings() -> dict[str, tuple[Callable[[], Any], int | None, float]]:
     """By name: a context, the `n_jobs` of the search, and the processors that are its fair share.
 
-    Beside busy processes each process has an equal part, of one processor at most.
+    Each process has an equal part of the processors, one of them at most.
     """
     n = n_processors()
-    two = min(2, n)
+
+    def share(n_processes: int, n_busy: int = 0) -> float:
+        return n_processes * min(1.0, n / (n_processes + n_busy))
+
     found: dict[str, tuple[Callable[[], Any], int | None, float]] = {
-        "alone, all processors": (nullcontext, None, 1),
-        "loky, 2 workers": (lambda: joblib.parallel_config("loky"), 2, two),
-        "threading, 2 workers": (lambda: joblib.parallel_config("threading"), 2, two),
-        "multiprocessing, 2 workers": (lambda: joblib.parallel_config("multiprocessing"), 2, two),
-        "beside one busy process": (lambda: busy_neighbours(1), None, max(1, n - 1)),
-        f"beside {n} busy processes": (lambda: busy_neighbours(n), None, n / (n + 1)),
-        "loky beside one busy process": (lambda: loky_beside_one(), 2, two * 2 / 3 if n == 2 else two),
+        "alone, all processors": (nullcontext, None, share(1)),
+        "loky, 2 workers": (lambda: joblib.parallel_config("loky"), 2, share(2)),
+        "threading, 2 workers": (lambda: joblib.parallel_config("threading"), 2, share(2)),
+        "multiprocessing, 2 workers": (lambda: joblib.parallel_config("multiprocessing"), 2, share(2)),
+        "beside one busy process": (lambda: busy_neighbours(1), None, share(1, 1)),
+        f"beside {n} busy processes": (lambda: busy_neighbours(n), None, share(1, n)),
+        "loky beside one busy process": (lambda: loky_beside_one(), 2, share(2, 1)),
     }
     if importlib.util.find_spec("distributed"):
-        found["dask, 2 processes"] = (lambda: dask(n_workers=2, threads_per_worker=1), 2, two)
-        found["dask, 2 threads"] = (lambda: dask(n_workers=1, threads_per_worker=2, processes=False), 2, two)
+        in_threads = {"n_workers": 1, "threads_per_worker": 2, "processes": False}
+        found["dask, 2 processes"] = (lambda: dask(n_workers=2, threads_per_worker=1), 2, share(2))
+        found["dask, 2 threads"] = (lambda: dask(**in_threads), 2, share(2))
     return found
 
 

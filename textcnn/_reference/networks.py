@@ -924,8 +924,9 @@ def text_terms(
                     row = next(rows)
                     if row >= 0:
                         found.append((i, max(0, start), min(len(text), start + order), coef[row]))
-    texts, starts, ends, scores = zip(*found, strict=True) if found else ((), (), (), ())
-    return np.array(texts), np.array(starts), np.array(ends), np.reshape(scores, (-1, coef.shape[1]))
+    *places, scores = zip(*found, strict=True) if found else ((), (), (), ())
+    texts, starts, ends = np.array(places, np.intp)
+    return texts, starts, ends, np.reshape(scores, (-1, coef.shape[1])).astype(np.float64)
 
 
 def rank_places(

@@ -498,12 +498,20 @@ class LayerNorm(Layer):
         return in_channels
 
     def _forward(self, x: Packed, train: bool, n_jobs: int | None) -> tuple[Packed, Any]:
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused as output or loss
-            centred = x.rows - x.rows.mean(axis=1, keepdims=True)
-            spread = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.epsilon)
-            normal = centred / spread
+        with np.errstate(over="ignore", invalid="ignore"):
+            normal, spread = self._standardised(x.rows)
+            large = ~np.isfinite(spread[:, 0])
+            if large.any():  # squares beyond the type; what is not finite itself stays so
+                wider = np.float64 if x.rows.dtype == np.float32 else np.longdouble
+                normal[large], spread[large] = self._standardised(x.rows[large].astype(wider))
         out = normal * self.arrays["scale"] + self.arrays["shift"]
         return Packed(out, x.offsets), (normal, spread)
+
+    def _standardised(self, rows: Array) -> tuple[Array, Array]:
+        """Rows less their mean over their standard deviation, and this."""
+        centred = rows - rows.mean(axis=1, keepdims=True)
+        spread = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.epsilon)
+        return centred / spread, spread
 
     def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
         normal, spread = kept

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
@@ -44,8 +44,10 @@ cdef struct Place:
     double favour
 
 
-# The distinct places of a text: a hash table of numbers from 1 on, at least half of which stays free.
+# The distinct places of a text: a hash table of numbers from 1 on, at least half of which stays free. Each
+# thread has one, which grows.
 cdef struct Table:
+    Py_ssize_t most             # places that there is memory for
     Py_ssize_t* slots
     Py_ssize_t mask
     Place* found
@@ -64,7 +66,8 @@ cdef struct Ranked:
 cdef class RankedPlaces:
     """The places of the windows of a text, those most in favour first; made by `rank_places`.
 
-    It takes less time to make than arrays, which few texts are asked for.
+    Arrays are made when they are asked for: Python objects take the time of all threads, and most of what is
+    explained is not looked at in full.
     """
 
     cdef Ranked ranked
@@ -108,7 +111,7 @@ def rank_places(
     const double[:, ::1] shares,         # IN   (m, k) what it adds to the outputs
     Py_ssize_t n_network,                # IN   others from here on are those of the linear part
     double share,                        # IN   weight of the linear part; the network has the rest of 1
-    const double[::1] scale,             # IN   (k,) outputs are given in these units
+    const double[::1] scale,             # IN   (k,) what is added is multiplied by it in the end
     const double[:, ::1] directions,     # IN   (n, k) what counts in favour in each text; None: any change
     int n_threads=1,
 ):
@@ -119,16 +122,17 @@ def rank_places(
 
     Returns a list with the `RankedPlaces` of each text.
 
-    The favour of a place is the sum over the outputs of its direction times what is added there, in units of
-    `scale`, or without directions of the magnitude of what is added. Equal ones keep the order of their first
-    windows, those of the features first; NaN comes last.
+    The favour of a place is the sum over the outputs of its direction times what is added there, before the
+    multiplication by `scale`; without directions that of the magnitudes of what is added. Equal ones keep the
+    order of their first windows, those of the features first; NaN counts as minus infinity.
     """
     cdef Py_ssize_t n = pooled.shape[0], q = pooled.shape[1], m = texts.shape[0], k = weights.shape[0]
     cdef Py_ssize_t i, wrong
     cdef Py_ssize_t[::1] order, firsts
     cdef Windows windows
     cdef Ranked* ranked
-    cdef int team = team_size(n_threads, (<double> n * q + m) * (WINDOW_COST + 2 * k))
+    cdef Table* tables
+    cdef int t, team = team_size(n_threads, (<double> n * q + m) * (WINDOW_COST + 2 * k))
     check_offsets(offsets, "the offsets of texts", -1)
     if (
         offsets.shape[0] != n + 1 or argmax.shape[0] != n or argmax.shape[1] != q or widths.shape[0] != q
@@ -158,20 +162,23 @@ def rank_places(
     if n and directions is not None:
         windows.directions = &directions[0, 0]
     ranked = <Ranked*> calloc(max(1, n), sizeof(Ranked))
-    if ranked == NULL:
-        raise MemoryError(f"no memory for the places of {n} texts")
+    tables = <Table*> calloc(team, sizeof(Table))
     try:
+        if ranked == NULL or tables == NULL:
+            raise MemoryError(f"no memory for the places of {n} texts")
         for i in prange(n, schedule="dynamic", chunksize=8, num_threads=team, nogil=True):
-            rank_text(&windows, i, &ranked[i])
-        results = []
-        for i in range(n):
-            results.append(taken(&ranked[i], k))
-        return results
+            rank_text(&windows, i, &tables[threadid()], &ranked[i])
+        return [taken(&ranked[i], k) for i in range(n)]
     finally:
-        for i in range(n):
-            free(ranked[i].places)
-            free(ranked[i].sums)
+        if ranked != NULL:
+            for i in range(n):
+                free(ranked[i].places)
+                free(ranked[i].sums)
+        if tables != NULL:
+            for t in range(team):
+                free_table(&tables[t])
         free(ranked)
+        free(tables)
 
 
 cdef RankedPlaces taken(Ranked* ranked, Py_ssize_t k):
@@ -209,43 +216,55 @@ cdef Py_ssize_t group_by_text(
     return -1
 
 
-cdef void rank_text(const Windows* windows, Py_ssize_t i, Ranked* ranked) noexcept nogil:
+cdef void rank_text(const Windows* windows, Py_ssize_t i, Table* table, Ranked* ranked) noexcept nogil:
     """The places of text i in their order."""
     cdef Py_ssize_t most = windows.n_features + windows.firsts[i + 1] - windows.firsts[i]
     cdef Py_ssize_t p, n, k = windows.k
     cdef const double* sums
-    cdef Table table
     ranked.n = -1
-    if take_memory(&table, most, k):
-        add_up(windows, i, &table)
-        n = table.n
-        for p in range(n):
-            table.found[p].favour = weighed(windows, i, table.sums + 2 * p * k)
-        qsort(table.found, n, sizeof(Place), &compared)
-        ranked.places = <Py_ssize_t*> malloc(max(1, n) * 2 * sizeof(Py_ssize_t))
-        ranked.sums = <double*> malloc(max(1, n) * 2 * k * sizeof(double))
-        if ranked.places != NULL and ranked.sums != NULL:
-            for p in range(n):
-                ranked.places[2 * p] = table.found[p].start
-                ranked.places[2 * p + 1] = table.found[p].end
-                sums = table.sums + 2 * table.found[p].number * k
-                memcpy(ranked.sums + 2 * p * k, sums, 2 * k * sizeof(double))
-            ranked.n = n
-    free(table.slots)
-    free(table.found)
-    free(table.sums)
+    if not clear(table, most, k):
+        return
+    add_up(windows, i, table)
+    n = table.n
+    for p in range(n):
+        table.found[p].favour = weighed(windows, i, table.sums + 2 * p * k)
+    qsort(table.found, n, sizeof(Place), &compared)
+    ranked.places = <Py_ssize_t*> malloc(max(1, n) * 2 * sizeof(Py_ssize_t))
+    ranked.sums = <double*> malloc(max(1, n) * 2 * k * sizeof(double))
+    if ranked.places == NULL or ranked.sums == NULL:
+        return
+    for p in range(n):
+        ranked.places[2 * p] = table.found[p].start
+        ranked.places[2 * p + 1] = table.found[p].end
+        sums = table.sums + 2 * table.found[p].number * k
+        memcpy(ranked.sums + 2 * p * k, sums, 2 * k * sizeof(double))
+    ranked.n = n
 
 
-cdef bint take_memory(Table* table, Py_ssize_t most, Py_ssize_t k) noexcept nogil:
-    """An empty table for so many places at most; false without memory. What it has is to be freed."""
+cdef bint clear(Table* table, Py_ssize_t most, Py_ssize_t k) noexcept nogil:
+    """Make a table empty, with room for so many places; false without memory."""
     cdef Py_ssize_t n_slots = 4
     while n_slots < 2 * most:
         n_slots *= 2
+    if table.slots == NULL or most > table.most:
+        free_table(table)
+        table.most = most
+        table.slots = <Py_ssize_t*> malloc(n_slots * sizeof(Py_ssize_t))
+        table.found = <Place*> malloc(max(1, most) * sizeof(Place))
+        table.sums = <double*> malloc(max(1, most) * 2 * k * sizeof(double))
+        if table.slots == NULL or table.found == NULL or table.sums == NULL:
+            free_table(table)
+            return False
+    memset(table.slots, 0, n_slots * sizeof(Py_ssize_t))
     table.mask, table.n, table.k = n_slots - 1, 0, k
-    table.slots = <Py_ssize_t*> calloc(n_slots, sizeof(Py_ssize_t))
-    table.found = <Place*> malloc(max(1, most) * sizeof(Place))
-    table.sums = <double*> malloc(max(1, most) * 2 * k * sizeof(double))
-    return table.slots != NULL and table.found != NULL and table.sums != NULL
+    return True
+
+
+cdef void free_table(Table* table) noexcept nogil:
+    free(table.slots)
+    free(table.found)
+    free(table.sums)
+    memset(table, 0, sizeof(Table))
 
 
 cdef void add_up(const Windows* windows, Py_ssize_t i, Table* table) noexcept nogil:
@@ -311,4 +330,4 @@ cdef int compared(const void* a, const void* b) noexcept nogil:
     cdef const Place* y = <const Place*> b
     if x.favour != y.favour:
         return 1 if x.favour < y.favour else -1
-    return 1 if x.number > y.number else -1
+    return (x.number > y.number) - (x.number < y.number)
