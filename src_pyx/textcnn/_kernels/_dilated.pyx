@@ -608,7 +608,7 @@ def conv_stack_forward(
                 layout.biases[layer] = <void *>&bias[0]
         if tiling.n_rows == 0 or layout.most_columns == 0:
             return
-        team = team_size(n_threads, stack_cost(tiling, &layout))
+        team = team_size(min(n_threads, <int>tiling.n_pieces), stack_cost(tiling, &layout))
         zeros = <floating *>calloc(layout.most_columns, sizeof(floating))
         scratches = <Scratch *>calloc(team, sizeof(Scratch))
         if zeros == NULL or scratches == NULL:
@@ -696,7 +696,7 @@ def conv_stack_backward(
                               "d_x")
         if tiling.n_rows == 0 or layout.most_columns == 0:
             return
-        team = team_size(n_threads, stack_cost(tiling, &layout))
+        team = team_size(min(n_threads, <int>tiling.n_pieces), stack_cost(tiling, &layout))
         zeros = <floating *>calloc(layout.most_columns, sizeof(floating))
         scratches = <Scratch *>calloc(team, sizeof(Scratch))
         if zeros == NULL or scratches == NULL:
