@@ -4,8 +4,8 @@
 
 Models with ``n_jobs=1`` answer batches of 1000 texts, the same number of batches by one Python thread and
 by two, and by two forked processes, which is what the machine can do; each ratio is the median over rounds
-of runs that follow one another. `explain` builds a few Python objects for each text, `tag` for each span, which
-only one thread can do at a time. Measure on two free cores.
+of runs that follow one another. `explain` builds a few Python objects for each text, `tag` for each span, and
+only one thread can do so at a time. Measure on two free cores.
 """
 
 import argparse
