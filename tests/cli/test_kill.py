@@ -69,7 +69,7 @@ def test_a_kill_leaves_one_of_two_models_that_are_saved_in_turn(table, model, tm
     whole = {digest(model): 0, digest(other): 0}
     moment = random.Random(0)
     command = [sys.executable, "-P", "-c", SAVE_IN_TURN, model, other, target]
-    # Few kills may all find the same model: then go on, until the other shows that the file is written at all.
+    # Few kills may all find the same model: then go on, until the other shows that the file is written.
     while sum(whole.values()) < n_kills or (min(whole.values()) == 0 and sum(whole.values()) < n_kills + 50):
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             process.stdout.readline()
