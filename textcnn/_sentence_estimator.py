@@ -448,7 +448,7 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
         axes = embedded_axes(X)
         if axes is None:
             return as_texts(X)
-        return as_embedded(validate_data(self, X, dtype=FLOATS) if axes <= 2 else X)
+        return as_embedded(self._validated_table(X) if axes == 2 else X)
 
     def _texts_like_before(self, X: Any) -> AnyTexts:
         """Texts of the kind that the model was fitted to."""
@@ -458,9 +458,13 @@ class SentenceEstimator(TransformerMixin, TextEstimator):
 
     def _checked_table(self, X: Any) -> Any:
         """X; if the model takes embedded text, and X is a table, with the columns that `fit` saw."""
-        if self.predictor_.vocabulary is None and embedded_axes(X) in (1, 2):
-            return validate_data(self, X, reset=False, dtype=FLOATS)
+        if self.predictor_.vocabulary is None and embedded_axes(X) == 2:
+            return self._validated_table(X, reset=False)
         return X
+
+    def _validated_table(self, X: Any, reset: bool = True) -> np.ndarray:
+        """A table as an array, its columns noted or compared; whether it is finite is looked at later."""
+        return validate_data(self, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
 
     def _check_validation_data(
         self, X_val: Any, y_val: Any, head: Head, scan_options: tuple[Any, bool, int], texts: AnyTexts
