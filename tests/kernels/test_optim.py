@@ -21,7 +21,7 @@ NESTEROV = SGD | {"nesterov": True}
 WITH_SCALE_AND_L2 = {"scale": 0.3, "l2": 0.02}
 
 # Each entry: kernel, reference, number of accumulators as large as the parameter, whether steps are counted,
-# and the numbers that follow `rows`.
+# and the numbers that follow `rows` in the reference, of which "l2" is the parameter's own.
 STEPS = {
     "adam": (_optim.adam_step, reference.adam_step, 2, True, ADAM),
     "adam_scale_l2": (_optim.adam_step, reference.adam_step, 2, True, ADAM | WITH_SCALE_AND_L2),
@@ -61,9 +61,10 @@ def new_state(name, param, rng=None):
 
 def step(name, param, grad, state, rows, n_threads=1, **changed):
     """Copies of (param, *state) after one step of the kernel."""
-    kernel, _, _, _, numbers = STEPS[name]
+    kernel, numbers = STEPS[name][0], STEPS[name][4] | changed
     param, state = param.copy(), [x.copy() for x in state]
-    kernel(param, grad, *state, rows, *(numbers | changed).values(), n_threads)
+    l2 = numbers.pop("l2")
+    kernel([(param, grad, rows, l2, *state)], **numbers, n_threads=n_threads)
     return param, *state
 
 
@@ -234,6 +235,69 @@ def test_first_step_of_adam_is_the_learning_rate(dtype):
     assert_array_equal(after[3], [1])
 
 
+# Several parameters at once
+
+
+@every_step
+def test_parameters_together_take_the_steps_of_each_alone(name):
+    # Of either dtype, of all widths, and whole or by rows, so that threads meet borders of every kind.
+    rng = np.random.default_rng(0)
+    shapes = [(1, 1), (0, 4), (40, 0), (3, 5), (700, 31), (9, 2000), (1300, 40), (1, 7)]
+    kernel, numbers = STEPS[name][0], {key: x for key, x in STEPS[name][4].items() if key != "l2"}
+    updates = []
+    for dtype in (np.float32, np.float64):
+        for i, (v, d) in enumerate(shapes):
+            param = rng.normal(size=(v, d)).astype(dtype)
+            rows = None if i % 2 else rng.permutation(v)[: v * 2 // 3].astype(np.int32)
+            grad = rng.normal(size=(v if rows is None else len(rows), d)).astype(dtype)
+            updates.append((param, grad, rows, 0.01 * i, *new_state(name, param, rng)))
+
+    def copies():
+        return [tuple(x.copy() if isinstance(x, np.ndarray) else x for x in update) for update in updates]
+
+    alone = copies()
+    for update in alone:
+        kernel([update], **numbers)
+    for n_threads in (*THREADS, 16):
+        together = copies()
+        kernel(together, **numbers, n_threads=n_threads)
+        for ours, expected in zip(together, alone, strict=True):
+            assert_same_bits(ours[0], expected[0])
+            for state, wanted in zip(ours[4:], expected[4:], strict=True):
+                assert_same_bits(state, wanted)
+
+
+@every_step
+def test_nothing_changes_if_one_of_the_parameters_is_refused(name):
+    param = np.ones((2, 3))
+    good = param.copy(), np.ones((2, 3)), None, 0.0, *new_state(name, param)
+    bad = param.copy(), np.ones((2, 4)), None, 0.0, *new_state(name, param)
+    kernel, numbers = STEPS[name][0], {key: x for key, x in STEPS[name][4].items() if key != "l2"}
+    with pytest.raises(ValueError, match="4 columns, but the parameter has 3"):
+        kernel([good, bad], **numbers)
+    assert_array_equal(good[0], 1)
+    for state in good[4:]:
+        assert_array_equal(state, 0)
+    with pytest.raises(ValueError, match=r"arrays of state, but needs|unpack"):
+        kernel([good, good[:4] + good[5:]], **numbers)
+    kernel([], **numbers)
+
+
+def test_adam_with_one_count_for_all_rows_is_that_with_equal_counts():
+    rng = np.random.default_rng(0)
+    param, grad = rng.normal(size=(2, 6, 5))
+    first, second, counts = new_state("adam", param, rng)
+    counts[:] = 11
+    counted = step("adam", param, grad, (first, second, counts), None)
+    numbers = {key: x for key, x in ADAM.items() if key != "l2"}
+    _optim.adam_step([(param, grad, None, 0.0, first, second, 12)], **numbers)
+    for actual, expected in zip((param, first, second), counted, strict=False):
+        assert_same_bits(actual, expected)
+    for n_steps in (0, -1):
+        with pytest.raises(ValueError, match="at least 1"):
+            _optim.adam_step([(param, grad, None, 0.0, first, second, n_steps)], **numbers)
+
+
 @both_dtypes
 def test_adam_after_a_million_steps(dtype):
     rng = np.random.default_rng(0)
@@ -344,7 +408,7 @@ def test_limit_row_norms_of_sizes_of_zero(dtype, shape):
 @given(rng=generators(), n=st.integers(0, 20), c=st.integers(0, 40))
 def test_sum_of_squares_equals_the_reference(dtype, rng, n, c):
     x = rng.normal(size=(n, c)).astype(dtype)
-    total = _optim.sum_of_squares(x, 1)
+    total = _optim.sum_of_squares([x], 1)
     assert isinstance(total, float)
     # In double whatever the dtype.
     assert_allclose(total, reference.sum_of_squares(x), rtol=1e-13)
@@ -353,9 +417,9 @@ def test_sum_of_squares_equals_the_reference(dtype, rng, n, c):
 @both_dtypes
 def test_sum_of_squares_bits_do_not_depend_on_threads(dtype):
     x = np.random.default_rng(0).normal(size=(1001, 401)).astype(dtype)
-    one = _optim.sum_of_squares(read_only(x), 1)
+    one = _optim.sum_of_squares([read_only(x)], 1)
     for n_threads in (*THREADS[1:], 16):
-        assert _optim.sum_of_squares(x, n_threads) == one
+        assert _optim.sum_of_squares([x], n_threads) == one
 
 
 @both_dtypes
@@ -363,23 +427,36 @@ def test_sum_of_squares_adds_rows_in_order(dtype):
     # The sum of the rows so far, then the next row: so a matrix in two pieces gives the same bits as
     # a sum that goes on.
     x = np.random.default_rng(0).normal(size=(40, 9)).astype(dtype)
-    rows = [_optim.sum_of_squares(x[i : i + 1], 1) for i in range(40)]
+    rows = [_optim.sum_of_squares([x[i : i + 1]], 1) for i in range(40)]
     total = 0.0
     for square in rows:
         total += square
-    assert _optim.sum_of_squares(x, 2) == total
+    assert _optim.sum_of_squares([x], 2) == total
+
+
+def test_sum_of_squares_of_matrices_of_either_dtype_is_that_of_one_after_another():
+    rng = np.random.default_rng(0)
+    shapes = ((30, 7), (0, 3), (5, 0), (1, 1), (400, 301))
+    matrices = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    matrices += [rng.normal(size=shape) for shape in shapes]
+    total = 0.0
+    for x in matrices:
+        total += _optim.sum_of_squares([x])
+    for n_threads in THREADS:
+        assert _optim.sum_of_squares(matrices, n_threads) == total
+    assert _optim.sum_of_squares([]) == 0
 
 
 def test_sum_of_squares_does_not_overflow_in_float32():
     x = np.full((3, 5), 1e30, np.float32)
-    assert_allclose(_optim.sum_of_squares(x, 1), 15e60, rtol=1e-6)
+    assert_allclose(_optim.sum_of_squares([x], 1), 15e60, rtol=1e-6)
 
 
 @both_dtypes
 def test_sum_of_squares_of_not_a_number(dtype):
     x = np.ones((3, 17), dtype)
     x[1, 16] = np.nan
-    assert np.isnan(_optim.sum_of_squares(x, 1))
+    assert np.isnan(_optim.sum_of_squares([x], 1))
 
 
 @every_step
@@ -389,6 +466,6 @@ def test_wrong_dtypes_are_refused(name):
         step(name, param, np.ones((3, 4), np.float32), new_state(name, param), None)
     with pytest.raises((ValueError, TypeError)):
         step(name, param, np.ones((3, 4)), new_state(name, param), np.arange(3))
-    kernel, _, _, _, numbers = STEPS[name]
+    kernel, numbers = STEPS[name][0], {key: x for key, x in STEPS[name][4].items() if key != "l2"}
     with pytest.raises((ValueError, TypeError)):
-        kernel(read_only(param), np.ones((3, 4)), *new_state(name, param), None, *numbers.values(), 1)
+        kernel([(read_only(param), np.ones((3, 4)), None, 0.0, *new_state(name, param))], **numbers)

@@ -37,7 +37,8 @@ def stepped(optimizer, param, gradients, name="p"):
     """The parameter after these steps."""
     param = param.copy()
     for grad, rows in gradients:
-        optimizer.step(name, param, Gradient(grad.astype(param.dtype), rows, ALPHA), RATE, SCALE, 1)
+        gradient = Gradient(grad.astype(param.dtype), rows, ALPHA)
+        optimizer.step({name: param}, {name: gradient}, RATE, SCALE, 1)
     return param
 
 

@@ -139,10 +139,10 @@ def test_padding_of_even_widths_has_its_extra_column_on_the_right(padding, pads)
 def test_optimizer_state_grows_with_the_parameter():
     for optimizer in (Adam(), Adadelta(), SGD()):
         param = np.ones((3, 2), np.float32)
-        optimizer.step("p", param, Gradient(np.ones((3, 2), np.float32)), 0.1, 1.0, 1)
+        optimizer.step({"p": param}, {"p": Gradient(np.ones((3, 2), np.float32))}, 0.1, 1.0, 1)
         grown = np.concatenate([param, np.ones((2, 2), np.float32)])
         rows = np.array([4], np.int32)
-        optimizer.step("p", grown, Gradient(np.ones((1, 2), np.float32), rows), 0.1, 1.0, 1)
+        optimizer.step({"p": grown}, {"p": Gradient(np.ones((1, 2), np.float32), rows)}, 0.1, 1.0, 1)
         assert (grown[4] != 1).all()
         assert (grown[4] == param[0]).all()  # the first step of a new row is that of a new parameter
         assert (grown[:3] == param).all()

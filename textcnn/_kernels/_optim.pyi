@@ -3,43 +3,28 @@ from typing import Any
 from numpy.typing import NDArray
 
 def adam_step(
-    param: NDArray[Any],
-    grad: NDArray[Any],
-    first: NDArray[Any],
-    second: NDArray[Any],
-    steps: NDArray[Any],
-    rows: NDArray[Any] | None,
+    updates: list[tuple[Any, ...]],
     lr: float,
     beta1: float,
     beta2: float,
     epsilon: float,
     scale: float = 1.0,
-    l2: float = 0.0,
     n_threads: int = 1,
 ) -> None: ...
 def adadelta_step(
-    param: NDArray[Any],
-    grad: NDArray[Any],
-    acc_grad: NDArray[Any],
-    acc_update: NDArray[Any],
-    rows: NDArray[Any] | None,
+    updates: list[tuple[Any, ...]],
     lr: float,
     rho: float,
     epsilon: float,
     scale: float = 1.0,
-    l2: float = 0.0,
     n_threads: int = 1,
 ) -> None: ...
 def sgd_step(
-    param: NDArray[Any],
-    grad: NDArray[Any],
-    velocity: NDArray[Any],
-    rows: NDArray[Any] | None,
+    updates: list[tuple[Any, ...]],
     lr: float,
     momentum: float,
     nesterov: bool = False,
     scale: float = 1.0,
-    l2: float = 0.0,
     n_threads: int = 1,
 ) -> None: ...
 def limit_row_norms(
@@ -48,6 +33,6 @@ def limit_row_norms(
     n_threads: int = 1,
 ) -> None: ...
 def sum_of_squares(
-    x: NDArray[Any],
+    matrices: list[NDArray[Any]],
     n_threads: int = 1,
 ) -> float: ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +45,22 @@ class Optimizer(ABC):
 
     @abstractmethod
     def step(
-        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+        self,
+        params: dict[str, np.ndarray],
+        gradients: dict[str, Gradient],
+        rate: float,
+        scale: float,
+        n_threads: int,
     ) -> None:
-        """Update `param` in place with learning rate `rate` and the gradient times `scale`."""
+        """Update all of `params` in place with learning rate `rate` and their gradients times `scale`."""
+
+    def updates(self, params: dict[str, np.ndarray], gradients: dict[str, Gradient]) -> list[tuple[Any, ...]]:
+        """What the kernels take of each parameter: itself, its gradient and its state."""
+        found = []
+        for name, param in params.items():
+            grad = gradients[name]
+            found.append((param, grad.value, grad.rows, grad.alpha, *self.slots(name, param)))
+        return found
 
     def get_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The arrays by ``parameter/number`` and the counts by parameter, shared, for `set_state`."""
@@ -65,11 +80,10 @@ class Optimizer(ABC):
         """The state of a parameter; rows that were added to it start anew."""
         slots = self.state.get(name)
         if slots is None:
-            slots = self.new_state(len(param), param)
+            slots = self.state[name] = self.new_state(len(param), param)
         elif len(slots[0]) < len(param):
             added = self.new_state(len(param) - len(slots[0]), param)
-            slots = [np.concatenate(pair) for pair in zip(slots, added, strict=True)]
-        self.state[name] = slots
+            slots = self.state[name] = [np.concatenate(pair) for pair in zip(slots, added, strict=True)]
         return slots
 
 
@@ -90,13 +104,16 @@ class Adam(Optimizer):
         return [*zeros_like_rows(n_rows, param, 2), np.zeros(n_rows, np.int32)]
 
     def step(
-        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+        self,
+        params: dict[str, np.ndarray],
+        gradients: dict[str, Gradient],
+        rate: float,
+        scale: float,
+        n_threads: int,
     ) -> None:
-        first, second, counts = self.slots(name, param)
-        _optim.adam_step(
-            param, grad.value, first, second, counts, grad.rows, rate, self.beta_1, self.beta_2,
-            self.epsilon, scale, grad.alpha, n_threads,
-        )  # fmt: skip
+        """Update all of `params` in place."""
+        updates = self.updates(params, gradients)
+        _optim.adam_step(updates, rate, self.beta_1, self.beta_2, self.epsilon, scale, n_threads)
 
 
 class LazyAdam(Adam):
@@ -110,6 +127,10 @@ class LazyAdam(Adam):
         super().__init__()
         self.n_steps: dict[str, int] = {}
 
+    def new_state(self, n_rows: int, param: np.ndarray) -> list[np.ndarray]:
+        """Both moments."""
+        return zeros_like_rows(n_rows, param, 2)
+
     def get_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The arrays, and the number of steps of each parameter."""
         return super().get_state()[0], dict(self.n_steps)
@@ -119,13 +140,12 @@ class LazyAdam(Adam):
         super().set_state(arrays, counts)
         self.n_steps = dict(counts)
 
-    def step(
-        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
-    ) -> None:
-        counts = self.slots(name, param)[2]
-        self.n_steps[name] = self.n_steps.get(name, 0) + 1
-        counts[slice(None) if grad.rows is None else grad.rows] = self.n_steps[name] - 1
-        super().step(name, param, grad, rate, scale, n_threads)
+    def updates(self, params: dict[str, np.ndarray], gradients: dict[str, Gradient]) -> list[tuple[Any, ...]]:
+        """What the kernel takes of each parameter, with its number of steps, which is counted up."""
+        for name in params:
+            self.n_steps[name] = self.n_steps.get(name, 0) + 1
+        updates = super().updates(params, gradients)
+        return [(*update, self.n_steps[name]) for name, update in zip(params, updates, strict=True)]
 
 
 class Adadelta(Optimizer):
@@ -139,13 +159,16 @@ class Adadelta(Optimizer):
         return zeros_like_rows(n_rows, param, 2)
 
     def step(
-        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+        self,
+        params: dict[str, np.ndarray],
+        gradients: dict[str, Gradient],
+        rate: float,
+        scale: float,
+        n_threads: int,
     ) -> None:
-        acc_grad, acc_update = self.slots(name, param)
-        _optim.adadelta_step(
-            param, grad.value, acc_grad, acc_update, grad.rows, rate, self.rho, self.epsilon, scale,
-            grad.alpha, n_threads,
-        )  # fmt: skip
+        """Update all of `params` in place."""
+        updates = self.updates(params, gradients)
+        _optim.adadelta_step(updates, rate, self.rho, self.epsilon, scale, n_threads)
 
 
 class SGD(Optimizer):
@@ -158,13 +181,15 @@ class SGD(Optimizer):
         return zeros_like_rows(n_rows, param, 1)
 
     def step(
-        self, name: str, param: np.ndarray, grad: Gradient, rate: float, scale: float, n_threads: int
+        self,
+        params: dict[str, np.ndarray],
+        gradients: dict[str, Gradient],
+        rate: float,
+        scale: float,
+        n_threads: int,
     ) -> None:
-        (velocity,) = self.slots(name, param)
-        _optim.sgd_step(
-            param, grad.value, velocity, grad.rows, rate, self.momentum, True, scale,
-            grad.alpha, n_threads,
-        )  # fmt: skip
+        """Update all of `params` in place."""
+        _optim.sgd_step(self.updates(params, gradients), rate, self.momentum, True, scale, n_threads)
 
 
 SOLVERS: dict[str, type[Optimizer]] = {"adam": Adam, "adadelta": Adadelta, "sgd": SGD}
@@ -177,5 +202,5 @@ def clip_scale(gradients: list[Gradient], max_norm: float | None, n_threads: int
     """The factor that limits the l2 norm of all gradients together to `max_norm` (Pascanu et al. 2013)."""
     if max_norm is None:
         return 1.0
-    norm = np.sqrt(sum(_optim.sum_of_squares(grad.value, n_threads) for grad in gradients))
-    return float(max_norm / norm) if norm > max_norm else 1.0
+    norm = math.sqrt(_optim.sum_of_squares([grad.value for grad in gradients], n_threads))
+    return max_norm / norm if norm > max_norm else 1.0

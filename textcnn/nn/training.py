@@ -335,8 +335,7 @@ class Trainer:
                 gradients[name].alpha = options.alpha / len(batch)
         rate = self._scheduled_rate()
         scale = clip_scale(list(gradients.values()), options.max_grad_norm, options.n_threads)
-        for name, param in network.parameters().items():
-            self.optimizer.step(name, param, gradients[name], rate, scale, options.n_threads)
+        self.optimizer.step(network.parameters(), gradients, rate, scale, options.n_threads)
         network.limit_norms(options)
         self.n_steps += 1
         return loss

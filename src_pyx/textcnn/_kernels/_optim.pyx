@@ -1,8 +1,10 @@
 """Optimiser steps on whole matrices or on some of their rows, the norm limit, and norms.
 
-In every step g = scale * grad + l2 * param; `scale` clips the gradient, `l2` is the weight decay.
-With `rows`, row i of the gradient belongs to row rows[i] of the parameter and only these rows and
-their state change; rows must be distinct. Without, the gradient has all rows.
+A step takes all parameters at once, each as a tuple of the parameter (v, d), its gradient, the rows of the
+parameter that the gradient belongs to, or None for all, its l2 penalty, and the state of the optimiser. In
+every step g = scale * grad + l2 * param; `scale` clips the gradient, `l2` is the weight decay. With `rows`,
+row i of the gradient belongs to row rows[i] of the parameter and only these rows and their state change; rows
+must be distinct. Without, the gradient has all rows.
 """
 
 from cython cimport floating
@@ -14,98 +16,224 @@ from libc.stdlib cimport free, malloc
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport active_table, adadelta_row, adam_row, sgd_row, simd_table
 
+import numpy as np
+
 # About what one element of a step costs, in multiply-add operations: it is bound by memory.
 cdef enum:
     STEP_COST = 40
 
+cdef enum Method:
+    ADAM
+    ADADELTA
+    SGD
 
-cdef int check_step(
-    Py_ssize_t n_param_rows,
-    Py_ssize_t n_param_columns,
-    Py_ssize_t n_grad_rows,
-    Py_ssize_t n_grad_columns,
-    const int32_t[::1] rows,
-) except -1:
+
+cdef struct Step:              # what all parameters have in common
+    Method method
+    double lr
+    double decay               # beta1 of Adam, rho of Adadelta, momentum
+    double decay2              # beta2 of Adam
+    double epsilon
+    double scale
+    bint nesterov
+
+
+cdef struct Update:            # of one parameter
+    Py_ssize_t itemsize
+    void *param
+    Py_ssize_t stride          # bytes from row to row of the parameter
+    const void *grad
+    void *state[2]             # as large as the parameter
+    int32_t *counts            # Adam's steps of each row before this one; NULL where all have the same
+    int n_steps                # of all rows, with this one
+    const int32_t *rows        # NULL for all
+    double l2
+    Py_ssize_t n_rows          # of the gradient
+    Py_ssize_t n_columns
+    Py_ssize_t first           # element of the gradients of all parameters
+
+
+cdef int check_rows(const int32_t[::1] rows, Py_ssize_t n_rows, Py_ssize_t n_param_rows) except -1:
     cdef Py_ssize_t i
-    cdef Py_ssize_t n_rows = n_param_rows if rows is None else rows.shape[0]
-    if n_grad_rows != n_rows or n_grad_columns != n_param_columns:
-        raise ValueError(
-            f"the gradient is ({n_grad_rows}, {n_grad_columns}), but it must be ({n_rows}, {n_param_columns})"
-        )
-    if rows is not None:
-        for i in range(n_rows):
-            if rows[i] < 0 or rows[i] >= n_param_rows:
-                raise ValueError(f"row {rows[i]} of {n_param_rows} does not exist")
+    if rows is None:
+        if n_rows != n_param_rows:
+            raise ValueError(f"the gradient has {n_rows} rows, but the parameter has {n_param_rows}")
+        return 0
+    if n_rows != rows.shape[0]:
+        raise ValueError(f"the gradient has {n_rows} rows, but {rows.shape[0]} are named")
+    for i in range(rows.shape[0]):
+        if rows[i] < 0 or rows[i] >= n_param_rows:
+            raise ValueError(f"row {rows[i]} of {n_param_rows} does not exist")
     return 0
 
 
-cdef int check_state(
-    const floating[:, :] param,
-    const floating[:, ::1] state,
+cdef int open_update(
+    Update *update, floating[:, :] param, const floating[:, ::1] grad, rows, double l2, list states,
 ) except -1:
-    if state.shape[0] != param.shape[0] or state.shape[1] != param.shape[1]:
-        raise ValueError(
-            f"the state is ({state.shape[0]}, {state.shape[1]}), but the parameter is "
-            f"({param.shape[0]}, {param.shape[1]})"
-        )
+    """Checked pointers into the arrays of one parameter, which live as long as the list they came in."""
+    cdef Py_ssize_t v = param.shape[0], d = param.shape[1], i
+    cdef const int32_t[::1] named = rows
+    cdef floating[:, ::1] state
+    if grad.shape[1] != d:
+        raise ValueError(f"the gradient has {grad.shape[1]} columns, but the parameter has {d}")
     if param.strides[1] != <Py_ssize_t>sizeof(floating):
         raise ValueError("the columns of the parameter must be adjacent")
+    check_rows(named, grad.shape[0], v)
+    update.itemsize, update.stride, update.l2 = sizeof(floating), param.strides[0], l2
+    update.n_rows, update.n_columns = grad.shape[0], d
+    update.rows, update.param, update.grad = NULL, NULL, NULL
+    for i in range(len(states)):
+        state = states[i]
+        if state.shape[0] != v or state.shape[1] != d:
+            raise ValueError(
+                f"the state is ({state.shape[0]}, {state.shape[1]}), but the parameter is ({v}, {d})"
+            )
+        if v and d:
+            update.state[i] = <void *>&state[0, 0]
+    if grad.shape[0] and named is not None:
+        update.rows = &named[0]
+    if grad.shape[0] and d:
+        update.param, update.grad = <void *>&param[0, 0], <const void *>&grad[0, 0]
     return 0
+
+
+cdef int open_counts(Update *update, counts, Py_ssize_t n_param_rows) except -1:
+    """Steps of Adam: of each row so far, or one number for all rows, with this step."""
+    cdef int32_t[::1] of_rows
+    update.n_steps = 0
+    if isinstance(counts, int):
+        if counts < 1:
+            raise ValueError(f"the number of steps is {counts}, but it counts this one and must be at least 1")
+        update.n_steps = counts
+        return 0
+    of_rows = counts
+    if of_rows.shape[0] != n_param_rows:
+        raise ValueError(f"there are {of_rows.shape[0]} counts of steps for {n_param_rows} rows")
+    if n_param_rows:
+        update.counts = &of_rows[0]
+    return 0
+
+
+cdef int take_step(list updates, int n_states, const Step *step, int n_threads) except -1:
+    """The same step of all parameters, after a look at all of them: if one is refused, none has changed."""
+    cdef const simd_table *table = active_table()
+    cdef Py_ssize_t i, n = len(updates), total = 0
+    cdef int team, thread
+    cdef Update *opened = <Update *>malloc(max(1, n) * sizeof(Update))
+    if opened == NULL:
+        raise MemoryError(f"no memory for a step of {n} parameters")
+    try:
+        for i in range(n):
+            param, grad, rows, l2, *states = updates[i]
+            opened[i].counts = NULL
+            if step.method == ADAM:
+                open_counts(opened + i, states.pop(), len(param))
+            if len(states) != n_states:
+                raise ValueError(f"parameter {i} has {len(states)} arrays of state, but needs {n_states}")
+            if param.dtype == np.float32:
+                open_update[float](opened + i, param, grad, rows, l2, states)
+            else:
+                open_update[double](opened + i, param, grad, rows, l2, states)
+            opened[i].first = total
+            total += opened[i].n_rows * max(1, opened[i].n_columns)  # rows of no columns are counted, too
+        team = team_size(n_threads, <double>total * STEP_COST)
+        for thread in prange(team, nogil=True, schedule="static", num_threads=team):
+            update_share(table, step, opened, n, total * thread // team, total * (thread + 1) // team)
+    finally:
+        free(opened)
+    return 0
+
+
+cdef void update_share(
+    const simd_table *table, const Step *step, const Update *updates, Py_ssize_t n, Py_ssize_t start,
+    Py_ssize_t stop,
+) noexcept nogil:
+    """Update the rows whose gradient begins at one of the elements from `start` to `stop`."""
+    cdef Py_ssize_t i, first, last
+    for i in range(n):
+        first = rows_before(start - updates[i].first, updates[i].n_rows, updates[i].n_columns)
+        last = rows_before(stop - updates[i].first, updates[i].n_rows, updates[i].n_columns)
+        if first == last:
+            continue
+        if updates[i].itemsize == sizeof(float):
+            update_rows[float](table, step, updates + i, first, last, NULL)
+        else:
+            update_rows[double](table, step, updates + i, first, last, NULL)
+
+
+cdef Py_ssize_t rows_before(Py_ssize_t element, Py_ssize_t n_rows, Py_ssize_t n_columns) noexcept nogil:
+    """How many rows of a matrix begin before an element of it."""
+    cdef Py_ssize_t width = max(1, n_columns)
+    return min(n_rows, (max(0, element) + width - 1) // width)
+
+
+cdef void update_rows(
+    const simd_table *table, const Step *step, const Update *update, Py_ssize_t first, Py_ssize_t last,
+    const floating *like,                  # tells the dtype
+) noexcept nogil:
+    cdef Py_ssize_t i, row, d = update.n_columns
+    cdef int n_steps, count = 0            # of the row at hand, and that which lr and correction2 are for
+    cdef floating *param
+    cdef const floating *grad
+    cdef floating *state
+    cdef floating *state2
+    cdef floating lr = <floating>step.lr, correction2 = 1, epsilon = <floating>step.epsilon
+    cdef floating scale = <floating>step.scale, l2 = <floating>update.l2
+    for i in range(first, last):
+        row = i if update.rows == NULL else update.rows[i]
+        n_steps = update.n_steps
+        if update.counts != NULL:
+            update.counts[row] += 1
+            n_steps = update.counts[row]
+        if d == 0:
+            continue
+        param = <floating *>(<char *>update.param + row * update.stride)
+        grad = <const floating *>update.grad + i * d
+        state = <floating *>update.state[0] + row * d
+        if step.method == SGD:
+            sgd_row(table, d, param, grad, state, lr, <floating>step.decay, step.nesterov, scale, l2)
+            continue
+        state2 = <floating *>update.state[1] + row * d
+        if step.method == ADADELTA:
+            adadelta_row(table, d, param, grad, state, state2, lr, step.decay, epsilon, scale, l2)
+            continue
+        if n_steps != count:  # powers cost more than a short row
+            count = n_steps
+            lr = <floating>(step.lr / (1 - pow(step.decay, count)))
+            correction2 = <floating>(1 / (1 - pow(step.decay2, count)))
+        adam_row(table, d, param, grad, state, state2, lr, step.decay, step.decay2, correction2, epsilon,
+                 scale, l2)
 
 
 def adam_step(
-    floating[:, :] param,             # IN/OUT  (v, d)
-    const floating[:, ::1] grad,      # IN      (v or len(rows), d)
-    floating[:, ::1] first,           # IN/OUT  (v, d) moment m
-    floating[:, ::1] second,          # IN/OUT  (v, d) moment v
-    int32_t[::1] steps,               # IN/OUT  (v,) updates of each row so far
-    const int32_t[::1] rows,          # IN      rows of `param`, or None for all
+    list updates not None,  # IN/OUT  (param, grad, rows, l2, first moment m, second moment v, steps) of each
     double lr,
     double beta1,
     double beta2,
     double epsilon,
     double scale=1.0,
-    double l2=0.0,
     int n_threads=1,
 ):
-    """Adam (Kingma & Ba 2015), with a step count t of each row's own.
+    """Adam (Kingma & Ba 2015), with a step count t of each row's own, or one of all rows.
 
     m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
     param -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+
+    The steps of a parameter: an int32 array (v,) of the updates of each row so far, which is counted up, or
+    an int, t itself.
     """
-    cdef const simd_table *table = active_table()
-    cdef Py_ssize_t i, row, n = grad.shape[0], d = grad.shape[1]
-    cdef floating rate, correction2
-    check_step(param.shape[0], param.shape[1], n, d, rows)
-    check_state(param, first)
-    check_state(param, second)
-    if steps.shape[0] != param.shape[0]:
-        raise ValueError(f"steps must have {param.shape[0]} values")
-    for i in range(n):
-        steps[i if rows is None else rows[i]] += 1
-    if d == 0:
-        return
-    for i in prange(n, nogil=True, schedule="static",
-                    num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
-        row = i if rows is None else rows[i]
-        rate = <floating>(lr / (1 - pow(beta1, steps[row])))
-        correction2 = <floating>(1 / (1 - pow(beta2, steps[row])))
-        adam_row(table, d, &param[row, 0], &grad[i, 0], &first[row, 0], &second[row, 0], rate,
-                 beta1, beta2, correction2, <floating>epsilon, <floating>scale,
-                 <floating>l2)
+    cdef Step step
+    step.method, step.lr, step.decay, step.decay2, step.epsilon = ADAM, lr, beta1, beta2, epsilon
+    step.scale, step.nesterov = scale, False
+    take_step(updates, 2, &step, n_threads)
 
 
 def adadelta_step(
-    floating[:, :] param,             # IN/OUT  (v, d)
-    const floating[:, ::1] grad,      # IN      (v or len(rows), d)
-    floating[:, ::1] acc_grad,        # IN/OUT  (v, d) E[g^2]
-    floating[:, ::1] acc_update,      # IN/OUT  (v, d) E[u^2]
-    const int32_t[::1] rows,          # IN      rows of `param`, or None for all
+    list updates not None,  # IN/OUT  (param, grad, rows, l2, E[g^2], E[u^2]) of each
     double lr,
     double rho,
     double epsilon,
     double scale=1.0,
-    double l2=0.0,
     int n_threads=1,
 ):
     """Adadelta (Zeiler 2012, algorithm 1).
@@ -113,30 +241,18 @@ def adadelta_step(
     E[g^2] = rho E[g^2] + (1 - rho) g^2;  u = sqrt(E[u^2] + epsilon) / sqrt(E[g^2] + epsilon) g;
     E[u^2] = rho E[u^2] + (1 - rho) u^2;  param -= lr u
     """
-    cdef const simd_table *table = active_table()
-    cdef Py_ssize_t i, row, n = grad.shape[0], d = grad.shape[1]
-    check_step(param.shape[0], param.shape[1], n, d, rows)
-    check_state(param, acc_grad)
-    check_state(param, acc_update)
-    if d == 0:
-        return
-    for i in prange(n, nogil=True, schedule="static",
-                    num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
-        row = i if rows is None else rows[i]
-        adadelta_row(table, d, &param[row, 0], &grad[i, 0], &acc_grad[row, 0], &acc_update[row, 0],
-                     <floating>lr, rho, <floating>epsilon, <floating>scale, <floating>l2)
+    cdef Step step
+    step.method, step.lr, step.decay, step.decay2, step.epsilon = ADADELTA, lr, rho, 0, epsilon
+    step.scale, step.nesterov = scale, False
+    take_step(updates, 2, &step, n_threads)
 
 
 def sgd_step(
-    floating[:, :] param,             # IN/OUT  (v, d)
-    const floating[:, ::1] grad,      # IN      (v or len(rows), d)
-    floating[:, ::1] velocity,        # IN/OUT  (v, d)
-    const int32_t[::1] rows,          # IN      rows of `param`, or None for all
+    list updates not None,  # IN/OUT  (param, grad, rows, l2, velocity) of each
     double lr,
     double momentum,
     bint nesterov=False,
     double scale=1.0,
-    double l2=0.0,
     int n_threads=1,
 ):
     """Gradient descent with momentum, as in scikit-learn's multi-layer perceptron.
@@ -144,17 +260,10 @@ def sgd_step(
     velocity = momentum velocity - lr g;  param += velocity, or with Nesterov's momentum
     param += momentum velocity - lr g
     """
-    cdef const simd_table *table = active_table()
-    cdef Py_ssize_t i, row, n = grad.shape[0], d = grad.shape[1]
-    check_step(param.shape[0], param.shape[1], n, d, rows)
-    check_state(param, velocity)
-    if d == 0:
-        return
-    for i in prange(n, nogil=True, schedule="static",
-                    num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
-        row = i if rows is None else rows[i]
-        sgd_row(table, d, &param[row, 0], &grad[i, 0], &velocity[row, 0], <floating>lr,
-                <floating>momentum, nesterov, <floating>scale, <floating>l2)
+    cdef Step step
+    step.method, step.lr, step.decay, step.decay2, step.epsilon = SGD, lr, momentum, 0, 0
+    step.scale, step.nesterov = scale, nesterov
+    take_step(updates, 1, &step, n_threads)
 
 
 cdef double row_sum_of_squares(const floating *x, Py_ssize_t d) noexcept nogil:
@@ -193,20 +302,34 @@ def limit_row_norms(
 
 
 def sum_of_squares(
-    const floating[:, ::1] x,    # IN   (r, d)
+    list matrices not None,      # IN   of shapes (r, d)
     int n_threads=1,
 ):
-    """Sum of x[i, j]^2 in double, each row by itself, then the rows in order."""
+    """Sum of the squares of all elements in double: each row by itself, then the rows, then the matrices."""
+    cdef double total = 0
+    for matrix in matrices:
+        if matrix.dtype == np.float32:
+            total += matrix_sum_of_squares[float](matrix, n_threads)
+        else:
+            total += matrix_sum_of_squares[double](matrix, n_threads)
+    return total
+
+
+cdef double matrix_sum_of_squares(const floating[:, ::1] x, int n_threads) except -1:
     cdef Py_ssize_t i, n = x.shape[0], d = x.shape[1]
     cdef double total = 0
     cdef double *sums
     if n == 0 or d == 0:
         return 0.0
+    if team_size(n_threads, <double>n * d * STEP_COST) == 1:
+        with nogil:
+            for i in range(n):
+                total += row_sum_of_squares(&x[i, 0], d)
+        return total
     sums = <double *>malloc(n * sizeof(double))
     if sums == NULL:
         raise MemoryError(f"no memory for the sums of {n} rows")
-    for i in prange(n, nogil=True, schedule="static",
-                    num_threads=team_size(n_threads, <double>n * d * STEP_COST)):
+    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         sums[i] = row_sum_of_squares(&x[i, 0], d)
     for i in range(n):
         total += sums[i]
