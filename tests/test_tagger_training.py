@@ -94,7 +94,7 @@ def test_a_sentence_of_weight_two_counts_like_the_sentence_twice():
     repeated = TextCNNTagger(**options).fit([*X, X[1], X[1]], [*Y, Y[1], Y[1]])
     for tagger in (twice, repeated):
         for ours, theirs in zip(weighted.predict_marginals(X), tagger.predict_marginals(X), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+            np.testing.assert_allclose(ours, theirs, atol=5e-4)
 
 
 def test_weights_count_across_batches():

@@ -15,12 +15,6 @@ def distinct(
     distinct_out: NDArray[Any],
     slots: NDArray[Any],
 ) -> int: ...
-def gather_sums(
-    table: NDArray[Any],
-    rows: NDArray[Any],
-    out: NDArray[Any],
-    n_threads: int = 1,
-) -> None: ...
 def scatter_sums(
     values: NDArray[Any],
     slots: NDArray[Any],

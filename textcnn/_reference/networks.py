@@ -1571,7 +1571,7 @@ def weight_gradient_in_tiles(
     return np.einsum("pj,pcf->jcf", FILTER_WEIGHTS, sums)
 
 
-# Convolution over projected tokens with one result a token, and sums of rows
+# Convolution over projected tokens with one result a token, and scores that are sums over windows
 
 
 def conv_same_forward(
@@ -1627,24 +1627,6 @@ def conv_same_backward(
     return d_projected.astype(d_out.dtype)
 
 
-def gather_sums(table: FloatArray, rows: IntArray) -> FloatArray:
-    """``out[i] = sum over j of table[rows[i, j]]``, in order.
-
-    Parameters
-    ----------
-    table : array of shape (v, d)
-    rows : int32 array of shape (m, k)
-
-    Returns
-    -------
-    out : array of shape (m, d)
-    """
-    out = np.zeros((len(rows), table.shape[1]), table.dtype)
-    for j in range(rows.shape[1]):
-        out += table[rows[:, j]]
-    return out
-
-
 def scatter_sums(values: FloatArray, slots: IntArray, n_rows: int) -> FloatArray:
     """``out[s] = sum of values[i]`` over all i and j with ``slots[i, j] == s``, in order.
 
@@ -1662,3 +1644,57 @@ def scatter_sums(values: FloatArray, slots: IntArray, n_rows: int) -> FloatArray
     for i, j in np.ndindex(slots.shape):
         out[slots[i, j]] += values[i]
     return out
+
+
+def window_scores(table: FloatArray, rows: IntArray, offsets: IntArray, width: int) -> FloatArray:
+    """``out[t, q] = sum over j and k of table[rows[t - (width - 1) // 2 + j, k], j * f + q]``, in order.
+
+    Tokens outside the sentence add nothing.
+
+    Parameters
+    ----------
+    table : array of shape (v, width * f)
+    rows : int32 array of shape (t, k)
+    offsets : intp array of shape (n + 1,)
+    width : int
+
+    Returns
+    -------
+    out : array of shape (t, f)
+        Summed in the dtype of `table`.
+    """
+    f = table.shape[1] // width
+    out = np.zeros((len(rows), f), table.dtype)
+    for t, place, token in _taps(offsets, width, 1):
+        for row in rows[token]:
+            out[t] += table[row, place * f : (place + 1) * f]
+    return out
+
+
+def window_gradient(
+    d_out: FloatArray, rows: IntArray, offsets: IntArray, width: int, fixed: int, n_rows: int
+) -> tuple[IntArray, FloatArray]:
+    """Gradient of the table of `window_scores`.
+
+    Parameters
+    ----------
+    d_out : array of shape (t, f)
+    rows, offsets, width : as in `window_scores`
+    fixed : int
+        Row that needs no gradient, or -1.
+    n_rows : int
+
+    Returns
+    -------
+    found : int32 array of shape (n_found,)
+        The distinct rows, in the order of their first appearance.
+    d_rows : array of shape (n_found, width * f)
+    """
+    f = d_out.shape[1]
+    d_table = np.zeros((n_rows, width * f))
+    for t, place, token in _taps(offsets, width, 1):
+        for row in rows[token]:
+            d_table[row, place * f : (place + 1) * f] += d_out[t]
+    distinct = [row for row in dict.fromkeys(rows.ravel().tolist()) if row != fixed]
+    found = np.array(distinct, np.int32)
+    return found, d_table[found].astype(d_out.dtype)

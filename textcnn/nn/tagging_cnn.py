@@ -609,7 +609,7 @@ class TaggingCNN(TokenNetwork):
             batch, first, levels, sample_weight, options, seed, step
         )
 
-        deltas = [work.array(f"delta{i}", level.shape, level.dtype) for i, level in enumerate(levels)]
+        deltas = list(work.array("deltas", (layout.n_layers, *first.shape), first.dtype))
         d_input = work.array("d_first", first.shape, first.dtype)
         if layout.n_layers:
             _dilated.conv_stack_backward(
@@ -639,7 +639,7 @@ class TaggingCNN(TokenNetwork):
     def _training_levels(self, first: np.ndarray) -> list[np.ndarray]:
         """Room for the output of every layer; those that are joined lie side by side."""
         layout, shape = self.layout, first.shape
-        levels = [self.work.array(f"level{i}", shape, first.dtype) for i in range(layout.n_layers)]
+        levels = list(self.work.array("levels", (layout.n_layers, *shape), first.dtype))
         if layout.join == "concat" and layout.n_layers:
             joined = self.work.array("joined", (shape[0], layout.n_joined), first.dtype)
             for i, level in enumerate(layout.scored_levels):

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from textcnn._kernels import _conv, _packing
+from textcnn._kernels import _window_linear
 from textcnn.nn.array_model import ArrayModel
 from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
 from textcnn.nn.optimizers import Gradient
-from textcnn.nn.tagging_cnn import TaggedExamples, WindowRows, row_gradient
+from textcnn.nn.tagging_cnn import TaggedExamples, WindowRows
 from textcnn.nn.training import TrainingOptions
 from textcnn.nn.workspace import Workspace
 
@@ -58,7 +58,7 @@ class WindowLinear(ArrayModel):
     """
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
-    SCRATCH: ClassVar[tuple[str, ...]] = ("work", "_row_marks", "_pair_marks", "_type_marks")
+    SCRATCH: ClassVar[tuple[str, ...]] = ("work", "_marks")
     PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
 
     def __init__(
@@ -74,8 +74,8 @@ class WindowLinear(ArrayModel):
 
     def _prepare(self) -> None:
         self.work = Workspace()
-        self._row_marks = np.full(len(self.arrays["rows"]), -1, np.int32)
-        self._pair_marks = np.full(len(self.arrays["pair_rows"]), -1, np.int32)
+        tables = ("rows", "pair_rows")
+        self._marks = {name: np.full(len(self.arrays[name]), -1, np.int32) for name in tables}
 
     @classmethod
     def initialized(
@@ -124,26 +124,20 @@ class WindowLinear(ArrayModel):
     ) -> tuple[float, dict[str, Gradient]]:
         """Loss of a batch divided by `weight`, and the gradient of every coefficient; no dropout."""
         work, n_threads = self.work, options.n_threads
-        marks = getattr(self, "_type_marks", None)
-        if marks is None or len(marks) < len(batch.features):
-            marks = self._type_marks = np.full(len(batch.features), -1, np.int32)
-        found = work.array("types", (min(batch.n_tokens, len(marks)),), np.int32)
-        slots = work.array("slots", (batch.n_tokens,), np.int32)
-        found = found[: _packing.distinct(batch.types, marks, found, slots)]
         if batch.window_rows is None:
-            rows, pairs = self._feature_rows(batch.features, found), self._pair_rows(batch)
+            rows, pairs = self._feature_rows(batch.features, batch.types), self._pair_rows(batch)
         else:
-            rows, pairs = batch.window_rows.of_types[found], batch.window_rows.of_tokens
-        emissions = self._score(rows, slots, pairs, batch.offsets, n_threads)
+            rows, pairs = batch.window_rows.of_types[batch.types], batch.window_rows.of_tokens
+        emissions = work.array("emissions", (batch.n_tokens, self.n_tags))
+        self._score(rows, pairs, batch.offsets, emissions, n_threads)
         loss, d_emissions, chain = sequence_loss(
             self.head, emissions, self.arrays, batch.targets, batch.offsets,
             (batch.sample_weight / weight).astype(np.float32), work, n_threads,
         )  # fmt: skip
-        d_sums = work.array("d_sums", (len(found), WINDOW * self.n_tags))
-        _conv.conv_same_backward(d_emissions, slots, batch.offsets, WINDOW, d_sums, n_threads)
+        # the row of unknown pairs stays zero
         gradients = {
-            "rows": row_gradient("rows", rows, d_sums, self._row_marks, work),
-            "pair_rows": self._pair_gradient(pairs, batch.offsets, d_emissions, n_threads),
+            "rows": self._gradient("rows", rows, WINDOW, -1, batch.offsets, d_emissions),
+            "pair_rows": self._gradient("pair_rows", pairs, PAIR_WINDOW, 0, batch.offsets, d_emissions),
         }
         for name, gradient in chain.items():
             gradients[name] = Gradient(gradient.reshape(-1, gradient.shape[-1]))
@@ -151,13 +145,15 @@ class WindowLinear(ArrayModel):
 
     def emissions(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
         """Scores of the tags at each token, float32 of shape (n_tokens, n_tags)."""
-        found, slots = np.unique(types, return_inverse=True)
         batch = TaggedExamples(types, offsets, types, np.empty(0, np.float32), features)
-        rows = self._feature_rows(features, found)
-        return self._score(rows, slots.astype(np.int32), self._pair_rows(batch), offsets, n_threads)
+        emissions = np.empty((len(types), self.n_tags), np.float32)
+        self._score(
+            self._feature_rows(features, types), self._pair_rows(batch), offsets, emissions, n_threads
+        )
+        return emissions
 
     def _feature_rows(self, features: Any, types: np.ndarray) -> np.ndarray:
-        """Rows of the coefficients of each distinct token, int32 of shape (n_types, 1 + n_attributes)."""
+        """Rows of the coefficients of tokens, int32 of shape (len(types), 1 + n_attributes)."""
         words = features.words[types][:, np.newaxis]
         # Words that are known from word vectors alone have no coefficients.
         words = np.where(words < len(self.arrays["rows"]) - self.n_hashed_rows, words, 0) + self.n_hashed_rows
@@ -172,32 +168,25 @@ class WindowLinear(ArrayModel):
         return np.where(self.pairs[places] == keys, places + 1, 0).astype(np.int32)
 
     def _score(
-        self, rows: np.ndarray, slots: np.ndarray, pairs: np.ndarray, offsets: np.ndarray, n_threads: int
-    ) -> np.ndarray:
-        n_tags = self.n_tags
-        sums = np.empty((len(rows), WINDOW * n_tags), np.float32)
-        _packing.gather_sums(self.arrays["rows"], rows, sums, n_threads)
-        emissions = np.empty((len(slots), n_tags), np.float32)
-        zeros = np.zeros(n_tags, np.float32)
-        _conv.conv_same_forward(sums, zeros, slots, offsets, WINDOW, False, emissions, n_threads)
-        pair_sums = np.empty((len(pairs), PAIR_WINDOW * n_tags), np.float32)
-        _packing.gather_sums(self.arrays["pair_rows"], pairs, pair_sums, n_threads)
-        of_pairs = np.empty_like(emissions)
-        tokens = np.arange(len(pairs), dtype=np.int32)
-        _conv.conv_same_forward(pair_sums, zeros, tokens, offsets, PAIR_WINDOW, False, of_pairs, n_threads)
-        emissions += of_pairs
-        return emissions
+        self, rows: np.ndarray, pairs: np.ndarray, offsets: np.ndarray, out: np.ndarray, n_threads: int
+    ) -> None:
+        """Scores of the tags at each token, of which `rows` and `pairs` name the coefficients."""
+        _window_linear.window_scores(self.arrays["rows"], rows, offsets, WINDOW, False, out, n_threads)
+        _window_linear.window_scores(
+            self.arrays["pair_rows"], pairs, offsets, PAIR_WINDOW, True, out, n_threads
+        )
 
-    def _pair_gradient(
-        self, pairs: np.ndarray, offsets: np.ndarray, d_emissions: np.ndarray, n_threads: int
-    ) -> Gradient:
-        d_sums = self.work.array("d_pair_sums", (len(pairs), PAIR_WINDOW * self.n_tags))
-        tokens = np.arange(len(pairs), dtype=np.int32)
-        _conv.conv_same_backward(d_emissions, tokens, offsets, PAIR_WINDOW, d_sums, n_threads)
-        gradient = row_gradient("pair_rows", pairs, d_sums, self._pair_marks, self.work)
-        assert gradient.rows is not None, "the rows that were looked up"
-        known = gradient.rows > 0  # the row of unknown pairs stays zero
-        return Gradient(gradient.value[known], gradient.rows[known])
+    def _gradient(
+        self, name: str, rows: np.ndarray, width: int, fixed: int, offsets: np.ndarray,
+        d_emissions: np.ndarray,
+    ) -> Gradient:  # fmt: skip
+        """The gradient of a table, but for its row `fixed`."""
+        marks, n_columns = self._marks[name], self.arrays[name].shape[1]
+        most = min(rows.size, len(marks))
+        found = self.work.array(f"{name}_found", (most,), np.int32)
+        d_rows = self.work.array(f"d_{name}", (most, n_columns))
+        count = _window_linear.window_gradient(d_emissions, rows, offsets, width, fixed, marks, found, d_rows)
+        return Gradient(d_rows[:count], found[:count])
 
     def cover_words(self, n_words: int) -> None:
         """Coefficients of zero for the words up to `n_words` that have none yet."""

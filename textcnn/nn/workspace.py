@@ -20,20 +20,20 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, np.dtype], np.ndarray] = {}
-        self._last: dict[tuple[str, np.dtype], np.ndarray] = {}
+        self._last: dict[str, tuple[tuple[int, ...], Any, np.ndarray]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
         """An uninitialised C-contiguous array, valid until `name` is asked for again."""
-        key = (name, np.dtype(dtype))
-        last = self._last.get(key)
-        if last is not None and last.shape == shape:
-            return last
-        size = math.prod(shape)
+        last = self._last.get(name)
+        if last is not None and last[0] == shape and last[1] is dtype:  # without a look at what dtype means
+            return last[2]
+        key, size = (name, np.dtype(dtype)), math.prod(shape)
         buffer = self._buffers.get(key)
         if buffer is None or buffer.size < size:
             buffer = self._buffers[key] = np.empty(size + size // 4, dtype)
-        last = self._last[key] = buffer[:size].reshape(shape)
-        return last
+        array = buffer[:size].reshape(shape)
+        self._last[name] = shape, dtype, array
+        return array
 
     def release(self) -> None:
         """Give all memory back; arrays that were asked for before stay valid as long as they are held."""

@@ -16,8 +16,6 @@ from libc.stdlib cimport free, malloc
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport active_table, adadelta_row, adam_row, sgd_row, simd_table
 
-import numpy as np
-
 # About what one element of a step costs, in multiply-add operations: it is bound by memory.
 cdef enum:
     STEP_COST = 40
@@ -103,7 +101,7 @@ cdef int open_counts(Update *update, counts, Py_ssize_t n_param_rows) except -1:
     update.n_steps = 0
     if isinstance(counts, int):
         if counts < 1:
-            raise ValueError(f"the number of steps is {counts}, but it counts this one and must be at least 1")
+            raise ValueError(f"the number of steps is {counts}, but it counts this one and is at least 1")
         update.n_steps = counts
         return 0
     of_rows = counts
@@ -130,7 +128,7 @@ cdef int take_step(list updates, int n_states, const Step *step, int n_threads) 
                 open_counts(opened + i, states.pop(), len(param))
             if len(states) != n_states:
                 raise ValueError(f"parameter {i} has {len(states)} arrays of state, but needs {n_states}")
-            if param.dtype == np.float32:
+            if param.itemsize == sizeof(float):
                 open_update[float](opened + i, param, grad, rows, l2, states)
             else:
                 open_update[double](opened + i, param, grad, rows, l2, states)
@@ -301,37 +299,62 @@ def limit_row_norms(
                 weights[i, j] = <floating>(weights[i, j] * (max_norm / norm))
 
 
+cdef struct Matrix:
+    Py_ssize_t itemsize
+    const void *values
+    Py_ssize_t n_rows
+    Py_ssize_t n_columns
+
+
+cdef int open_matrix(Matrix *matrix, const floating[:, ::1] x) except -1:
+    matrix.itemsize, matrix.n_rows, matrix.n_columns = sizeof(floating), x.shape[0], x.shape[1]
+    if x.shape[0] and x.shape[1]:
+        matrix.values = <const void *>&x[0, 0]
+    else:
+        matrix.n_rows = 0
+    return 0
+
+
 def sum_of_squares(
     list matrices not None,      # IN   of shapes (r, d)
     int n_threads=1,
 ):
     """Sum of the squares of all elements in double: each row by itself, then the rows, then the matrices."""
+    cdef Py_ssize_t k, n = len(matrices), most = 0
     cdef double total = 0
-    for matrix in matrices:
-        if matrix.dtype == np.float32:
-            total += matrix_sum_of_squares[float](matrix, n_threads)
-        else:
-            total += matrix_sum_of_squares[double](matrix, n_threads)
+    cdef double *sums = NULL
+    cdef Matrix *opened = <Matrix *>malloc(max(1, n) * sizeof(Matrix))
+    try:
+        if opened == NULL:
+            raise MemoryError(f"no memory for a look at {n} matrices")
+        for k in range(n):
+            matrix = matrices[k]
+            if matrix.itemsize == sizeof(float):
+                open_matrix[float](opened + k, matrix)
+            else:
+                open_matrix[double](opened + k, matrix)
+            most = max(most, opened[k].n_rows)
+        sums = <double *>malloc(max(1, most) * sizeof(double))
+        if sums == NULL:
+            raise MemoryError(f"no memory for the sums of {most} rows")
+        with nogil:
+            for k in range(n):
+                total += matrix_sum_of_squares(opened + k, sums, n_threads)
+    finally:
+        free(opened)
+        free(sums)
     return total
 
 
-cdef double matrix_sum_of_squares(const floating[:, ::1] x, int n_threads) except -1:
-    cdef Py_ssize_t i, n = x.shape[0], d = x.shape[1]
+cdef double matrix_sum_of_squares(const Matrix *x, double *sums, int n_threads) noexcept nogil:
+    cdef Py_ssize_t i, d = x.n_columns
     cdef double total = 0
-    cdef double *sums
-    if n == 0 or d == 0:
-        return 0.0
-    if team_size(n_threads, <double>n * d * STEP_COST) == 1:
-        with nogil:
-            for i in range(n):
-                total += row_sum_of_squares(&x[i, 0], d)
-        return total
-    sums = <double *>malloc(n * sizeof(double))
-    if sums == NULL:
-        raise MemoryError(f"no memory for the sums of {n} rows")
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        sums[i] = row_sum_of_squares(&x[i, 0], d)
-    for i in range(n):
+    cdef int team = team_size(n_threads, <double>x.n_rows * d * STEP_COST)
+    for i in prange(x.n_rows, schedule="static", num_threads=team):
+        if x.itemsize == sizeof(float):
+            sums[i] = row_sum_of_squares(<const float *>x.values + i * d, d)
+        else:
+            sums[i] = row_sum_of_squares(<const double *>x.values + i * d, d)
+    for i in range(x.n_rows):
         total += sums[i]
-    free(sums)
     return total

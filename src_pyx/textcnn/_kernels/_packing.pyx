@@ -1,17 +1,8 @@
 """Packed batches: texts end to end in one array of ids, with the offsets of their starts."""
 
 from cython cimport floating
-from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
-
-from textcnn._kernels._openmp cimport team_size
-from textcnn._kernels._simd cimport active_table, simd_table, weighted_sum
-
-# About what an addition in the gather costs, in multiply-add operations: it waits for memory.
-cdef enum:
-    GATHER_COST = 8
 
 
 def take_texts(
@@ -67,55 +58,6 @@ def distinct(
         for k in range(count):
             marks[distinct_out[k]] = -1
     return count
-
-
-def gather_sums(
-    const floating[:, ::1] table,        # IN   (v, d)
-    const int32_t[:, ::1] rows,          # IN   (m, k)
-    floating[:, ::1] out,                # OUT  (m, d)
-    int n_threads=1,
-):
-    """out[i] = sum over j of table[rows[i, j]], in order."""
-    cdef const simd_table *simd = active_table()
-    cdef Py_ssize_t i, j, m = rows.shape[0], k = rows.shape[1], d = table.shape[1], v = table.shape[0]
-    cdef const floating **picked
-    cdef floating *ones
-    cdef int team = team_size(n_threads, <double>m * k * d * GATHER_COST)
-    if out.shape[0] != m or out.shape[1] != d:
-        raise ValueError(f"the sums are ({out.shape[0]}, {out.shape[1]}), but they must be ({m}, {d})")
-    for i in range(m):
-        for j in range(k):
-            if rows[i, j] < 0 or rows[i, j] >= v:
-                raise ValueError(f"row {rows[i, j]} of {v} does not exist")
-    if m == 0 or d == 0:
-        return
-    picked = <const floating **>malloc(team * max(<Py_ssize_t>1, k) * sizeof(floating *))
-    ones = <floating *>malloc(max(<Py_ssize_t>1, k) * sizeof(floating))
-    if picked == NULL or ones == NULL:
-        free(picked)
-        free(ones)
-        raise MemoryError(f"no memory for sums of {k} rows")
-    for j in range(k):
-        ones[j] = 1
-    for i in prange(m, schedule="static", num_threads=team, nogil=True):
-        gather_row(simd, table, rows, i, picked + threadid() * max(<Py_ssize_t>1, k), ones, &out[i, 0])
-    free(picked)
-    free(ones)
-
-
-cdef void gather_row(
-    const simd_table *simd,
-    const floating[:, ::1] table,
-    const int32_t[:, ::1] rows,
-    Py_ssize_t i,
-    const floating **picked,
-    const floating *ones,
-    floating *out,
-) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(rows.shape[1]):
-        picked[j] = &table[rows[i, j], 0]
-    weighted_sum(simd, rows.shape[1], picked, ones, False, table.shape[1], out)
 
 
 def scatter_sums(

@@ -1,0 +1,187 @@
+"""Scores that are sums of rows over a window of tokens, and their gradient."""
+
+import numpy as np
+import pytest
+from checks import THREADS, assert_close, assert_gradient, assert_same_bits, both_dtypes, garbage, read_only
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from strategies import generators, text_lengths
+
+from textcnn import _reference as reference
+from textcnn._kernels import _window_linear
+
+TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
+
+
+def problem(lengths, width=3, n_outputs=5, n_picked=2, n_rows=6, rng=0):
+    """Table, rows, offsets, width."""
+    rng = np.random.default_rng(rng)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+    rows = rng.integers(0, n_rows, (offsets[-1], n_picked)).astype(np.int32)
+    return rng.normal(size=(n_rows, width * n_outputs)), rows, offsets, width
+
+
+@st.composite
+def problems(draw):
+    return problem(
+        draw(text_lengths()),
+        draw(st.integers(1, 6)),
+        draw(st.sampled_from([1, 2, 3, 7, 8, 9, 17, 33])),
+        draw(st.integers(0, 5)),
+        draw(st.integers(1, 9)),
+        draw(generators()),
+    )
+
+
+def scores(table, rows, offsets, width, n_threads=1, start=None):
+    out = garbage((len(rows), table.shape[1] // width), table.dtype) if start is None else start.copy()
+    _window_linear.window_scores(table, rows, offsets, width, start is not None, out, n_threads)
+    return out
+
+
+def gradient(d_out, rows, offsets, width, n_rows, fixed=-1):
+    """The distinct rows and their gradient, from outputs that hold garbage."""
+    most = min(rows.size, n_rows)
+    marks, found = np.full(n_rows, -1, np.int32), np.full(most + 1, 77, np.int32)
+    d_rows = garbage((most + 1, width * d_out.shape[1]), d_out.dtype)
+    count = _window_linear.window_gradient(d_out, rows, offsets, width, fixed, marks, found, d_rows)
+    assert_array_equal(marks, -1)
+    assert (found[count:] == 77).all()
+    return found[:count], d_rows[:count]
+
+
+def random_d_out(table, rows, width):
+    shape = len(rows), table.shape[1] // width
+    return np.random.default_rng(0).normal(size=shape).astype(table.dtype)
+
+
+@both_dtypes
+@given(arguments=problems())
+def test_scores_equal_the_reference_to_the_bit(dtype, arguments):
+    table, rows, offsets, width = arguments[0].astype(dtype), *arguments[1:]
+    expected = reference.window_scores(table, rows, offsets, width)
+    assert_array_equal(scores(read_only(table), read_only(rows), read_only(offsets), width), expected)
+
+
+@both_dtypes
+@given(arguments=problems())
+def test_a_sum_goes_on_from_what_is_there(dtype, arguments):
+    table, rows, offsets, width = arguments[0].astype(dtype), *arguments[1:]
+    start = np.random.default_rng(0).normal(size=(len(rows), table.shape[1] // width)).astype(dtype)
+    expected = start + reference.window_scores(table.astype(float), rows, offsets, width)
+    found = scores(table, rows, offsets, width, start=start)
+    assert_close(found, expected.astype(dtype), 4 * TOLERANCE[dtype])
+
+
+@both_dtypes
+@given(arguments=problems(), fixed=st.integers(-1, 3))
+def test_gradient_equals_the_reference(dtype, arguments, fixed):
+    table, rows, offsets, width = arguments[0].astype(dtype), *arguments[1:]
+    d_out = random_d_out(table, rows, width)
+    found, d_rows = gradient(read_only(d_out), read_only(rows), read_only(offsets), width, len(table), fixed)
+    expected, d_expected = reference.window_gradient(d_out, rows, offsets, width, fixed, len(table))
+    assert_array_equal(found, expected)
+    assert_close(d_rows, d_expected, 4 * TOLERANCE[dtype])
+
+
+def test_gradient_is_a_central_difference():
+    table, rows, offsets, width = problem([4, 0, 1, 6], 4, 3, 3, 7)
+    d_out = random_d_out(table, rows, width)
+    found, d_rows = gradient(d_out, rows, offsets, width, len(table))
+    dense = np.zeros_like(table)
+    dense[found] = d_rows
+    assert_gradient(dense, lambda table: (scores(table, rows, offsets, width) * d_out).sum(), table)
+
+
+@both_dtypes
+def test_bits_do_not_depend_on_threads_or_neighbours(dtype):
+    lengths = np.random.default_rng(0).integers(0, 60, 90)
+    table, rows, offsets, width = problem(lengths, 5, 9, 10, 4000)
+    table = table.astype(dtype)
+    one = scores(table, rows, offsets, width)
+    for n_threads in (*THREADS[1:], 16):
+        assert_same_bits(scores(table, rows, offsets, width, n_threads), one)
+    for i in (3, 40):
+        part = slice(offsets[i], offsets[i + 1])
+        alone = scores(table, rows[part].copy(), np.array([0, lengths[i]], np.intp), width)
+        assert_same_bits(alone, one[part])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"table": np.zeros((4, 6))},
+        {"table": np.zeros((5, 5))},
+        {"table": np.zeros((0, 6))},
+        {"table": np.zeros((5, 6), np.float32)},
+        {"table": None},
+        {"rows": np.array([[5], [0]], np.int32)},
+        {"rows": np.array([[-1], [0]], np.int32)},
+        {"rows": np.zeros((3, 1), np.int32)},
+        {"rows": np.zeros((2, 1), np.int64)},
+        {"rows": None},
+        {"offsets": np.array([0, 1], np.intp)},
+        {"offsets": np.array([0, 2, 1, 2], np.intp)},
+        {"offsets": np.array([1, 2], np.intp)},
+        {"offsets": np.zeros(0, np.intp)},
+        {"width": 0},
+        {"width": -1},
+        {"width": 2},
+        {"out": np.zeros((2, 3))},
+        {"out": np.zeros((1, 2))},
+        {"out": read_only(np.zeros((2, 2)))},
+        {"out": None},
+    ],
+    ids=str,
+)
+def test_scores_refuse_wrong_arguments(changed):
+    good = {
+        "table": np.zeros((5, 6)),
+        "rows": np.array([[0], [4]], np.int32),
+        "offsets": np.array([0, 2], np.intp),
+        "width": 3,
+        "add": False,
+        "out": np.zeros((2, 2)),
+    }
+    _window_linear.window_scores(**good)
+    with pytest.raises((ValueError, TypeError), match=r"."):
+        _window_linear.window_scores(**good | changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"d_out": np.zeros((2, 3))},
+        {"d_out": np.zeros((1, 2))},
+        {"d_out": np.zeros((2, 2), np.float32)},
+        {"rows": np.array([[0, 5], [1, 1]], np.int32)},
+        {"rows": np.array([[0, -1], [1, 1]], np.int32)},
+        {"rows": np.zeros((3, 2), np.int32)},
+        {"offsets": np.array([0, 3], np.intp)},
+        {"width": 2},
+        {"width": 0},
+        {"marks": np.full(4, -1, np.int32)},
+        {"found": np.zeros(3, np.int32)},
+        {"found": read_only(np.zeros(4, np.int32))},
+        {"d_rows": np.zeros((3, 6))},
+        {"d_rows": np.zeros((4, 5))},
+        {"d_rows": None},
+    ],
+    ids=str,
+)
+def test_gradient_refuses_wrong_arguments(changed):
+    good = {
+        "d_out": np.zeros((2, 2)),
+        "rows": np.array([[0, 4], [1, 1]], np.int32),
+        "offsets": np.array([0, 2], np.intp),
+        "width": 3,
+        "fixed": -1,
+        "marks": np.full(5, -1, np.int32),
+        "found": np.zeros(4, np.int32),
+        "d_rows": np.zeros((4, 6)),
+    }
+    assert _window_linear.window_gradient(**good) == 3
+    with pytest.raises((ValueError, TypeError), match=r"."):
+        _window_linear.window_gradient(**good | changed)
+    assert_array_equal(good["marks"], -1)
