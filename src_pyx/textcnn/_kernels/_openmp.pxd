@@ -24,12 +24,4 @@ cdef extern from *:
     int omp_get_max_threads() noexcept nogil
 
 
-# Work that repays waking and joining a team, about, in multiply-add operations of a matrix product
-# (some 30 microseconds).
-cdef enum:
-    OPERATIONS_PER_TEAM = 2_000_000
-
-
-cdef inline int team_size(int n_threads, double n_operations) noexcept nogil:
-    """`n_threads`, or 1 if there is too little work to repay a team. Never changes a result."""
-    return max(1, n_threads) if n_operations > OPERATIONS_PER_TEAM else 1
+cdef int team_size(int n_threads, double n_operations) noexcept nogil
