@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "src_pyx" / "textcnn" / "_kernels"
 
 # Kernels without the table of functions that a level chooses: they do the same at each.
-WITHOUT_LEVELS = ["_crf", "_ngrams", "_random", "_softmax", "_tokens"]
+WITHOUT_LEVELS = ["_crf", "_ngrams", "_packing", "_random", "_softmax", "_tokens"]
 
 # The kernel tests themselves run at the level that is active.
 OTHER_LEVELS = [level for level in _simd.available_levels() if level != _simd.active_level()]

@@ -100,8 +100,10 @@ def test_bits_do_not_depend_on_threads_or_neighbours(dtype):
     table, rows, offsets, width = problem(lengths, 5, 9, 10, 4000)
     table = table.astype(dtype)
     one = scores(table, rows, offsets, width)
+    added = scores(table, rows, offsets, width, start=one)
     for n_threads in (*THREADS[1:], 16):
         assert_same_bits(scores(table, rows, offsets, width, n_threads), one)
+        assert_same_bits(scores(table, rows, offsets, width, n_threads, start=one), added)
     for i in (3, 40):
         part = slice(offsets[i], offsets[i + 1])
         alone = scores(table, rows[part].copy(), np.array([0, lengths[i]], np.intp), width)
@@ -128,6 +130,8 @@ def test_bits_do_not_depend_on_threads_or_neighbours(dtype):
         {"width": 0},
         {"width": -1},
         {"width": 2},
+        {"width": 2**61, "table": np.zeros((5, 0)), "out": np.zeros((2, 8))},
+        {"width": 2**62, "table": np.zeros((5, 0)), "out": np.zeros((2, 0))},
         {"out": np.zeros((2, 3))},
         {"out": np.zeros((1, 2))},
         {"out": read_only(np.zeros((2, 2)))},
@@ -160,6 +164,8 @@ def test_scores_refuse_wrong_arguments(changed):
         {"rows": np.zeros((3, 2), np.int32)},
         {"offsets": np.array([0, 3], np.intp)},
         {"width": 2},
+        {"width": 2**62 + 1, "d_out": np.zeros((2, 4)), "d_rows": np.zeros((4, 4))},
+        {"width": 2**62, "d_out": np.zeros((2, 4)), "d_rows": np.zeros((4, 0))},
         {"width": 0},
         {"marks": np.full(4, -1, np.int32)},
         {"found": np.zeros(3, np.int32)},

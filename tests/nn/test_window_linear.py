@@ -259,7 +259,7 @@ def test_weights_are_repetitions(changed):
     linear = random_linear(batch)
     loss, gradients = linear.batch_gradients(batch, 3.0, OPTIONS, 0, 0)
     kept = {name: gradient.value.copy() for name, gradient in gradients.items()}
-    rows = {name: gradient.rows for name, gradient in gradients.items()}
+    rows = {name: None if part.rows is None else part.rows.copy() for name, part in gradients.items()}
     index = np.repeat(np.arange(5), changed)
     repeated = replace(batch.take(index), sample_weight=np.ones(len(index), np.float32))
     other_loss, others = linear.batch_gradients(repeated, 3.0, OPTIONS, 0, 0)

@@ -1628,12 +1628,12 @@ def conv_same_backward(
 
 
 def scatter_sums(values: FloatArray, slots: IntArray, n_rows: int) -> FloatArray:
-    """``out[s] = sum of values[i]`` over all i and j with ``slots[i, j] == s``, in order.
+    """``out[s] = sum of values[i]`` over all i with ``slots[i] == s``, in order.
 
     Parameters
     ----------
     values : array of shape (m, d)
-    slots : int32 array of shape (m, k)
+    slots : int32 array of shape (m,)
     n_rows : int
 
     Returns
@@ -1641,8 +1641,8 @@ def scatter_sums(values: FloatArray, slots: IntArray, n_rows: int) -> FloatArray
     out : array of shape (n_rows, d)
     """
     out = np.zeros((n_rows, values.shape[1]), values.dtype)
-    for i, j in np.ndindex(slots.shape):
-        out[slots[i, j]] += values[i]
+    for value, slot in zip(values, slots, strict=True):
+        out[slot] += value
     return out
 
 

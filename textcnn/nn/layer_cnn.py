@@ -216,7 +216,7 @@ class LayerCNN:
         """Sums over the places of each distinct token."""
         distinct, slots = layers.distinct_tokens(ids, self.marks, self.work)
         sums = self.work.array("d_rows", (len(distinct), d_rows.shape[1] - self.n_frozen), d_rows.dtype)
-        _packing.scatter_sums(d_rows[:, self.n_frozen :], slots[:, np.newaxis], sums)
+        _packing.scatter_sums(d_rows[:, self.n_frozen :], slots, sums)
         return Gradient(sums, distinct)
 
     def limit_norms(self, options: TrainingOptions) -> None:

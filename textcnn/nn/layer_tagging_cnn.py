@@ -143,7 +143,7 @@ class LayerTaggingCNN(TokenNetwork):
         loss, parts, d_output = self._head(batch, output, sample_weight, options, seed, step, "d_output")
         d_tokens = self.body.backward(d_output, n_threads)
         d_rows = self.work.array("d_features", tokens.rows.shape, tokens.rows.dtype)
-        _packing.scatter_sums(d_tokens, slots[:, np.newaxis], d_rows)
+        _packing.scatter_sums(d_tokens, slots, d_rows)
         body = {f"body.{name}": array for name, array in self.body.all_gradients().items()}
         gradients = as_gradients(parts | body) | self._feature_gradients(tokens, d_rows, n_threads)
         return loss, {name: gradients[name] for name in self.parameters()}

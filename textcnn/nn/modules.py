@@ -555,7 +555,7 @@ class Embedding(Layer):
     def _backward(self, d_out: Array, kept: Any, n_jobs: int | None) -> Array:
         """The ids have no gradient: an empty array."""
         sums = np.zeros_like(self.arrays["table"])
-        _packing.scatter_sums(d_out, kept.astype(np.int32)[:, np.newaxis], sums)
+        _packing.scatter_sums(d_out, kept.astype(np.int32), sums)
         self._add("table", sums)
         return np.zeros((len(kept), 0), d_out.dtype)
 

@@ -141,11 +141,23 @@ class LazyAdam(Adam):
         self.n_steps = dict(counts)
 
     def updates(self, params: dict[str, np.ndarray], gradients: dict[str, Gradient]) -> list[tuple[Any, ...]]:
-        """What the kernel takes of each parameter, with its number of steps, which is counted up."""
+        """What the kernel takes of each parameter, with the number of its next step."""
+        updates = super().updates(params, gradients)
+        steps = [self.n_steps.get(name, 0) + 1 for name in params]
+        return [(*update, number) for update, number in zip(updates, steps, strict=True)]
+
+    def step(
+        self,
+        params: dict[str, np.ndarray],
+        gradients: dict[str, Gradient],
+        rate: float,
+        scale: float,
+        n_threads: int,
+    ) -> None:
+        """Update all of `params` in place, and count the step."""
+        super().step(params, gradients, rate, scale, n_threads)
         for name in params:
             self.n_steps[name] = self.n_steps.get(name, 0) + 1
-        updates = super().updates(params, gradients)
-        return [(*update, self.n_steps[name]) for name, update in zip(params, updates, strict=True)]
 
 
 class Adadelta(Optimizer):

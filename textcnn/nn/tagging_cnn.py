@@ -485,7 +485,7 @@ class TokenNetwork(ArrayModel):
         gradients: dict[str, Gradient] = {}
         if layout.word_dim and not self.frozen_words:
             gradients["words"] = row_gradient(
-                "words", tokens.words[:, np.newaxis], d_rows[:, : layout.word_dim], self._marks["words"], work
+                "words", tokens.words, d_rows[:, : layout.word_dim], self._marks["words"], work
             )
         if tokens.chars is not None:
             pooled = d_rows[:, layout.word_dim : layout.word_dim + layout.char_outputs]
@@ -500,9 +500,8 @@ class TokenNetwork(ArrayModel):
         if layout.hashed_outputs:
             d_hashed = np.ascontiguousarray(d_rows[:, layout.word_dim + layout.char_outputs :])
             gradients["hashed"] = row_gradient(
-                "hashed", tokens.hashed[:, np.newaxis], d_hashed.reshape(-1, layout.hashed_dim),
-                self._marks["hashed"], work,
-            )  # fmt: skip
+                "hashed", tokens.hashed, d_hashed.reshape(-1, layout.hashed_dim), self._marks["hashed"], work
+            )
         return gradients
 
 
@@ -784,13 +783,13 @@ def _he_uniform(rng: np.random.RandomState, shape: tuple[int, ...], fan_in: int)
 def row_gradient(
     name: str, ids: np.ndarray, d_values: np.ndarray, marks: np.ndarray, work: Workspace
 ) -> Gradient:
-    """The gradient of a table of which row i of some values is the sum of the rows ids[i].
+    """The gradient of a table of which row i of some values is the row ids[i].
 
     Parameters
     ----------
     name : str
         Of the table, for the scratch memory.
-    ids : int32 ndarray of shape (m, k)
+    ids : int32 ndarray of shape (m,)
     d_values : ndarray of shape (m, n_columns)
     marks : int32 ndarray of shape (n_rows,)
         All -1, before and after.
@@ -801,9 +800,9 @@ def row_gradient(
     Gradient
         Of the distinct rows.
     """
-    found = work.array(f"{name}_distinct", (min(ids.size, len(marks)),), np.int32)
+    found = work.array(f"{name}_distinct", (min(len(ids), len(marks)),), np.int32)
     slots = work.array(f"{name}_slots", ids.shape, np.int32)
-    found = found[: _packing.distinct(ids.reshape(-1), marks, found, slots.reshape(-1))]
+    found = found[: _packing.distinct(ids, marks, found, slots)]
     total = work.array(f"d_{name}", (len(found), d_values.shape[1]), d_values.dtype)
     _packing.scatter_sums(d_values, slots, total)
     return Gradient(total, found)

@@ -37,6 +37,9 @@ MOST_COEFFICIENTS = 1 << 29
 SHAPE_FACTORS = np.array([0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB], np.uint64)
 UNKNOWN = -1
 
+# Rows whose coefficients stay zero.
+NO_ROW, UNKNOWN_PAIR = -1, 0
+
 
 class WindowLinear(ArrayModel):
     """Coefficients of window features and of tag pairs.
@@ -134,10 +137,11 @@ class WindowLinear(ArrayModel):
             self.head, emissions, self.arrays, batch.targets, batch.offsets,
             (batch.sample_weight / weight).astype(np.float32), work, n_threads,
         )  # fmt: skip
-        # the row of unknown pairs stays zero
         gradients = {
-            "rows": self._gradient("rows", rows, WINDOW, -1, batch.offsets, d_emissions),
-            "pair_rows": self._gradient("pair_rows", pairs, PAIR_WINDOW, 0, batch.offsets, d_emissions),
+            "rows": self._gradient("rows", rows, WINDOW, NO_ROW, batch.offsets, d_emissions),
+            "pair_rows": self._gradient(
+                "pair_rows", pairs, PAIR_WINDOW, UNKNOWN_PAIR, batch.offsets, d_emissions
+            ),
         }
         for name, gradient in chain.items():
             gradients[name] = Gradient(gradient.reshape(-1, gradient.shape[-1]))

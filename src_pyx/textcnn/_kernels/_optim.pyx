@@ -13,6 +13,7 @@ from libc.math cimport pow, sqrt
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
+from textcnn._kernels._offsets cimport ceil_div
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport active_table, adadelta_row, adam_row, sgd_row, simd_table
 
@@ -124,10 +125,10 @@ cdef int take_step(list updates, int n_states, const Step *step, int n_threads) 
         for i in range(n):
             param, grad, rows, l2, *states = updates[i]
             opened[i].counts = NULL
+            if len(states) != n_states + (step.method == ADAM):
+                raise ValueError(f"the state of parameter {i} has {len(states)} parts, too few or too many")
             if step.method == ADAM:
                 open_counts(opened + i, states.pop(), len(param))
-            if len(states) != n_states:
-                raise ValueError(f"parameter {i} has {len(states)} arrays of state, but needs {n_states}")
             if param.itemsize == sizeof(float):
                 open_update[float](opened + i, param, grad, rows, l2, states)
             else:
@@ -161,8 +162,7 @@ cdef void update_share(
 
 cdef Py_ssize_t rows_before(Py_ssize_t element, Py_ssize_t n_rows, Py_ssize_t n_columns) noexcept nogil:
     """How many rows of a matrix begin before an element of it."""
-    cdef Py_ssize_t width = max(1, n_columns)
-    return min(n_rows, (max(0, element) + width - 1) // width)
+    return min(n_rows, ceil_div(max(0, element), max(1, n_columns)))
 
 
 cdef void update_rows(
@@ -170,7 +170,7 @@ cdef void update_rows(
     const floating *like,                  # tells the dtype
 ) noexcept nogil:
     cdef Py_ssize_t i, row, d = update.n_columns
-    cdef int n_steps, count = 0            # of the row at hand, and that which lr and correction2 are for
+    cdef int n_steps, count = -1           # of the row at hand, and that which lr and correction2 are for
     cdef floating *param
     cdef const floating *grad
     cdef floating *state

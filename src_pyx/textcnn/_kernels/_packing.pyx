@@ -62,28 +62,26 @@ def distinct(
 
 def scatter_sums(
     const floating[:, :] values,         # IN   (m, d) with adjacent columns
-    const int32_t[:, ::1] slots,         # IN   (m, k)
+    const int32_t[::1] slots,            # IN   (m,)
     floating[:, ::1] out,                # OUT  (u, d)
 ):
-    """out[s] = sum over the rows i, as often as slots[i] has s, of values[i], in order."""
-    cdef Py_ssize_t i, j, c, m = values.shape[0], d = values.shape[1]
+    """out[s] = sum over the rows i with slots[i] = s of values[i], in order."""
+    cdef Py_ssize_t i, c, m = values.shape[0], d = values.shape[1]
     cdef const floating *value
     cdef floating *total
     if slots.shape[0] != m or out.shape[1] != d:
-        raise ValueError(f"{m} rows of {d} values need {m} rows of slots and results of {d} columns")
+        raise ValueError(f"{m} rows of {d} values need {m} slots and results of {d} columns")
     if m and d and values.strides[1] != <Py_ssize_t>sizeof(floating):
         raise ValueError("the columns of the values must be adjacent")
     for i in range(m):
-        for j in range(slots.shape[1]):
-            if slots[i, j] < 0 or slots[i, j] >= out.shape[0]:
-                raise ValueError(f"row {i} belongs to row {slots[i, j]} of {out.shape[0]}")
+        if slots[i] < 0 or slots[i] >= out.shape[0]:
+            raise ValueError(f"row {i} belongs to row {slots[i]} of {out.shape[0]}")
     out[:] = 0
     if d == 0:
         return
     with nogil:
         for i in range(m):
             value = &values[i, 0]
-            for j in range(slots.shape[1]):
-                total = &out[slots[i, j], 0]
-                for c in range(d):
-                    total[c] += value[c]
+            total = &out[slots[i], 0]
+            for c in range(d):
+                total[c] += value[c]

@@ -15,9 +15,11 @@ from textcnn._kernels._offsets cimport check_offsets
 from textcnn._kernels._openmp cimport team_size
 from textcnn._kernels._simd cimport active_table, simd_table, weighted_sum
 
-# About what an addition costs, in multiply-add operations: it waits for memory.
 cdef enum:
+    # About what an addition costs, in multiply-add operations: it waits for memory.
     GATHER_COST = 8
+    # Places of a window at most; products of sizes then stay far from overflow.
+    MAX_WIDTH = 1 << 20
 
 
 cdef int check_windows(
@@ -28,7 +30,9 @@ cdef int check_windows(
     check_offsets(offsets, "offsets", rows.shape[0])
     if n_tokens != rows.shape[0]:
         raise ValueError(f"there are rows for {rows.shape[0]} tokens, but scores for {n_tokens}")
-    if width < 1 or n_columns != width * n_outputs:
+    if not 1 <= width <= MAX_WIDTH:
+        raise ValueError(f"width is {width}, but it must lie between 1 and {MAX_WIDTH}")
+    if n_columns != width * n_outputs:
         raise ValueError(f"{width} places of {n_outputs} scores do not fit rows of {n_columns} columns")
     for t in range(rows.shape[0]):
         for k in range(rows.shape[1]):
@@ -61,17 +65,17 @@ def window_scores(
     team = team_size(n_threads, <double>out.shape[0] * most * out.shape[1] * GATHER_COST)
     picked = <const floating **>malloc(team * most * sizeof(floating *))
     ones = <floating *>malloc(most * sizeof(floating))
-    if picked == NULL or ones == NULL:
+    try:
+        if picked == NULL or ones == NULL:
+            raise MemoryError(f"no memory for windows of {most} rows")
+        for i in range(most):
+            ones[i] = 1
+        for i in prange(offsets.shape[0] - 1, schedule="dynamic", chunksize=4, num_threads=team, nogil=True):
+            score_sentence(simd, table, rows, offsets[i], offsets[i + 1], width, add, out,
+                           picked + threadid() * most, ones)
+    finally:
         free(picked)
         free(ones)
-        raise MemoryError(f"no memory for windows of {most} rows")
-    for i in range(most):
-        ones[i] = 1
-    for i in prange(offsets.shape[0] - 1, schedule="dynamic", chunksize=4, num_threads=team, nogil=True):
-        score_sentence(simd, table, rows, offsets[i], offsets[i + 1], width, add, out,
-                       picked + threadid() * most, ones)
-    free(picked)
-    free(ones)
 
 
 cdef void score_sentence(
@@ -117,11 +121,13 @@ def window_gradient(
     if found.shape[0] < most or d_rows.shape[0] < most:
         raise ValueError(f"there is no room for {most} distinct rows and their gradient")
     window = <floating *>malloc(max(1, d_rows.shape[1]) * sizeof(floating))
-    if window == NULL:
-        raise MemoryError(f"no memory for a window of {d_rows.shape[1]} columns")
-    with nogil:
-        count = add_windows(d_out, rows, offsets, width, fixed, marks, found, d_rows, window)
-    free(window)
+    try:
+        if window == NULL:
+            raise MemoryError(f"no memory for a window of {d_rows.shape[1]} columns")
+        with nogil:
+            count = add_windows(d_out, rows, offsets, width, fixed, marks, found, d_rows, window)
+    finally:
+        free(window)
     return count
 
 
