@@ -11,6 +11,7 @@ from libc.stdlib cimport free, malloc
 
 from textcnn._kernels._offsets cimport ceil_div
 from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._scratch cimport borrow, give_back
 from textcnn._kernels._simd cimport active_table, gemm_panel, pack_panel, panel_width, simd_table
 
 # Rows that one thread multiplies with a panel before it takes the next piece.
@@ -59,14 +60,10 @@ cdef void multiply(
             )
 
 
-cdef floating* panel_scratch(Py_ssize_t n, Py_ssize_t k, const floating *like) except NULL:
-    """Memory for the panels of a (k, n) matrix."""
+cdef size_t panels_size(Py_ssize_t n, Py_ssize_t k, const floating *like):
+    """Bytes of the panels of a (k, n) matrix, at least one element's."""
     cdef Py_ssize_t width = panel_width(active_table(), like)
-    cdef Py_ssize_t n_panels = ceil_div(n, width)
-    cdef floating *panels = <floating *>malloc(max(1, n_panels * width * k) * sizeof(floating))
-    if panels == NULL:
-        raise MemoryError(f"no memory for the packed panels of a ({k}, {n}) matrix")
-    return panels
+    return max(1, ceil_div(n, width) * width * k) * sizeof(floating)
 
 
 cdef Py_ssize_t element_stride(Py_ssize_t n_bytes, Py_ssize_t itemsize) except? -1:
@@ -99,8 +96,10 @@ def matmul(
         raise ValueError(f"bias has {bias.shape[0]} values for {n} columns")
     if m == 0 or n == 0:
         return
-    panels = panel_scratch(n, k, &out[0, 0])
+    panels = <floating *>borrow(panels_size(n, k, &out[0, 0]))
     try:
+        if panels == NULL:
+            raise MemoryError(f"no memory for the packed panels of a ({k}, {n}) matrix")
         with nogil:
             multiply(
                 m, n, k,
@@ -109,7 +108,7 @@ def matmul(
                 panels, False, &bias[0] if bias is not None else NULL, relu, &out[0, 0], n_threads,
             )
     finally:
-        free(panels)
+        give_back(panels)
 
 
 cdef class PackedMatrix:
@@ -130,7 +129,9 @@ cdef class PackedMatrix:
         cdef Py_ssize_t row_stride = element_stride(b.strides[0], sizeof(float))
         cdef Py_ssize_t col_stride = element_stride(b.strides[1], sizeof(float))
         self.n_rows, self.n_columns = b.shape[0], b.shape[1]
-        self.panels = panel_scratch[float](self.n_columns, self.n_rows, NULL)
+        self.panels = <float *>malloc(panels_size[float](self.n_columns, self.n_rows, NULL))
+        if self.panels == NULL:
+            raise MemoryError(f"no memory for a packed ({self.n_rows}, {self.n_columns}) matrix")
         if self.n_rows:
             for first in range(0, self.n_columns, width):
                 pack_panel(table, self.n_rows, min(width, self.n_columns - first), &b[0, first],

@@ -19,8 +19,10 @@ A level is the activation between two layers: level 0 is the input of the first 
 from cython cimport floating
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._scratch cimport borrow, give_back
 from textcnn._kernels._simd cimport (
     active_table,
     filter_delta,
@@ -417,8 +419,8 @@ cdef int open_scratch(Scratch *scratch, Tiling tiling, Py_ssize_t columns, bint 
                       Py_ssize_t itemsize) except -1:
     cdef Py_ssize_t block = TILES_PER_BLOCK * tiling.n_products
     columns = max(1, columns)
-    scratch.inputs = malloc(block * columns * itemsize)
-    scratch.products = malloc(block * columns * itemsize)
+    scratch.inputs = borrow(block * columns * itemsize)
+    scratch.products = borrow(block * columns * itemsize)
     scratch.waste = malloc(columns * itemsize)
     scratch.rows = <void **>malloc(block * sizeof(void *))
     scratch.results = <void **>malloc(block * sizeof(void *))
@@ -440,8 +442,8 @@ cdef void close_scratch(Scratch *scratches, int n) noexcept:
     if scratches == NULL:
         return
     for i in range(n):
-        free(scratches[i].inputs)
-        free(scratches[i].products)
+        give_back(scratches[i].inputs)
+        give_back(scratches[i].products)
         free(scratches[i].waste)
         free(scratches[i].rows)
         free(scratches[i].results)
@@ -815,12 +817,13 @@ def conv_stack_weight_gradients(
         # one thread's inputs (TILES_PER_SUM, c), panels of deltas, and products (c, f)
         block_size = TILES_PER_SUM * (layout.most_columns + round_up(layout.most_columns, width)) + most
         team = team_size(n_threads, stack_cost(tiling, &layout))
-        sums = <floating *>calloc(max(1, n_sets * products) * most, sizeof(floating))
+        sums = <floating *>borrow(max(1, n_sets * products) * most * sizeof(floating))
         zeros = <floating *>calloc(max(1, layout.most_columns), sizeof(floating))
-        blocks = <floating *>malloc(team * block_size * sizeof(floating))
+        blocks = <floating *>borrow(team * block_size * sizeof(floating))
         rows = <const floating **>malloc(team * TILES_PER_BLOCK * products * sizeof(void *))
         if sums == NULL or zeros == NULL or blocks == NULL or rows == NULL:
             raise MemoryError(f"no memory for the gradients of {n_sets} sets of weights")
+        memset(sums, 0, n_sets * products * most * sizeof(floating))
         for task in prange(n_sets * (products + 1), schedule="dynamic", num_threads=team, nogil=True):
             if task < n_sets:
                 bias_gradient(tiling, &layout, of_layer, task, <floating *>biases[task],
@@ -843,9 +846,9 @@ def conv_stack_weight_gradients(
         free(of_layer)
         free(first_layer)
         free(biases)
-        free(sums)
+        give_back(sums)
         free(zeros)
-        free(blocks)
+        give_back(blocks)
         free(rows)
         close_layout(&layout)
 
