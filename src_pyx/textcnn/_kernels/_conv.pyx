@@ -22,6 +22,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._scratch cimport borrow, give_back
 from textcnn._kernels._simd cimport (
     TEXTCNN_NO_WINDOW,
     active_table,
@@ -392,8 +393,8 @@ cdef int row_gradient(
     cdef Py_ssize_t n = offsets.shape[0] - 1, t = slots.shape[0], m = d_rows.shape[0]
     cdef Py_ssize_t n_rows = weights.shape[0], d = d_rows.shape[1], i, u, o, token
     # entries of token k of the batch: [starts[k], starts[k] + counts[k])
-    cdef const floating **picked = <const floating **>malloc(max(1, n * n_rows) * sizeof(floating *))
-    cdef floating *values = <floating *>malloc(max(1, n * n_rows) * sizeof(floating))
+    cdef const floating **picked = <const floating **>borrow(n * n_rows * sizeof(floating *))
+    cdef floating *values = <floating *>borrow(n * n_rows * sizeof(floating))
     cdef Py_ssize_t *starts = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
     cdef Py_ssize_t *counts = <Py_ssize_t *>malloc(max(1, t) * sizeof(Py_ssize_t))
     # occurrences of slot u: occurrences[first[u]], ..., occurrences[first[u + 1] - 1]
@@ -428,8 +429,8 @@ cdef int row_gradient(
                     if not resume:
                         weighted_sum(table, 0, picked, values, False, d, &d_rows[u, 0])
     finally:
-        free(picked)
-        free(values)
+        give_back(picked)
+        give_back(values)
         free(starts)
         free(counts)
         free(first)
