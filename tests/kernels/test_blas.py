@@ -1,5 +1,7 @@
 """Matrix products: equal to the reference, in the order promised, and each row by itself."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from checks import (
@@ -35,6 +37,7 @@ def problem(m, k, n, dtype, seed=0):
 
 
 sizes = st.integers(0, 40)
+DTYPES = (np.float32, np.float64)
 
 
 @both_dtypes
@@ -169,6 +172,22 @@ def test_bits_do_not_depend_on_threads(dtype, relu, m, k, n):
     one = matmul(a, b, bias, relu, n_threads=1)
     for n_threads in (*THREADS[1:], 16):
         assert_same_bits(matmul(a, b, bias, relu, n_threads=n_threads), one)
+
+
+def test_memory_that_is_kept_for_the_next_product_changes_none():
+    # Of sizes that rise and fall, some too large to be kept, by more threads than blocks are kept for.
+    shapes = [(5, 3, 9), (40, 300, 200), (2, 1100, 1200), (3, 1, 1), (9, 64, 700), (4, 0, 8)]
+    problems = [problem(*shape, dtype, seed) for seed, shape in enumerate(shapes) for dtype in DTYPES]
+    expected = [matmul(*arguments) for arguments in problems]
+
+    def again(seed):
+        order = np.random.default_rng(seed).permutation(len(problems))
+        return [(i, matmul(*problems[i])) for _ in range(5) for i in order]
+
+    with ThreadPoolExecutor(8) as executor:
+        for results in executor.map(again, range(8)):
+            for i, result in results:
+                assert_same_bits(result, expected[i])
 
 
 @both_dtypes
