@@ -471,7 +471,7 @@ def test_progress_is_shown_only_if_asked_for(capfd):
         (["a", float("nan")], [0, 1], TypeError, r"X\[1\] is nan"),
         (["a", b"b"], [0, 1], TypeError, r"X\[1\] is of type bytes"),
         (np.array([["a", "b"], ["c", "d"]]), [0, 1], ValueError, r"X has shape \(2, 2\)"),
-        (np.ones(2), [0, 1], ValueError, "Expected 2D array, got 1D"),
+        (np.ones(2), [0, 1], ValueError, "X has 1 axes, .* Reshape your data"),
         ([1.0, 2.0], [0, 1], TypeError, r"X\[0\] is 1.0"),
         (csr_matrix(np.eye(2)), [0, 1], TypeError, "X is a csr_matrix, but sparse input"),
         ({"a": 1}, [0], TypeError, "X is a dict"),
