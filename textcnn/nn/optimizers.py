@@ -44,6 +44,9 @@ class Optimizer(ABC):
         """The state of `n_rows` rows of a parameter before their first update."""
 
     @abstractmethod
+    def apply(self, updates: list[tuple[Any, ...]], rate: float, scale: float, n_threads: int) -> None:
+        """One call of the kernel for all `updates`."""
+
     def step(
         self,
         params: dict[str, np.ndarray],
@@ -53,6 +56,7 @@ class Optimizer(ABC):
         n_threads: int,
     ) -> None:
         """Update all of `params` in place with learning rate `rate` and their gradients times `scale`."""
+        self.apply(self.updates(params, gradients), rate, scale, n_threads)
 
     def updates(self, params: dict[str, np.ndarray], gradients: dict[str, Gradient]) -> list[tuple[Any, ...]]:
         """What the kernels take of each parameter: itself, its gradient and its state."""
@@ -103,16 +107,8 @@ class Adam(Optimizer):
         """Both moments and the step counts."""
         return [*zeros_like_rows(n_rows, param, 2), np.zeros(n_rows, np.int32)]
 
-    def step(
-        self,
-        params: dict[str, np.ndarray],
-        gradients: dict[str, Gradient],
-        rate: float,
-        scale: float,
-        n_threads: int,
-    ) -> None:
-        """Update all of `params` in place."""
-        updates = self.updates(params, gradients)
+    def apply(self, updates: list[tuple[Any, ...]], rate: float, scale: float, n_threads: int) -> None:
+        """One call of the kernel for all `updates`."""
         _optim.adam_step(updates, rate, self.beta_1, self.beta_2, self.epsilon, scale, n_threads)
 
 
@@ -170,16 +166,8 @@ class Adadelta(Optimizer):
         """The running means of squared gradients and of squared updates."""
         return zeros_like_rows(n_rows, param, 2)
 
-    def step(
-        self,
-        params: dict[str, np.ndarray],
-        gradients: dict[str, Gradient],
-        rate: float,
-        scale: float,
-        n_threads: int,
-    ) -> None:
-        """Update all of `params` in place."""
-        updates = self.updates(params, gradients)
+    def apply(self, updates: list[tuple[Any, ...]], rate: float, scale: float, n_threads: int) -> None:
+        """One call of the kernel for all `updates`."""
         _optim.adadelta_step(updates, rate, self.rho, self.epsilon, scale, n_threads)
 
 
@@ -192,16 +180,9 @@ class SGD(Optimizer):
         """The velocity."""
         return zeros_like_rows(n_rows, param, 1)
 
-    def step(
-        self,
-        params: dict[str, np.ndarray],
-        gradients: dict[str, Gradient],
-        rate: float,
-        scale: float,
-        n_threads: int,
-    ) -> None:
-        """Update all of `params` in place."""
-        _optim.sgd_step(self.updates(params, gradients), rate, self.momentum, True, scale, n_threads)
+    def apply(self, updates: list[tuple[Any, ...]], rate: float, scale: float, n_threads: int) -> None:
+        """One call of the kernel for all `updates`."""
+        _optim.sgd_step(updates, rate, self.momentum, True, scale, n_threads)
 
 
 SOLVERS: dict[str, type[Optimizer]] = {"adam": Adam, "adadelta": Adadelta, "sgd": SGD}
