@@ -77,8 +77,9 @@ class BuildExt(build_ext):
             self.base_flags += sanitizer_flags()
         compile_openmp, link_openmp = self.openmp_flags()
         levels = self.levels()
+        gil = [] if self.msvc else ["-include", str(KERNELS / "_gil.h")]
         for ext in self.extensions:
-            ext.extra_compile_args = self.base_flags + compile_openmp
+            ext.extra_compile_args = self.base_flags + compile_openmp + gil
             ext.extra_link_args = link_openmp + sanitizer_flags()
             if ext.name == "textcnn._kernels._simd":
                 ext.extra_objects = self.compile_levels(levels)

@@ -1,5 +1,11 @@
 """What OpenMP offers in this build and process, and how many threads a piece of work is worth."""
 
+from cpython.pycapsule cimport PyCapsule_New
+
+# What the modules tell each other about the interpreter's lock; see _gil.h.
+cdef int is_busy = 0
+python_is_busy = PyCapsule_New(&is_busy, "textcnn._kernels._openmp.python_is_busy", NULL)
+
 # Work that repays waking a team, about, in multiply-add operations of a matrix product (100 microseconds).
 # Two threads save half of it, and waking one that sleeps takes 30 to 90 microseconds, by machine.
 cdef double operations_per_team = 8_000_000
