@@ -14,7 +14,7 @@ from tqdm import tqdm
 from textcnn._threads import effective_n_threads
 from textcnn.nn.checkpoints import Checkpoints
 from textcnn.nn.optimizers import DEFAULT_RATES
-from textcnn.nn.training import History, Trainer, TrainingOptions
+from textcnn.nn.training import History, TrainingLoop, TrainingOptions
 from textcnn.text.vectors import lookup
 
 
@@ -189,7 +189,7 @@ def pretrained_embeddings(
 
 
 def train_with_progress(
-    trainer: Trainer,
+    trainer: TrainingLoop,
     examples: Any,
     validate: Callable[[], float] | None,
     verbose: bool | int,

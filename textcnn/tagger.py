@@ -33,10 +33,17 @@ from textcnn.nn.crf import HEADS
 from textcnn.nn.layer_tagging_cnn import LayerTaggingCNN
 from textcnn.nn.modules import Layer, new_layer
 from textcnn.nn.optimizers import SOLVERS as COMMON_SOLVERS
-from textcnn.nn.optimizers import Adam, LazyAdam, Optimizer
+from textcnn.nn.optimizers import LazyAdam, Optimizer
 from textcnn.nn.tagging_cnn import JOINS, TaggedExamples, TaggerLayout, TaggingCNN, TokenLayout, TokenNetwork
-from textcnn.nn.training import PLANNED_SCHEDULES, SCHEDULES, History, Trainer, TrainingOptions
-from textcnn.nn.window_linear import WindowLinear
+from textcnn.nn.training import (
+    PLANNED_SCHEDULES,
+    SCHEDULES,
+    History,
+    Trainer,
+    TrainingLoop,
+    TrainingOptions,
+)
+from textcnn.nn.window_linear import WindowLinear, WindowTrainer
 from textcnn.tag_predictor import (
     TaggedText,
     TagPredictor,
@@ -453,7 +460,7 @@ class TextCNNTagger(TextEstimator):
             model.network, SOLVERS[self.solver](), self._options(len(examples), early_stopping), rng
         )
         history = self._train(model, trainer, examples, held_out, checkpoints)
-        self._partial_trainers: list[Trainer] | None = None
+        self._partial_trainers: list[TrainingLoop] | None = None
         self._set_fitted(model, history)
         if history.interrupted:
             warnings.warn(
@@ -519,7 +526,7 @@ class TextCNNTagger(TextEstimator):
         """One pass over some sentences, going on with the optimisers of the calls before."""
         options = self._options(len(examples), False, one_pass=True)
         linear_options = replace(self._linear_options(len(examples)), max_iter=1, learning_rate="constant")
-        trainers = getattr(self, "_partial_trainers", None)
+        trainers: list[TrainingLoop] | None = getattr(self, "_partial_trainers", None)
         if trainers:
             trainers = [trainers[0].continued(model.network, options), *trainers[1:]]
             if model.linear is not None:
@@ -527,9 +534,12 @@ class TextCNNTagger(TextEstimator):
         else:
             trainers = [Trainer(model.network, SOLVERS[self.solver](), options, rng)]
             if model.linear is not None:
-                trainers.append(Trainer(model.linear, Adam(), linear_options, rng))
-        for trainer in trainers[1:]:
-            if train_with_progress(trainer, examples, None, self.verbose, "", "linear part, ").interrupted:
+                trainers.append(WindowTrainer(model.linear, linear_options, rng))
+        if model.linear is not None:
+            prepared = model.linear.prepared(examples)
+            if train_with_progress(
+                trainers[1], prepared, None, self.verbose, "", "linear part, "
+            ).interrupted:
                 raise KeyboardInterrupt
         history = self._train(model, trainers[0], examples, None)
         self._partial_trainers = trainers
@@ -787,7 +797,7 @@ class TextCNNTagger(TextEstimator):
         checkpoints: Checkpoints | None,
     ) -> WindowLinear:
         linear = self._new_linear(model, examples)
-        trainer = Trainer(linear, Adam(), self._linear_options(len(examples)), rng)
+        trainer = WindowTrainer(linear, self._linear_options(len(examples)), rng)
         prepared = linear.prepared(examples)
         history = train_with_progress(trainer, prepared, None, self.verbose, "", "linear part, ", checkpoints)
         if history.interrupted:
@@ -797,7 +807,7 @@ class TextCNNTagger(TextEstimator):
     def _train(
         self,
         model: _Model,
-        trainer: Trainer,
+        trainer: TrainingLoop,
         examples: TaggedExamples,
         held_out: _Validation | None,
         checkpoints: Checkpoints | None = None,
@@ -809,9 +819,7 @@ class TextCNNTagger(TextEstimator):
         )
 
     def _set_fitted(self, model: _Model, history: History) -> None:
-        for part in (model.network, model.linear):
-            if part is not None:
-                part.work.release()  # a long sentence asks for much, and prediction needs none of it
+        model.network.work.release()  # a long sentence asks for much, and prediction needs none of it
         self.predictor_ = model.predictor(self.n_jobs)
         self.n_iter_ = history.n_epochs
         self.loss_curve_ = history.loss_curve

@@ -9,9 +9,14 @@ from checks import assert_same_bits
 from numpy.testing import assert_allclose, assert_array_equal
 from taggers import LAYOUT, N_HASHED_ROWS, N_WORDS, OPTIONS, random_batch
 
-from textcnn.nn.optimizers import Adam
-from textcnn.nn.training import Trainer
-from textcnn.nn.window_linear import PAIR_WINDOW, WINDOW, WindowLinear, pair_keys, shape_keys
+from textcnn.nn.window_linear import (
+    PAIR_WINDOW,
+    WINDOW,
+    WindowLinear,
+    WindowTrainer,
+    pair_keys,
+    shape_keys,
+)
 from textcnn.text.token_features import TypeFeatures
 
 LENGTHS = (6, 1, 0, 9, 2)
@@ -208,83 +213,100 @@ def test_a_sentence_alone_has_the_same_bits():
         assert_same_bits(alone, emissions[rows])
 
 
-# Gradients
+# Training
 
 
-@pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_every_gradient_is_a_central_difference(head):
-    batch = random_batch(LAYOUT, LENGTHS * 2)
-    linear = random_linear(batch, head)
-    assert len(linear.pairs) > 1
+def history_of(linear, examples, on_step=None, **options):
+    trainer = WindowTrainer(linear, replace(OPTIONS, **options), np.random.RandomState(0))
+    return trainer.fit(linear.prepared(examples), on_step=on_step)
 
-    def loss():
-        return linear.batch_gradients(batch, batch.loss_weight, OPTIONS, 0, 0)[0]
 
-    _, gradients = linear.batch_gradients(batch, batch.loss_weight, OPTIONS, 0, 0)
-    parameters = linear.parameters()
-    assert set(gradients) == set(parameters)
-    dense = {}
-    for name, param in parameters.items():
-        dense[name] = np.zeros(param.shape)
-        rows = gradients[name].rows
-        dense[name][slice(None) if rows is None else rows] = gradients[name].value
-    # The coefficients are single precision: steps are large, and the loss is smooth.
-    step = np.float32(2**-5)
-    for name, param in parameters.items():
-        for index in np.ndindex(param.shape):
-            if name == "pair_rows" and index[0] == 0:
-                assert dense[name][index] == 0
-                continue
-            kept, losses = param[index], []
-            for k in (-2, -1, 1, 2):
-                param[index] = kept + k * step
-                losses.append(loss())
-            param[index] = kept
-            numeric = (losses[0] - 8 * losses[1] + 8 * losses[2] - losses[3]) / (12 * float(step))
-            assert dense[name][index] == pytest.approx(numeric, rel=1e-3, abs=5e-6), (name, index)
+def new_linear(batch, head="crf"):
+    return WindowLinear.initialized(batch, N_WORDS, N_HASHED_ROWS, N_TAGS, head)
 
 
 def test_unknown_pairs_stay_without_a_coefficient():
     batch = random_batch(LAYOUT, LENGTHS * 3)
-    linear = WindowLinear.initialized(batch, N_WORDS, N_HASHED_ROWS, N_TAGS, "crf")
-    Trainer(linear, Adam(), replace(OPTIONS, alpha=0.1), np.random.RandomState(0)).fit(batch)
+    linear = new_linear(batch)
+    history_of(linear, batch, alpha=0.1)
     assert_array_equal(linear.arrays["pair_rows"][0], 0)
     assert linear.arrays["pair_rows"][1:].any()
 
 
-@pytest.mark.parametrize("changed", [[1, 2, 1, 1, 1], [1, 0, 1, 1, 1]], ids=["twice", "absent"])
-def test_weights_are_repetitions(changed):
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_a_softmax_trains_no_transitions(head):
     batch = random_batch(LAYOUT, LENGTHS)
-    batch = replace(batch, sample_weight=np.float32(changed))
-    linear = random_linear(batch)
-    loss, gradients = linear.batch_gradients(batch, 3.0, OPTIONS, 0, 0)
-    kept = {name: gradient.value.copy() for name, gradient in gradients.items()}
-    rows = {name: None if part.rows is None else part.rows.copy() for name, part in gradients.items()}
-    index = np.repeat(np.arange(5), changed)
-    repeated = replace(batch.take(index), sample_weight=np.ones(len(index), np.float32))
-    other_loss, others = linear.batch_gradients(repeated, 3.0, OPTIONS, 0, 0)
-    assert loss == pytest.approx(other_loss, rel=1e-5)
-    for name, param in linear.parameters().items():
-        dense, expected = np.zeros(param.shape), np.zeros(param.shape)
-        dense[slice(None) if rows[name] is None else rows[name]] = kept[name]
-        expected[slice(None) if others[name].rows is None else others[name].rows] = others[name].value
-        assert_allclose(dense, expected, atol=2e-6)
+    linear = new_linear(batch, head)
+    history_of(linear, batch)
+    for name in ("transitions", "start", "stop"):
+        assert linear.arrays[name].any() == (head == "crf")
 
 
-@pytest.mark.parametrize("index", [[3, 0, 4], [1, 1, 2, 0], []], ids=["some", "twice", "none"])
-def test_prepared_examples_have_the_rows_that_a_batch_looks_up(index):
-    batch = random_batch(LAYOUT, LENGTHS)
-    linear = random_linear(batch)
-    index = np.array(index, np.intp)
-    taken, prepared = batch.take(index), linear.prepared(batch).take(index)
-    loss, gradients = linear.batch_gradients(taken, 3.0, OPTIONS, 0, 0)
-    expected = {name: (part.value.copy(), np.copy(part.rows)) for name, part in gradients.items()}
-    assert prepared.window_rows is not None
-    prepared_loss, others = linear.batch_gradients(prepared, 3.0, OPTIONS, 0, 0)
-    assert prepared_loss == loss
-    for name, (value, rows) in expected.items():
-        assert_array_equal(others[name].value, value)
-        assert_array_equal(others[name].rows, rows)
+@pytest.mark.parametrize("tokens_per_call", [1, 20, 10**9])
+def test_training_does_not_depend_on_how_much_one_call_does(tokens_per_call, monkeypatch):
+    batch = random_batch(LAYOUT, LENGTHS * 4)
+    expected = new_linear(batch)
+    curve = history_of(expected, batch).loss_curve
+    monkeypatch.setattr("textcnn.nn.window_linear.TOKENS_PER_CALL", tokens_per_call)
+    linear, steps = new_linear(batch), []
+    assert history_of(linear, batch, steps.append).loss_curve == pytest.approx(curve, rel=1e-12)
+    for name, array in linear.arrays.items():
+        assert_same_bits(array, expected.arrays[name])
+    assert sum(steps) == OPTIONS.max_iter * batch.n_tokens
+    if tokens_per_call == 1:
+        assert len(steps) > 2 * OPTIONS.max_iter
+    elif tokens_per_call == 10**9:
+        assert steps == [batch.n_tokens] * OPTIONS.max_iter
+
+
+def test_a_batch_without_weight_is_no_step():
+    batch = random_batch(LAYOUT, (3, 4, 0, 5, 2))
+    batch = replace(batch, sample_weight=np.float32([1, 0, 1, 0, 1]))
+    linear = new_linear(batch)
+    trainer = WindowTrainer(
+        linear, replace(OPTIONS, batch_size=1, max_iter=2, shuffle=False), np.random.RandomState(0)
+    )
+    trainer.fit(linear.prepared(batch))
+    assert trainer.n_steps == 4
+    other = new_linear(batch)
+    kept = replace(batch.take(np.array([0, 4])), features=batch.features)
+    history_of(other, kept, batch_size=1, max_iter=2, shuffle=False)
+    assert_same_bits(linear.arrays["rows"], other.arrays["rows"])
+
+
+@pytest.mark.parametrize("weights", [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], ids=["no weight", "no token"])
+def test_nothing_to_learn_from_changes_nothing(weights):
+    batch = random_batch(LAYOUT, LENGTHS if not any(weights) else (0,) * 5)
+    linear = random_linear(random_batch(LAYOUT, LENGTHS))
+    kept = linear.copy_arrays()
+    assert history_of(linear, replace(batch, sample_weight=np.float32(weights)), max_iter=1).loss_curve == [0]
+    for name, array in linear.arrays.items():
+        assert_same_bits(array, kept[name])
+
+
+def test_a_request_to_stop_is_heard_after_a_call(monkeypatch):
+    monkeypatch.setattr("textcnn.nn.window_linear.TOKENS_PER_CALL", 1)
+    batch = random_batch(LAYOUT, LENGTHS * 4)
+    linear = new_linear(batch)
+    trainer = WindowTrainer(linear, OPTIONS, np.random.RandomState(0))
+
+    def stop(n_tokens):
+        trainer.stop_requested = True
+
+    history = trainer.fit(linear.prepared(batch), on_step=stop)
+    assert history.interrupted
+    assert trainer.n_steps == 1
+
+
+def test_a_loss_that_is_not_finite_is_an_error_with_its_step(monkeypatch):
+    monkeypatch.setattr("textcnn.nn.window_linear.TOKENS_PER_CALL", 15)
+    batch = random_batch(LAYOUT, (4, 4, 4, 4, 4, 4))
+    batch = replace(batch, sample_weight=np.float32([1, 1, 1, 1, 1, np.inf]))
+    linear = new_linear(batch)
+    with pytest.raises(ValueError, match=r"became inf after 5 steps, so training was stopped"):
+        history_of(linear, batch, batch_size=1, shuffle=False)
+    with pytest.raises(ValueError, match=r"the loss of the first batch is inf"):
+        history_of(new_linear(batch), batch, batch_size=6)
 
 
 def test_training_has_the_same_bits_with_any_number_of_threads():
@@ -295,7 +317,7 @@ def test_training_has_the_same_bits_with_any_number_of_threads():
     def trained(n_threads):
         linear = WindowLinear.initialized(batch, sizes[0], sizes[2], 9, "crf")
         options = replace(OPTIONS, n_threads=n_threads, batch_size=30, max_iter=2)
-        Trainer(linear, Adam(), options, np.random.RandomState(0)).fit(batch)
+        WindowTrainer(linear, options, np.random.RandomState(0)).fit(linear.prepared(batch))
         return linear.arrays
 
     expected = trained(1)
@@ -307,9 +329,7 @@ def test_training_has_the_same_bits_with_any_number_of_threads():
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 def test_a_small_set_is_learnt_by_heart(head):
     batch = random_batch(LAYOUT, LENGTHS)
-    linear = WindowLinear.initialized(batch, N_WORDS, N_HASHED_ROWS, N_TAGS, head)
-    options = replace(OPTIONS, max_iter=200, learning_rate_init=0.1)
-    history = Trainer(linear, Adam(), options, np.random.RandomState(0)).fit(batch)
+    history = history_of(new_linear(batch, head), batch, max_iter=200, learning_rate_init=0.1)
     assert history.loss_curve[-1] < 0.05
 
 
@@ -325,20 +345,24 @@ def test_words_can_be_added_and_have_no_say():
     assert_same_bits(linear.emissions(batch.types, batch.offsets, batch.features, 1), expected)
     features = replace(batch.features, words=np.full_like(batch.features.words, N_WORDS + 2))
     assert np.isfinite(linear.emissions(batch.types, batch.offsets, features, 1)).all()
-    assert np.isfinite(linear.batch_gradients(replace(batch, features=features), 1.0, OPTIONS, 0, 0)[0])
+    assert np.isfinite(history_of(linear, replace(batch, features=features)).loss_curve).all()
 
 
 def test_copies_and_pickles():
     batch = random_batch(LAYOUT, LENGTHS)
     linear = random_linear(batch)
-    expected, _ = linear.batch_gradients(batch, 1.0, OPTIONS, 0, 0)
+
+    def scores(model):
+        return model.emissions(batch.types, batch.offsets, batch.features, 1)
+
+    expected = scores(linear)
     other, again = linear.copy(), pickle.loads(pickle.dumps(linear))
     kept = linear.copy_arrays()
     linear.arrays["rows"][...] = 0
     for model in (other, again):
-        assert model.batch_gradients(batch, 1.0, OPTIONS, 0, 0)[0] == expected
+        assert_same_bits(scores(model), expected)
     linear.restore_arrays(kept)
-    assert linear.batch_gradients(batch, 1.0, OPTIONS, 0, 0)[0] == expected
+    assert_same_bits(scores(linear), expected)
     assert linear.is_finite()
     linear.arrays["stop"][0] = np.inf
     assert not linear.is_finite()

@@ -1698,3 +1698,94 @@ def window_gradient(
     distinct = [row for row in dict.fromkeys(rows.ravel().tolist()) if row != fixed]
     found = np.array(distinct, np.int32)
     return found, d_table[found].astype(d_out.dtype)
+
+
+def train_batches(
+    types: IntArray,
+    targets: IntArray,
+    offsets: IntArray,
+    sample_weight: FloatArray,
+    type_rows: IntArray,
+    token_rows: IntArray,
+    width: int,
+    pair_width: int,
+    params: list[tuple[Any, ...]],
+    order: IntArray,
+    batch_offsets: IntArray,
+    rates: FloatArray,
+    alpha: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+) -> tuple[list[tuple[Any, ...]], FloatArray]:
+    """Steps of Adam on batches of sentences whose tags are scored by two tables of windows.
+
+    Parameters
+    ----------
+    types, targets : int32 arrays of shape (t,)
+    offsets : intp array of shape (n + 1,)
+    sample_weight : array of shape (n,)
+    type_rows : int32 array of shape (u, k)
+        Rows of the first table of each type.
+    token_rows : int32 array of shape (t, p)
+        Rows of the second table of each token; its row 0 has no gradient.
+    width, pair_width : int
+        Of the windows of both tables.
+    params : list of tuples (value, first moment, second moment, counts of steps)
+        Of both tables and, with a random field, of transitions (c, c), start (1, c) and stop (1, c).
+    order : intp array
+        Sentences of all batches.
+    batch_offsets : intp array of shape (b + 1,)
+        Where each batch begins in `order`.
+    rates : array of shape (b,)
+        Learning rates.
+    alpha : float
+        The l2 penalty of a table is alpha over the sentences of the batch.
+    beta1, beta2, epsilon : float
+
+    Returns
+    -------
+    params : list of tuples
+        After the steps: all, or those before the first loss that is not finite.
+    losses : array of shape (b,), or shorter
+        Of the batches over their tokens.
+    """
+    losses = []
+    for i, rate in enumerate(rates):
+        sentences = order[batch_offsets[i] : batch_offsets[i + 1]]
+        tokens = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in sentences])
+        ends = np.cumsum([0, *(offsets[sentences + 1] - offsets[sentences])])
+        weight = sample_weight[sentences] / sample_weight.dtype.type(len(tokens))
+        tables = [(type_rows[types[tokens]], width, -1), (token_rows[tokens], pair_width, 0)]
+        values = [param[0] for param in params]
+        emissions = sum(
+            window_scores(values[j].astype(float), rows, ends, places)
+            for j, (rows, places, _) in enumerate(tables)
+        )
+        if len(params) == 5:
+            loss, d_emissions, *chain = crf_loss(
+                emissions, values[2], values[3][0], values[4][0], targets[tokens], ends, weight
+            )
+        else:
+            loss, d_emissions = softmax_cross_entropy(
+                emissions, targets[tokens], np.repeat(weight, np.diff(ends))
+            )
+            chain = []
+        losses.append(loss.sum())
+        if not np.isfinite(losses[-1]):
+            break
+        gradients: list[tuple[IntArray | None, FloatArray]] = [
+            window_gradient(d_emissions, rows, ends, places, fixed, len(values[j]))
+            for j, (rows, places, fixed) in enumerate(tables)
+        ]
+        gradients += [(None, d_value.reshape(-1, d_value.shape[-1])) for d_value in chain]
+        params = [
+            adam_step(
+                value, gradient, first, second, counts, touched, rate, beta1, beta2, epsilon, 1.0,
+                alpha / len(sentences) if j < 2 else 0.0,
+            )
+            for j, ((value, first, second, counts), (touched, gradient)) in enumerate(
+                zip(params, gradients, strict=True)
+            )
+        ]  # fmt: skip
+    return params, np.array(losses)

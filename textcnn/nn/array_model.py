@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,19 +9,18 @@ import numpy as np
 from textcnn.nn.training import TrainingOptions
 
 
-class ArrayModel(ABC):
+class ArrayModel:
     """A trainable model with its state in `arrays`, and scratch memory that is made anew after unpickling."""
 
-    SCRATCH: ClassVar[tuple[str, ...]]
+    SCRATCH: ClassVar[tuple[str, ...]] = ()
     """Attributes that are scratch memory."""
 
     arrays: dict[str, np.ndarray]
 
-    @abstractmethod
     def _prepare(self) -> None:
-        """Make the scratch memory."""
+        """Make the scratch memory, if there is any."""
 
-    def limit_norms(self, options: TrainingOptions) -> None:  # noqa: B027 - most models have nothing to do
+    def limit_norms(self, options: TrainingOptions) -> None:
         """Nothing to do: no weights have limits."""
 
     def all_arrays(self) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 from textcnn._version import __version__
 from textcnn.io import load_arrays, save_arrays
 from textcnn.nn.modules import Layer, dropout_states, set_dropout_states
-from textcnn.nn.training import History, Progress, Trainer
+from textcnn.nn.training import History, Progress, TrainingLoop
 
 # Writing may take this share of the time: a state is written when the last one has paid for itself.
 MOST_TIME_WRITING = 0.05
@@ -45,7 +45,7 @@ class Checkpoints:
         self.n_networks = 0
         self._remove(_TEMPORARY)
 
-    def next(self, trainer: Trainer, *data: Any) -> Checkpoint:
+    def next(self, trainer: TrainingLoop, *data: Any) -> Checkpoint:
         """The checkpoint of the next network, which `trainer` trains on `data`."""
         path = os.path.join(self.folder, f"network-{self.n_networks}.checkpoint")
         self.n_networks += 1
@@ -82,7 +82,7 @@ class Checkpoint:
         self.fingerprint = fingerprint
         self.due_at = 0.0
 
-    def restore(self, trainer: Trainer) -> Progress:
+    def restore(self, trainer: TrainingLoop) -> Progress:
         """Bring a trainer and its network back to where they were; how far that is, nothing without a file.
 
         Raises
@@ -112,7 +112,7 @@ class Checkpoint:
             _group(arrays, "best") if config["has_best"] else None,
         )
 
-    def save(self, trainer: Trainer, progress: Progress, is_last: bool) -> None:
+    def save(self, trainer: TrainingLoop, progress: Progress, is_last: bool) -> None:
         """Write the state after an epoch, unless it is not `is_last` and the one before is fresh."""
         begin = time.monotonic()
         if begin < self.due_at and not is_last:
@@ -142,12 +142,12 @@ class Checkpoint:
         self.due_at = now + (now - begin) / MOST_TIME_WRITING
 
 
-def _body(trainer: Trainer) -> Layer | None:
+def _body(trainer: TrainingLoop) -> Layer | None:
     """The layers of a network of one's own."""
     return getattr(trainer.network, "body", None)
 
 
-def _random_state(trainer: Trainer) -> tuple[np.ndarray, int, int, float]:
+def _random_state(trainer: TrainingLoop) -> tuple[np.ndarray, int, int, float]:
     """The state of the trainer's Mersenne Twister."""
     _, key, position, has_gauss, gauss = cast(Any, trainer.rng.get_state(legacy=True))
     return key, int(position), int(has_gauss), float(gauss)
@@ -163,7 +163,7 @@ def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray
     return {name[len(start) :]: array.copy() for name, array in arrays.items() if name.startswith(start)}
 
 
-def fingerprint(trainer: Trainer, data: Iterable[Any]) -> str:
+def fingerprint(trainer: TrainingLoop, data: Iterable[Any]) -> str:
     """SHA-256 of what decides a training run: its data, options, first weights and random numbers.
 
     The number of threads is left out: it does not change the result.

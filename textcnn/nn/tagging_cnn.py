@@ -228,13 +228,7 @@ class TaggedExamples:
         offsets = np.empty(len(index) + 1, np.intp)
         _packing.take_texts(self.types, self.offsets, index, types, offsets)
         _packing.take_texts(self.targets, self.offsets, index, targets, offsets)
-        rows = self.window_rows
-        if rows is not None:
-            tokens = np.arange(n_tokens) + np.repeat(self.offsets[index] - offsets[:-1], np.diff(offsets))
-            rows = WindowRows(rows.of_types, rows.of_tokens[tokens])
-        return TaggedExamples(
-            types, offsets, targets, self.sample_weight[index], self.features, self.rare, rows
-        )
+        return TaggedExamples(types, offsets, targets, self.sample_weight[index], self.features, self.rare)
 
 
 @dataclass

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -105,23 +106,11 @@ class TrainingOptions:
     loss: Loss = softmax_cross_entropy
 
 
-class Network(Protocol):
-    """What the training loop asks of a network."""
-
-    @property
-    def PENALIZED(self) -> tuple[str, ...]:
-        """Parameters that the l2 penalty applies to: weights, not biases or embeddings."""
+class Trainable(Protocol):
+    """What the training loop asks of a model."""
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """The trained parameters, matrices that share memory with the network."""
-
-    def batch_gradients(
-        self, batch: Any, weight: float, options: TrainingOptions, seed: int, step: int
-    ) -> tuple[float, dict[str, Gradient]]:
-        """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
-
-    def limit_norms(self, options: TrainingOptions) -> None:
-        """Bring weights back inside their limits after a step."""
+        """The trained parameters, matrices that share memory with the model."""
 
     def copy_arrays(self) -> dict[str, np.ndarray]:
         """A copy of every array."""
@@ -131,6 +120,22 @@ class Network(Protocol):
 
     def is_finite(self) -> bool:
         """True if no array holds NaN or infinity, and no finite input gives either where that can be told."""
+
+
+class Network(Trainable, Protocol):
+    """What a step of training asks of a network."""
+
+    @property
+    def PENALIZED(self) -> tuple[str, ...]:
+        """Parameters that the l2 penalty applies to: weights, not biases or embeddings."""
+
+    def batch_gradients(
+        self, batch: Any, weight: float, options: TrainingOptions, seed: int, step: int
+    ) -> tuple[float, dict[str, Gradient]]:
+        """Loss of a batch divided by `weight`, and the gradient of every trained parameter."""
+
+    def limit_norms(self, options: TrainingOptions) -> None:
+        """Bring weights back inside their limits after a step."""
 
 
 @dataclass
@@ -183,12 +188,12 @@ def mean_history(histories: list[History]) -> History:
     )
 
 
-class Trainer:
-    """Minimises the mean loss of a network over examples, batch by batch.
+class TrainingLoop(ABC):
+    """Minimises the mean loss of a model over examples, epoch by epoch.
 
     Parameters
     ----------
-    network : Network
+    network : Trainable
     optimizer : Optimizer
     options : TrainingOptions
     rng : RandomState
@@ -196,7 +201,7 @@ class Trainer:
     """
 
     def __init__(
-        self, network: Network, optimizer: Optimizer, options: TrainingOptions, rng: np.random.RandomState
+        self, network: Trainable, optimizer: Optimizer, options: TrainingOptions, rng: np.random.RandomState
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -208,7 +213,7 @@ class Trainer:
         self.n_planned_steps = 0
         self.stop_requested = False
 
-    def continued(self, network: Network, options: TrainingOptions) -> Trainer:
+    def continued(self, network: Trainable, options: TrainingOptions) -> Self:
         """This trainer with its optimiser's state and count of steps, for a copy of its network.
 
         The options are those of today: a forked process, for one, must not use the threads of its parent.
@@ -306,39 +311,13 @@ class Trainer:
             return self.rate / np.sqrt(n_done + 1)
         return self.rate
 
+    @abstractmethod
     def _epoch(self, examples: Any, on_step: Callable[[int], object] | None) -> float:
         """One pass over the examples; returns the weighted mean of their losses while training."""
-        n, size = len(examples), self.options.batch_size
-        order = self.rng.permutation(n) if self.options.shuffle else np.arange(n)
-        total_loss = total_weight = 0.0
-        for first in range(0, n, size):
-            batch = examples.take(order[first : first + size])
-            loss_weight, step_weight = batch.loss_weight, batch.step_weight
-            if loss_weight > 0:
-                total_loss += step_weight * self._step(batch, step_weight)
-                total_weight += loss_weight
-            if on_step:
-                on_step(batch.n_tokens)
-            if self.stop_requested:
-                break
-        return total_loss / total_weight if total_weight else 0.0
 
-    def _step(self, batch: Any, weight: float) -> float:
-        """One update with the gradient of the mean loss of a batch; returns that loss."""
-        options, network = self.options, self.network
-        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
-            loss, gradients = network.batch_gradients(batch, weight, options, self.seed, self.n_steps)
-        if not np.isfinite(loss):
-            raise ValueError(self._why_not_finite(loss))
-        for name in network.PENALIZED:
-            if name in gradients:
-                gradients[name].alpha = options.alpha / len(batch)
-        rate = self._scheduled_rate()
-        scale = clip_scale(list(gradients.values()), options.max_grad_norm, options.n_threads)
-        self.optimizer.step(network.parameters(), gradients, rate, scale, options.n_threads)
-        network.limit_norms(options)
-        self.n_steps += 1
-        return loss
+    def _order(self, n: int) -> np.ndarray:
+        """The examples in the order of an epoch."""
+        return self.rng.permutation(n) if self.options.shuffle else np.arange(n)
 
     def _why_not_finite(self, loss: float) -> str:
         if self.n_steps == 0:
@@ -368,3 +347,49 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Trainer(TrainingLoop):
+    """Minimises the mean loss of a network over examples, a step for each batch.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer, options, rng : as in `TrainingLoop`
+    """
+
+    network: Network
+
+    def _epoch(self, examples: Any, on_step: Callable[[int], object] | None) -> float:
+        """One pass over the examples; returns the weighted mean of their losses while training."""
+        n, size = len(examples), self.options.batch_size
+        order = self._order(n)
+        total_loss = total_weight = 0.0
+        for first in range(0, n, size):
+            batch = examples.take(order[first : first + size])
+            loss_weight, step_weight = batch.loss_weight, batch.step_weight
+            if loss_weight > 0:
+                total_loss += step_weight * self._step(batch, step_weight)
+                total_weight += loss_weight
+            if on_step:
+                on_step(batch.n_tokens)
+            if self.stop_requested:
+                break
+        return total_loss / total_weight if total_weight else 0.0
+
+    def _step(self, batch: Any, weight: float) -> float:
+        """One update with the gradient of the mean loss of a batch; returns that loss."""
+        options, network = self.options, self.network
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
+            loss, gradients = network.batch_gradients(batch, weight, options, self.seed, self.n_steps)
+        if not np.isfinite(loss):
+            raise ValueError(self._why_not_finite(loss))
+        for name in network.PENALIZED:
+            if name in gradients:
+                gradients[name].alpha = options.alpha / len(batch)
+        rate = self._scheduled_rate()
+        scale = clip_scale(list(gradients.values()), options.max_grad_norm, options.n_threads)
+        self.optimizer.step(network.parameters(), gradients, rate, scale, options.n_threads)
+        network.limit_norms(options)
+        self.n_steps += 1
+        return loss

@@ -3,12 +3,12 @@
 The score of a tag at a token is a sum of coefficients of what stands in a window around it: words with
 their hashed affixes and shapes, two tokens to either side, and n-grams: pairs of neighbouring words, pairs
 and triples of neighbouring shapes, from those that end with the token before it to those that end two
-tokens to its right. It is trained by the loop that trains networks, but apart from the network: the two
-share no coefficient.
+tokens to its right. It is trained apart from the network: the two share no coefficient.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,11 +16,10 @@ import numpy as np
 
 from textcnn._kernels import _window_linear
 from textcnn.nn.array_model import ArrayModel
-from textcnn.nn.crf import CHAIN, chain_arrays, sequence_loss
-from textcnn.nn.optimizers import Gradient
+from textcnn.nn.crf import CHAIN, chain_arrays
+from textcnn.nn.optimizers import Adam
 from textcnn.nn.tagging_cnn import TaggedExamples, WindowRows
-from textcnn.nn.training import TrainingOptions
-from textcnn.nn.workspace import Workspace
+from textcnn.nn.training import TrainingLoop, TrainingOptions
 
 # Tokens, and n-grams by their last token, whose coefficients count at a token.
 WINDOW = 5
@@ -37,8 +36,8 @@ MOST_COEFFICIENTS = 1 << 29
 SHAPE_FACTORS = np.array([0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB], np.uint64)
 UNKNOWN = -1
 
-# Rows whose coefficients stay zero.
-NO_ROW, UNKNOWN_PAIR = -1, 0
+# Tokens of the batches that one call trains, after which Ctrl-C is heard: some 50 ms.
+TOKENS_PER_CALL = 50_000
 
 
 class WindowLinear(ArrayModel):
@@ -61,8 +60,6 @@ class WindowLinear(ArrayModel):
     """
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "pair_rows", *CHAIN)
-    SCRATCH: ClassVar[tuple[str, ...]] = ("work", "_marks")
-    PENALIZED: ClassVar[tuple[str, ...]] = ("rows", "pair_rows")
 
     def __init__(
         self, n_hashed_rows: int, pairs: np.ndarray, arrays: dict[str, np.ndarray], head: str,
@@ -73,12 +70,6 @@ class WindowLinear(ArrayModel):
         self.arrays = arrays
         self.head = head
         self.has_shapes = has_shapes
-        self._prepare()
-
-    def _prepare(self) -> None:
-        self.work = Workspace()
-        tables = ("rows", "pair_rows")
-        self._marks = {name: np.full(len(self.arrays[name]), -1, np.int32) for name in tables}
 
     @classmethod
     def initialized(
@@ -122,31 +113,6 @@ class WindowLinear(ArrayModel):
         rows = WindowRows(self._feature_rows(examples.features, types), self._pair_rows(examples))
         return replace(examples, window_rows=rows)
 
-    def batch_gradients(
-        self, batch: TaggedExamples, weight: float, options: TrainingOptions, seed: int, step: int
-    ) -> tuple[float, dict[str, Gradient]]:
-        """Loss of a batch divided by `weight`, and the gradient of every coefficient; no dropout."""
-        work, n_threads = self.work, options.n_threads
-        if batch.window_rows is None:
-            rows, pairs = self._feature_rows(batch.features, batch.types), self._pair_rows(batch)
-        else:
-            rows, pairs = batch.window_rows.of_types[batch.types], batch.window_rows.of_tokens
-        emissions = work.array("emissions", (batch.n_tokens, self.n_tags))
-        self._score(rows, pairs, batch.offsets, emissions, n_threads)
-        loss, d_emissions, chain = sequence_loss(
-            self.head, emissions, self.arrays, batch.targets, batch.offsets,
-            (batch.sample_weight / weight).astype(np.float32), work, n_threads,
-        )  # fmt: skip
-        gradients = {
-            "rows": self._gradient("rows", rows, WINDOW, NO_ROW, batch.offsets, d_emissions),
-            "pair_rows": self._gradient(
-                "pair_rows", pairs, PAIR_WINDOW, UNKNOWN_PAIR, batch.offsets, d_emissions
-            ),
-        }
-        for name, gradient in chain.items():
-            gradients[name] = Gradient(gradient.reshape(-1, gradient.shape[-1]))
-        return loss, gradients
-
     def emissions(self, types: np.ndarray, offsets: np.ndarray, features: Any, n_threads: int) -> np.ndarray:
         """Scores of the tags at each token, float32 of shape (n_tokens, n_tags)."""
         batch = TaggedExamples(types, offsets, types, np.empty(0, np.float32), features)
@@ -180,28 +146,91 @@ class WindowLinear(ArrayModel):
             self.arrays["pair_rows"], pairs, offsets, PAIR_WINDOW, True, out, n_threads
         )
 
-    def _gradient(
-        self, name: str, rows: np.ndarray, width: int, fixed: int, offsets: np.ndarray,
-        d_emissions: np.ndarray,
-    ) -> Gradient:  # fmt: skip
-        """The gradient of a table, but for its row `fixed`."""
-        marks, n_columns = self._marks[name], self.arrays[name].shape[1]
-        most = min(rows.size, len(marks))
-        found = self.work.array(f"{name}_found", (most,), np.int32)
-        d_rows = self.work.array(f"d_{name}", (most, n_columns))
-        count = _window_linear.window_gradient(d_emissions, rows, offsets, width, fixed, marks, found, d_rows)
-        return Gradient(d_rows[:count], found[:count])
-
     def cover_words(self, n_words: int) -> None:
         """Coefficients of zero for the words up to `n_words` that have none yet."""
         rows = self.arrays["rows"]
         added = np.zeros((self.n_hashed_rows + n_words - len(rows), rows.shape[1]), np.float32)
         self.arrays["rows"] = np.concatenate([rows, added])
-        self._prepare()
 
     def copy(self) -> WindowLinear:
         """Coefficients of its own."""
         return WindowLinear(self.n_hashed_rows, self.pairs, self.copy_arrays(), self.head, self.has_shapes)
+
+
+class WindowTrainer(TrainingLoop):
+    """Trains a `WindowLinear` with Adam, many batches in one call of the kernel.
+
+    A step takes some 50 microseconds. One by one, in Python, they would take three times as long, most of it
+    with the interpreter's lock held, so that other threads wait.
+
+    Parameters
+    ----------
+    network : WindowLinear
+    options : TrainingOptions
+        Its `alpha` is the l2 penalty of the coefficients that a batch touches; there is no dropout, and no
+        limit of norms.
+    rng : RandomState
+    """
+
+    network: WindowLinear
+    optimizer: Adam
+
+    def __init__(self, network: WindowLinear, options: TrainingOptions, rng: np.random.RandomState) -> None:
+        super().__init__(network, Adam(), options, rng)
+
+    def _epoch(self, examples: TaggedExamples, on_step: Callable[[int], object] | None) -> float:
+        """One pass over examples of `WindowLinear.prepared`."""
+        order = self._order(len(examples))
+        starts = np.arange(0, len(order), self.options.batch_size)
+        lengths = np.diff(examples.offsets)[order]
+        tokens = _sums(lengths, starts)
+        weights = _sums(lengths * examples.sample_weight[order].astype(np.float64), starts)
+        batches = np.split(order, starts[1:])
+        total_loss = total_weight = 0.0
+        for span in np.split(np.arange(len(starts)), _cuts(tokens)):
+            counted = span[weights[span] > 0]
+            losses = self._train(examples, [batches[i] for i in counted])
+            total_loss += float(tokens[counted] @ losses)
+            total_weight += float(weights[counted].sum())
+            if on_step:
+                on_step(int(tokens[span].sum()))
+            if self.stop_requested:
+                break
+        return total_loss / total_weight if total_weight else 0.0
+
+    def _train(self, examples: TaggedExamples, batches: list[np.ndarray]) -> np.ndarray:
+        """A step for each batch of sentences, in one call; returns their losses."""
+        network, rates, losses = self.network, np.empty(len(batches)), np.empty(len(batches))
+        if not batches:
+            return losses
+        assert examples.window_rows is not None, "the examples were prepared"
+        n_before = self.n_steps
+        for i in range(len(batches)):
+            rates[i] = self._scheduled_rate()
+            self.n_steps += 1
+        params = network.parameters().items()
+        n_done = _window_linear.train_batches(
+            examples.types, examples.targets, examples.offsets, examples.sample_weight,
+            examples.window_rows.of_types, examples.window_rows.of_tokens, WINDOW, PAIR_WINDOW,
+            [(param, *self.optimizer.slots(name, param)) for name, param in params],
+            np.concatenate(batches), np.cumsum([0, *map(len, batches)]), rates, self.options.alpha,
+            Adam.beta_1, Adam.beta_2, Adam.epsilon, losses, self.options.n_threads,
+        )  # fmt: skip
+        self.n_steps = n_before + n_done
+        if n_done < len(batches):
+            raise ValueError(self._why_not_finite(losses[n_done]))
+        return losses
+
+
+def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sums of the values from each start to the next."""
+    return np.add.reduceat(values, starts) if len(starts) else values
+
+
+def _cuts(tokens: np.ndarray) -> np.ndarray:
+    """First batches of all calls but the first: those in which another TOKENS_PER_CALL tokens begin."""
+    calls = (np.cumsum(tokens) - tokens) // TOKENS_PER_CALL
+    return np.flatnonzero(np.diff(calls)) + 1
 
 
 def pair_keys(batch: TaggedExamples) -> np.ndarray:

@@ -57,12 +57,6 @@ cdef double TINY = 1e-100
 # of them is finite, so that only what is forbidden scores minus infinity.
 cdef double LARGEST_SCORE = 1e100
 
-# The gradients of the parameters may be in the type of the parameters or in double.
-ctypedef fused gradient:
-    float
-    double
-
-
 # ---- parameters --------------------------------------------------------------------------------------------
 
 
@@ -89,7 +83,9 @@ cdef inline double finite_score(double x) noexcept nogil:
     return max(-LARGEST_SCORE, min(LARGEST_SCORE, x)) if x == x else -LARGEST_SCORE
 
 
-cdef bint spread_is_bounded(Py_ssize_t c, Py_ssize_t width, Py_ssize_t rows, const double *x, double *top):
+cdef bint spread_is_bounded(
+    Py_ssize_t c, Py_ssize_t width, Py_ssize_t rows, const double *x, double *top,
+) noexcept nogil:
     """Maximum of a matrix (0 if all is -inf), and whether the exponentials of all but -inf are safe."""
     cdef Py_ssize_t j, k
     cdef double low = INFINITY, high = -INFINITY
@@ -106,24 +102,25 @@ cdef bint spread_is_bounded(Py_ssize_t c, Py_ssize_t width, Py_ssize_t rows, con
 
 
 cdef int make_chain(
-    Chain *chain,                             # OUT  to be freed with free(chain.memory)
-    const floating[:, ::1] transitions,       # IN   (c, c)
-    const floating[::1] start,                # IN   (c,)
-    const floating[::1] stop,                 # IN   (c,)
-    const uint8_t[::1] allowed_start,         # IN   (c,), or None if everything is allowed
-    const uint8_t[:, ::1] allowed,            # IN   (c, c)
-    const uint8_t[::1] allowed_stop,          # IN   (c,)
-    bint finite,                              # IN   replace what is not finite by a large number
-) except -1:
-    """Parameters in double with the masks applied, their transposes and exponentials."""
-    cdef Py_ssize_t c = transitions.shape[0], width = (c + LANES - 1) // LANES * LANES
+    Chain *chain,                     # OUT  to be freed with free(chain.memory)
+    Py_ssize_t c,
+    const floating *transitions,      # IN   (c, c)
+    const floating *start,            # IN   (c,)
+    const floating *stop,             # IN   (c,)
+    const uint8_t *allowed_start,     # IN   (c,), or NULL if everything is allowed
+    const uint8_t *allowed,           # IN   (c, c)
+    const uint8_t *allowed_stop,      # IN   (c,)
+    bint finite,                      # IN   replace what is not finite by a large number
+) noexcept nogil:
+    """Parameters in double with the masks applied, their transposes and exponentials; 1 without memory."""
+    cdef Py_ssize_t width = (c + LANES - 1) // LANES * LANES
     cdef Py_ssize_t j, k, cells = c * width
     cdef double x
     cdef bint may
     memset(chain, 0, sizeof(Chain))
     chain.memory = <double *>malloc((4 * cells + 4 * width) * sizeof(double))
     if chain.memory == NULL:
-        raise MemoryError(f"no memory for the transitions of {c} tags")
+        return 1
     chain.c, chain.width = c, width
     chain.transitions = chain.memory
     chain.transposed = chain.transitions + cells
@@ -139,16 +136,16 @@ cdef int make_chain(
         chain.start[k] = -INFINITY
     for j in range(c):
         for k in range(c):
-            x = transitions[j, k]
-            may = allowed is None or allowed[j, k]
+            x = transitions[j * c + k]
+            may = allowed == NULL or allowed[j * c + k]
             chain.masked |= not may
             chain.transitions[j * width + k] = (finite_score(x) if finite else x) if may else -INFINITY
             chain.transposed[k * width + j] = chain.transitions[j * width + k]
-        may = allowed_start is None or allowed_start[j]
+        may = allowed_start == NULL or allowed_start[j]
         chain.masked |= not may
         x = start[j]
         chain.start[j] = (finite_score(x) if finite else x) if may else -INFINITY
-        may = allowed_stop is None or allowed_stop[j]
+        may = allowed_stop == NULL or allowed_stop[j]
         chain.masked |= not may
         x = stop[j]
         chain.stop[j] = (finite_score(x) if finite else x) if may else -INFINITY
@@ -690,13 +687,7 @@ def crf_loss(
 ):
     """loss[i] = w_i (log Z_i - score of the tags), and the gradients of the sum of the losses."""
     cdef Py_ssize_t t = emissions.shape[0], c = emissions.shape[1], n = offsets.shape[0] - 1
-    cdef Py_ssize_t piece, j, k, n_pieces, size
-    cdef const uint8_t[::1] no_mask = None
-    cdef const uint8_t[:, ::1] no_matrix = None
-    cdef Chain chain
-    cdef double *sums = NULL
-    cdef double total
-    cdef int failed = 0
+    cdef int failed
     check_batch(emissions, transitions, start, stop, offsets)
     if tags.shape[0] != t or d_emissions.shape[0] != t or d_emissions.shape[1] != c:
         raise ValueError(f"tags must be ({t},) and d_emissions ({t}, {c}), as the emissions are")
@@ -712,42 +703,81 @@ def crf_loss(
         d_start[:] = 0
         d_stop[:] = 0
         return
-    n_pieces = count_pieces(n, t, c)
-    make_chain(&chain, transitions, start, stop, no_mask, no_matrix, no_mask, False)
+    with nogil:
+        failed = crf_batch_loss(
+            &emissions[0, 0], c, &transitions[0, 0], &start[0], &stop[0], &tags[0], &offsets[0], n,
+            &sample_weight[0], &loss[0], &d_emissions[0, 0], &d_transitions[0, 0], &d_start[0], &d_stop[0],
+            n_threads,
+        )
+    if failed:
+        raise MemoryError(f"no memory for the rows of {t} tokens with {c} tags")
+
+
+cdef int crf_batch_loss(
+    const floating *emissions,       # IN   (t, c), at least one row
+    Py_ssize_t c,
+    const floating *transitions,     # IN   (c, c)
+    const floating *start,           # IN   (c,)
+    const floating *stop,            # IN   (c,)
+    const int32_t *tags,             # IN   (t,)
+    const Py_ssize_t *offsets,       # IN   (n + 1,)
+    Py_ssize_t n,
+    const floating *sample_weight,   # IN   (n,)
+    double *loss,                    # OUT  (n,)
+    floating *d_emissions,           # OUT  (t, c)
+    gradient *d_transitions,         # OUT  (c, c)
+    gradient *d_start,               # OUT  (c,)
+    gradient *d_stop,                # OUT  (c,)
+    int n_threads,
+) noexcept nogil:
+    """What `crf_loss` does, of checked arguments; 1 if there is no memory."""
+    cdef Py_ssize_t t = offsets[n], piece, n_pieces = count_pieces(n, t, c), size
+    cdef Chain chain
+    cdef double *sums
+    cdef int failed = 0
+    cdef int team = team_size(n_threads, <double>t * c * (EXP_COST + 3 * c * CELL_COST))
+    if make_chain(&chain, c, transitions, start, stop, NULL, NULL, NULL, False):
+        return 1
     size = 2 * c * chain.width + 2 * chain.width
-    try:
-        sums = <double *>calloc(n_pieces * size, sizeof(double))
-        if sums == NULL:
-            raise MemoryError(f"no memory for the gradients of {c} tags")
-        for piece in prange(n_pieces, nogil=True, schedule="dynamic", chunksize=1,
-                            num_threads=team_size(n_threads, <double>t * c * (EXP_COST + 3 * c * CELL_COST))):
-            failed += loss_piece(
-                &chain, &emissions[0, 0], &tags[0], &offsets[0], piece_start(&offsets[0], n, piece, n_pieces),
-                piece_start(&offsets[0], n, piece + 1, n_pieces), &sample_weight[0], &loss[0],
-                &d_emissions[0, 0], gradients_at(sums + piece * size, &chain),
-            )
-        if failed:
-            raise MemoryError(f"no memory for the rows of {t} tokens with {c} tags")
-        for j in range(c):
-            for k in range(c):
-                total = 0
-                for piece in range(n_pieces):
-                    if chain.bounded:
-                        total += (sums[piece * size + j * chain.width + k]
-                                  * chain.exp_transitions[j * chain.width + k])
-                    total += sums[piece * size + (c + j) * chain.width + k]
-                d_transitions[j, k] = <gradient>total
-            total = 0
-            for piece in range(n_pieces):
-                total += sums[piece * size + 2 * c * chain.width + j]
-            d_start[j] = <gradient>total
-            total = 0
-            for piece in range(n_pieces):
-                total += sums[piece * size + (2 * c + 1) * chain.width + j]
-            d_stop[j] = <gradient>total
-    finally:
-        free(sums)
+    sums = <double *>calloc(n_pieces * size, sizeof(double))
+    if sums == NULL:
         free(chain.memory)
+        return 1
+    for piece in prange(n_pieces, schedule="dynamic", chunksize=1, num_threads=team):
+        failed += loss_piece(
+            &chain, emissions, tags, offsets, piece_start(offsets, n, piece, n_pieces),
+            piece_start(offsets, n, piece + 1, n_pieces), sample_weight, loss, d_emissions,
+            gradients_at(sums + piece * size, &chain),
+        )
+    add_pieces(&chain, n_pieces, size, sums, d_transitions, d_start, d_stop)
+    free(sums)
+    free(chain.memory)
+    return failed != 0
+
+
+cdef void add_pieces(
+    const Chain *chain, Py_ssize_t n_pieces, Py_ssize_t size, const double *sums, gradient *d_transitions,
+    gradient *d_start, gradient *d_stop,
+) noexcept nogil:
+    """Gradients of the parameters: the sums of the pieces, in order."""
+    cdef Py_ssize_t c = chain.c, width = chain.width, piece, j, k
+    cdef double total
+    for j in range(c):
+        for k in range(c):
+            total = 0
+            for piece in range(n_pieces):
+                if chain.bounded:
+                    total += sums[piece * size + j * width + k] * chain.exp_transitions[j * width + k]
+                total += sums[piece * size + (c + j) * width + k]
+            d_transitions[j * c + k] = <gradient>total
+        total = 0
+        for piece in range(n_pieces):
+            total += sums[piece * size + 2 * c * width + j]
+        d_start[j] = <gradient>total
+        total = 0
+        for piece in range(n_pieces):
+            total += sums[piece * size + (2 * c + 1) * width + j]
+        d_stop[j] = <gradient>total
 
 
 cdef inline Gradients gradients_at(double *memory, const Chain *chain) noexcept nogil:
@@ -888,7 +918,9 @@ def crf_viterbi(
     if t == 0:
         scores[:] = 0
         return
-    make_chain(&chain, transitions, start, stop, allowed_start, allowed, allowed_stop, True)
+    if make_chain(&chain, c, &transitions[0, 0], &start[0], &stop[0], &allowed_start[0], &allowed[0, 0],
+                  &allowed_stop[0], True):
+        raise MemoryError(f"no memory for the transitions of {c} tags")
     try:
         for piece in prange(n_pieces, nogil=True, schedule="dynamic", chunksize=1,
                             num_threads=team_size(n_threads, <double>t * c * c * CELL_COST)):
@@ -986,7 +1018,9 @@ def crf_marginals(
     if t == 0:
         log_z[:] = 0
         return
-    make_chain(&chain, transitions, start, stop, allowed_start, allowed, allowed_stop, False)
+    if make_chain(&chain, c, &transitions[0, 0], &start[0], &stop[0], &allowed_start[0], &allowed[0, 0],
+                  &allowed_stop[0], False):
+        raise MemoryError(f"no memory for the transitions of {c} tags")
     try:
         for piece in prange(n_pieces, nogil=True, schedule="dynamic", chunksize=1,
                             num_threads=team_size(n_threads, <double>t * c * (EXP_COST + 2 * c * CELL_COST))):
@@ -1245,7 +1279,9 @@ def crf_path_probabilities(
     check_masks(allowed_start, allowed, allowed_stop, offsets, c)
     if m == 0:
         return
-    make_chain(&chain, transitions, start, stop, allowed_start, allowed, allowed_stop, False)
+    if make_chain(&chain, c, &transitions[0, 0], &start[0], &stop[0], &allowed_start[0], &allowed[0, 0],
+                  &allowed_stop[0], False):
+        raise MemoryError(f"no memory for the transitions of {c} tags")
     segments.first, segments.last, segments.path = &first[0], &last[0], &path[0]
     segments.path_offsets, segments.not_next = &path_offsets[0], &not_next[0]
     lists = <Py_ssize_t *>malloc(2 * (t + m) * sizeof(Py_ssize_t))

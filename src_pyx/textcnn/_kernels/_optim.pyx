@@ -21,36 +21,6 @@ from textcnn._kernels._simd cimport active_table, adadelta_row, adam_row, sgd_ro
 cdef enum:
     STEP_COST = 40
 
-cdef enum Method:
-    ADAM
-    ADADELTA
-    SGD
-
-
-cdef struct Step:              # what all parameters have in common
-    Method method
-    double lr
-    double decay               # beta1 of Adam, rho of Adadelta, momentum
-    double decay2              # beta2 of Adam
-    double epsilon
-    double scale
-    bint nesterov
-
-
-cdef struct Update:            # of one parameter
-    Py_ssize_t itemsize
-    void *param
-    Py_ssize_t stride          # bytes from row to row of the parameter
-    const void *grad
-    void *state[2]             # as large as the parameter
-    int32_t *counts            # Adam's steps of each row before this one; NULL where all have the same
-    int n_steps                # of all rows, with this one
-    const int32_t *rows        # NULL for all
-    double l2
-    Py_ssize_t n_rows          # of the gradient
-    Py_ssize_t n_columns
-    Py_ssize_t first           # element of the gradients of all parameters
-
 
 cdef int check_rows(const int32_t[::1] rows, Py_ssize_t n_rows, Py_ssize_t n_param_rows) except -1:
     cdef Py_ssize_t i
@@ -70,17 +40,28 @@ cdef int open_update(
     Update *update, floating[:, :] param, const floating[:, ::1] grad, rows, double l2, list states,
 ) except -1:
     """Checked pointers into the arrays of one parameter, which live as long as the list they came in."""
-    cdef Py_ssize_t v = param.shape[0], d = param.shape[1], i
     cdef const int32_t[::1] named = rows
+    open_param[floating](update, param, states)
+    if grad.shape[1] != param.shape[1]:
+        raise ValueError(f"the gradient has {grad.shape[1]} columns, but the parameter has {param.shape[1]}")
+    check_rows(named, grad.shape[0], param.shape[0])
+    update.l2, update.n_rows = l2, grad.shape[0]
+    if grad.shape[0] and named is not None:
+        update.rows = &named[0]
+    if grad.shape[0] and grad.shape[1]:
+        update.grad = <const void *>&grad[0, 0]
+    return 0
+
+
+cdef int open_param(Update *update, floating[:, :] param, list states) except -1:
+    """The parameter and its state, without a gradient."""
+    cdef Py_ssize_t v = param.shape[0], d = param.shape[1], i
     cdef floating[:, ::1] state
-    if grad.shape[1] != d:
-        raise ValueError(f"the gradient has {grad.shape[1]} columns, but the parameter has {d}")
     if param.strides[1] != <Py_ssize_t>sizeof(floating):
         raise ValueError("the columns of the parameter must be adjacent")
-    check_rows(named, grad.shape[0], v)
-    update.itemsize, update.stride, update.l2 = sizeof(floating), param.strides[0], l2
-    update.n_rows, update.n_columns = grad.shape[0], d
-    update.rows, update.param, update.grad = NULL, NULL, NULL
+    update.itemsize, update.stride, update.n_columns = sizeof(floating), param.strides[0], d
+    update.n_rows, update.n_steps, update.l2 = 0, 0, 0
+    update.rows, update.param, update.grad, update.counts = NULL, NULL, NULL, NULL
     for i in range(len(states)):
         state = states[i]
         if state.shape[0] != v or state.shape[1] != d:
@@ -89,10 +70,8 @@ cdef int open_update(
             )
         if v and d:
             update.state[i] = <void *>&state[0, 0]
-    if grad.shape[0] and named is not None:
-        update.rows = &named[0]
-    if grad.shape[0] and d:
-        update.param, update.grad = <void *>&param[0, 0], <const void *>&grad[0, 0]
+    if v and d:
+        update.param = <void *>&param[0, 0]
     return 0
 
 
@@ -115,32 +94,40 @@ cdef int open_counts(Update *update, counts, Py_ssize_t n_param_rows) except -1:
 
 cdef int take_step(list updates, int n_states, const Step *step, int n_threads) except -1:
     """The same step of all parameters, after a look at all of them: if one is refused, none has changed."""
-    cdef const simd_table *table = active_table()
-    cdef Py_ssize_t i, n = len(updates), total = 0
-    cdef int team, thread
+    cdef Py_ssize_t i, n = len(updates)
     cdef Update *opened = <Update *>malloc(max(1, n) * sizeof(Update))
     if opened == NULL:
         raise MemoryError(f"no memory for a step of {n} parameters")
     try:
         for i in range(n):
             param, grad, rows, l2, *states = updates[i]
-            opened[i].counts = NULL
             if len(states) != n_states + (step.method == ADAM):
                 raise ValueError(f"the state of parameter {i} has {len(states)} parts, too few or too many")
-            if step.method == ADAM:
-                open_counts(opened + i, states.pop(), len(param))
+            counts = states.pop() if step.method == ADAM else None
             if param.itemsize == sizeof(float):
                 open_update[float](opened + i, param, grad, rows, l2, states)
             else:
                 open_update[double](opened + i, param, grad, rows, l2, states)
-            opened[i].first = total
-            total += opened[i].n_rows * max(1, opened[i].n_columns)  # rows of no columns are counted, too
-        team = team_size(n_threads, <double>total * STEP_COST)
-        for thread in prange(team, nogil=True, schedule="static", num_threads=team):
-            update_share(table, step, opened, n, total * thread // team, total * (thread + 1) // team)
+            if step.method == ADAM:
+                open_counts(opened + i, counts, len(param))
+        with nogil:
+            update_all(step, opened, n, n_threads)
     finally:
         free(opened)
     return 0
+
+
+cdef void update_all(const Step *step, Update *updates, Py_ssize_t n, int n_threads) noexcept nogil:
+    """The step of all parameters, by a team that shares their elements equally."""
+    cdef const simd_table *table = active_table()
+    cdef Py_ssize_t i, total = 0
+    cdef int team, thread
+    for i in range(n):
+        updates[i].first = total
+        total += updates[i].n_rows * max(1, updates[i].n_columns)  # rows of no columns are counted, too
+    team = team_size(n_threads, <double>total * STEP_COST)
+    for thread in prange(team, schedule="static", num_threads=team):
+        update_share(table, step, updates, n, total * thread // team, total * (thread + 1) // team)
 
 
 cdef void update_share(

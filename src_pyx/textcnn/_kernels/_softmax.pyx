@@ -78,7 +78,7 @@ def softmax_cross_entropy(
     int n_threads=1,
 ):
     """loss[i] = w_i (log sum_k exp(logits[i, k]) - logits[i, target]), d_logits = w_i (softmax - one-hot)."""
-    cdef Py_ssize_t i, k, n = logits.shape[0], c = logits.shape[1]
+    cdef Py_ssize_t i, n = logits.shape[0], c = logits.shape[1]
     if d_logits.shape[0] != n or d_logits.shape[1] != c:
         raise ValueError(f"d_logits must be ({n}, {c})")
     if targets.shape[0] != n or sample_weight.shape[0] != n or loss.shape[0] != n:
@@ -87,8 +87,16 @@ def softmax_cross_entropy(
         if targets[i] < 0 or targets[i] >= c:
             raise ValueError(f"target {i} is {targets[i]}, but there are {c} classes")
     for i in prange(n, nogil=True, num_threads=team_size(n_threads, <double>n * c * EXP_COST)):
-        loss[i] = sample_weight[i] * (log_sum_exp(&logits[i, 0], c) - logits[i, targets[i]])
-        softmax_row(&logits[i, 0], c, &d_logits[i, 0])
-        d_logits[i, targets[i]] -= 1
-        for k in range(c):
-            d_logits[i, k] *= sample_weight[i]
+        loss[i] = cross_entropy_row(&logits[i, 0], c, targets[i], sample_weight[i], &d_logits[i, 0])
+
+
+cdef double cross_entropy_row(
+    const floating *logits, Py_ssize_t c, Py_ssize_t target, floating weight, floating *d_logits,
+) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef double loss = weight * (log_sum_exp(logits, c) - logits[target])
+    softmax_row(logits, c, d_logits)
+    d_logits[target] -= 1
+    for k in range(c):
+        d_logits[k] *= weight
+    return loss

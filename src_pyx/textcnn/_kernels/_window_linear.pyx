@@ -1,4 +1,4 @@
-"""Scores that are sums over a window of tokens, each of which adds some rows of a table, and their gradient.
+"""Scores that are sums over a window of tokens, each of which adds some rows of a table, and their training.
 
 A row has a part for each place in the window: the part for place j counts at the token that has the row's own
 token at that place, of which the first is (width - 1) // 2 tokens before it. Tokens outside the sentence add
@@ -7,19 +7,30 @@ nothing.
 
 from cython cimport floating
 from cython.parallel cimport prange, threadid
+from libc.math cimport isfinite
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+import numpy as np
+
+from textcnn._kernels._crf cimport crf_batch_loss
 from textcnn._kernels._offsets cimport check_offsets
 from textcnn._kernels._openmp cimport team_size
+from textcnn._kernels._optim cimport ADAM, Step, Update, open_counts, open_param, update_all
+from textcnn._kernels._softmax cimport cross_entropy_row
 from textcnn._kernels._simd cimport active_table, simd_table, weighted_sum
 
 cdef enum:
     # About what an addition costs, in multiply-add operations: it waits for memory.
     GATHER_COST = 8
+    # About what one exponential costs.
+    EXP_COST = 400
     # Places of a window at most; products of sizes then stay far from overflow.
     MAX_WIDTH = 1 << 20
+    # Row of unknown n-grams, which keeps its zeros, and of no n-gram and no attribute.
+    UNKNOWN_ROW = 0
+    NO_ROW = -1
 
 
 cdef int check_windows(
@@ -27,7 +38,8 @@ cdef int check_windows(
     Py_ssize_t n_columns, Py_ssize_t n_tokens, Py_ssize_t n_outputs,
 ) except -1:
     cdef Py_ssize_t t, k
-    check_offsets(offsets, "offsets", rows.shape[0])
+    if offsets is not None:
+        check_offsets(offsets, "offsets", rows.shape[0])
     if n_tokens != rows.shape[0]:
         raise ValueError(f"there are rows for {rows.shape[0]} tokens, but scores for {n_tokens}")
     if not 1 <= width <= MAX_WIDTH:
@@ -54,28 +66,56 @@ def window_scores(
 
     With `add` the sum goes on from what `out` holds.
     """
-    cdef const simd_table *simd = active_table()
-    cdef Py_ssize_t i, most = max(1, width * rows.shape[1])
+    cdef Py_ssize_t most = max(1, width * rows.shape[1])
     cdef const floating **picked
     cdef floating *ones
     cdef int team
     check_windows(rows, offsets, width, table.shape[0], table.shape[1], out.shape[0], out.shape[1])
     if out.shape[0] == 0 or out.shape[1] == 0:
         return
-    team = team_size(n_threads, <double>out.shape[0] * most * out.shape[1] * GATHER_COST)
+    team = team_size(n_threads, score_cost(out.shape[0], most, out.shape[1]))
     picked = <const floating **>malloc(team * most * sizeof(floating *))
     ones = <floating *>malloc(most * sizeof(floating))
     try:
         if picked == NULL or ones == NULL:
             raise MemoryError(f"no memory for windows of {most} rows")
-        for i in range(most):
-            ones[i] = 1
-        for i in prange(offsets.shape[0] - 1, schedule="dynamic", chunksize=4, num_threads=team, nogil=True):
-            score_sentence(simd, table, rows, offsets[i], offsets[i + 1], width, add, out,
-                           picked + threadid() * most, ones)
+        with nogil:
+            fill_with_ones(ones, most)
+            score_sentences(table, rows, &offsets[0], offsets.shape[0] - 1, width, add, out, picked, most,
+                            ones, team)
     finally:
         free(picked)
         free(ones)
+
+
+cdef inline double score_cost(Py_ssize_t n_tokens, Py_ssize_t most, Py_ssize_t n_outputs) noexcept nogil:
+    return <double>n_tokens * most * n_outputs * GATHER_COST
+
+
+cdef inline void fill_with_ones(floating *ones, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        ones[i] = 1
+
+
+cdef void score_sentences(
+    const floating[:, ::1] table,
+    const int32_t[:, ::1] rows,
+    const Py_ssize_t *offsets,           # (n + 1,)
+    Py_ssize_t n,
+    Py_ssize_t width,
+    bint add,
+    floating[:, ::1] out,
+    const floating **picked,             # scratch (team, most)
+    Py_ssize_t most,                     # at least width * k
+    const floating *ones,                # (most,)
+    int team,
+) noexcept nogil:
+    cdef const simd_table *simd = active_table()
+    cdef Py_ssize_t i
+    for i in prange(n, schedule="dynamic", chunksize=4, num_threads=team):
+        score_sentence(simd, table, rows, offsets[i], offsets[i + 1], width, add, out,
+                       picked + threadid() * most, ones)
 
 
 cdef void score_sentence(
@@ -125,7 +165,8 @@ def window_gradient(
         if window == NULL:
             raise MemoryError(f"no memory for a window of {d_rows.shape[1]} columns")
         with nogil:
-            count = add_windows(d_out, rows, offsets, width, fixed, marks, found, d_rows, window)
+            count = add_windows(d_out, rows, &offsets[0], offsets.shape[0] - 1, width, fixed, marks, found,
+                                d_rows, window)
     finally:
         free(window)
     return count
@@ -134,7 +175,8 @@ def window_gradient(
 cdef Py_ssize_t add_windows(
     const floating[:, ::1] d_out,
     const int32_t[:, ::1] rows,
-    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t *offsets,           # (n + 1,)
+    Py_ssize_t n,
     Py_ssize_t width,
     Py_ssize_t fixed,
     int32_t[::1] marks,
@@ -145,7 +187,7 @@ cdef Py_ssize_t add_windows(
     cdef Py_ssize_t i, t, k, c, count = 0, d = d_rows.shape[1]
     cdef int32_t row
     cdef floating *total
-    for i in range(offsets.shape[0] - 1):
+    for i in range(n):
         for t in range(offsets[i], offsets[i + 1]):
             if d:
                 window_around(d_out, t, offsets[i], offsets[i + 1], width, window)
@@ -180,3 +222,226 @@ cdef void window_around(
             memcpy(window + j * f, &d_out[at, 0], f * sizeof(floating))
         else:
             memset(window + j * f, 0, f * sizeof(floating))
+
+
+# ---- training ----------------------------------------------------------------------------------------------
+
+
+def train_batches(
+    const int32_t[::1] types,              # IN      (t,) distinct token of each token
+    const int32_t[::1] targets,            # IN      (t,) tags
+    const Py_ssize_t[::1] offsets,         # IN      (n + 1,) of the sentences
+    const floating[::1] sample_weight,     # IN      (n,)
+    const int32_t[:, ::1] type_rows,       # IN      (u, k) rows of the first table of each distinct token
+    const int32_t[:, ::1] token_rows,      # IN      (t, p) rows of the second table of each token
+    Py_ssize_t width,                      # of the windows of the first table
+    Py_ssize_t pair_width,                 # of the second
+    list params not None,                  # IN/OUT  of both tables and, with a random field, its transitions,
+    #                                                start (1, f), stop (1, f): value, both moments, counts
+    const Py_ssize_t[::1] order,           # IN      sentences of the batches
+    const Py_ssize_t[::1] batch_offsets,   # IN      (b + 1,) of the batches in `order`
+    const double[::1] rates,               # IN      (b,) learning rates
+    double alpha,                          # l2 penalty of the tables, divided by the sentences of a batch
+    double beta1,
+    double beta2,
+    double epsilon,
+    double[::1] loss,                      # OUT     (b,)
+    int n_threads=1,
+):
+    """Steps of Adam on the losses of batches, one after another; returns the number of steps.
+
+    The score of a tag is the sum of those of both tables. The loss of a batch is that of a random field, or
+    the cross-entropy of each token's tag without one, each sentence times its weight, over the number of
+    tokens. A loss that is not finite ends the training before its step. Row 0 of the second table, of
+    unknown n-grams, has no gradient. No batch may be without tokens.
+    """
+    cdef Py_ssize_t n_params = len(params), n_batches = rates.shape[0], i, j, n, t, done = 0
+    cdef Py_ssize_t most_sentences = 0, most_tokens = 0, most, k = type_rows.shape[1], p = token_rows.shape[1]
+    cdef Update updates[5]
+    cdef Step step
+    cdef int failed = 0, team = max(1, n_threads)
+    if n_params != 2 and n_params != 5:
+        raise ValueError(f"there are {n_params} parameters, but two tables, or also three of a random field")
+    cdef floating[:, ::1] table = params[0][0], pair_table = params[1][0], transitions, start, stop
+    cdef Py_ssize_t c = table.shape[1] // width if width > 0 else 0
+    check_windows(type_rows, None, width, table.shape[0], table.shape[1], type_rows.shape[0], c)
+    check_windows(token_rows, None, pair_width, pair_table.shape[0], pair_table.shape[1], types.shape[0], c)
+    check_sentences(types, targets, offsets, type_rows.shape[0], c)
+    if sample_weight.shape[0] != offsets.shape[0] - 1 or loss.shape[0] != n_batches:
+        raise ValueError("sample_weight needs a value for each sentence, loss for each learning rate")
+    check_batches(order, batch_offsets, n_batches, offsets, &most_sentences, &most_tokens)
+    for j in range(n_params):
+        value, moment, moment2, counts = params[j]
+        open_param[floating](updates + j, value, [moment, moment2])
+        open_counts(updates + j, counts, len(value))
+    if n_params == 5:
+        transitions, start, stop = params[2][0], params[3][0], params[4][0]
+        if transitions.shape[0] != c or transitions.shape[1] != c or start.shape[0] != 1 \
+                or start.shape[1] != c or stop.shape[0] != 1 or stop.shape[1] != c:
+            raise ValueError(f"transitions must be ({c}, {c}), start and stop (1, {c})")
+    if n_batches == 0:
+        return 0
+
+    dtype = np.float32 if sizeof(floating) == sizeof(float) else np.float64
+    cdef int32_t[:, ::1] rows = np.empty((most_tokens, k), np.int32)
+    cdef int32_t[:, ::1] pair_rows = np.empty((most_tokens, p), np.int32)
+    cdef int32_t[::1] tags = np.empty(most_tokens, np.int32)
+    cdef Py_ssize_t[::1] ends = np.empty(most_sentences + 1, np.intp)
+    cdef floating[::1] weights = np.empty(most_sentences, dtype)
+    cdef double[::1] losses = np.empty(most_sentences)
+    cdef floating[:, ::1] emissions = np.empty((most_tokens, c), dtype)
+    cdef floating[:, ::1] d_emissions = np.empty((most_tokens, c), dtype)
+    cdef int32_t[::1] marks = np.full(table.shape[0], -1, np.int32)
+    cdef int32_t[::1] pair_marks = np.full(pair_table.shape[0], -1, np.int32)
+    cdef int32_t[::1] found = np.empty(max(1, min(most_tokens * k, table.shape[0])), np.int32)
+    cdef int32_t[::1] pair_found = np.empty(max(1, min(most_tokens * p, pair_table.shape[0])), np.int32)
+    cdef floating[:, ::1] d_rows = np.empty((found.shape[0], width * c), dtype)
+    cdef floating[:, ::1] d_pair_rows = np.empty((pair_found.shape[0], pair_width * c), dtype)
+    cdef floating[:, ::1] d_chain = np.empty((c + 2, c), dtype)  # transitions, start, stop
+    cdef floating[::1] window = np.empty(max(width, pair_width) * c, dtype)
+    most = max(1, max(width * k, pair_width * p))
+    cdef floating[::1] ones = np.ones(most, dtype)
+    cdef Py_ssize_t[::1] picked_memory = np.empty(team * most, np.intp)
+    cdef const floating **picked = <const floating **>&picked_memory[0]
+
+    updates[0].rows, updates[0].grad = &found[0], &d_rows[0, 0]
+    updates[1].rows, updates[1].grad = &pair_found[0], &d_pair_rows[0, 0]
+    for j in range(2, n_params):
+        updates[j].n_rows = c if j == 2 else 1
+        updates[j].grad = &d_chain[0 if j == 2 else c + j - 3, 0]
+    step.method, step.decay, step.decay2, step.epsilon = ADAM, beta1, beta2, epsilon
+    step.scale, step.nesterov = 1, False
+    with nogil:
+        for i in range(n_batches):
+            n = batch_offsets[i + 1] - batch_offsets[i]
+            t = take_batch(types, targets, offsets, sample_weight, type_rows, token_rows,
+                           &order[batch_offsets[i]], n, rows, pair_rows, tags, ends, weights)
+            team = team_size(n_threads, score_cost(t, most, c))
+            score_sentences(table, rows, &ends[0], n, width, False, emissions, picked, most, &ones[0], team)
+            score_sentences(pair_table, pair_rows, &ends[0], n, pair_width, True, emissions, picked, most,
+                            &ones[0], team)
+            if n_params == 5:
+                failed = crf_batch_loss(
+                    &emissions[0, 0], c, &transitions[0, 0], &start[0, 0], &stop[0, 0], &tags[0], &ends[0], n,
+                    &weights[0], &losses[0], &d_emissions[0, 0], &d_chain[0, 0], &d_chain[c, 0],
+                    &d_chain[c + 1, 0], n_threads,
+                )
+                if failed:
+                    break
+            else:
+                softmax_batch_loss(emissions, tags, ends, n, weights, losses, d_emissions, n_threads)
+            loss[i] = 0
+            for j in range(n):
+                loss[i] += losses[j]
+            if not isfinite(loss[i]):
+                break
+            updates[0].n_rows = add_windows(d_emissions, rows, &ends[0], n, width, NO_ROW, marks, found,
+                                            d_rows, &window[0])
+            updates[1].n_rows = add_windows(d_emissions, pair_rows, &ends[0], n, pair_width, UNKNOWN_ROW,
+                                            pair_marks, pair_found, d_pair_rows, &window[0])
+            updates[0].l2 = updates[1].l2 = alpha / n
+            step.lr = rates[i]
+            update_all(&step, updates, n_params, n_threads)
+            done += 1
+    if failed:
+        raise MemoryError(f"no memory for the rows of {most_tokens} tokens with {c} tags")
+    return done
+
+
+cdef int check_sentences(
+    const int32_t[::1] types, const int32_t[::1] targets, const Py_ssize_t[::1] offsets, Py_ssize_t n_types,
+    Py_ssize_t n_tags,
+) except -1:
+    cdef Py_ssize_t t
+    check_offsets(offsets, "offsets", types.shape[0])
+    if targets.shape[0] != types.shape[0]:
+        raise ValueError(f"there are {targets.shape[0]} targets for {types.shape[0]} tokens")
+    for t in range(types.shape[0]):
+        if types[t] < 0 or types[t] >= n_types:
+            raise ValueError(f"type {types[t]} of {n_types} does not exist")
+        if targets[t] < 0 or targets[t] >= n_tags:
+            raise ValueError(f"target {t} is {targets[t]}, but there are {n_tags} tags")
+    return 0
+
+
+cdef int check_batches(
+    const Py_ssize_t[::1] order, const Py_ssize_t[::1] batch_offsets, Py_ssize_t n_batches,
+    const Py_ssize_t[::1] offsets, Py_ssize_t *most_sentences, Py_ssize_t *most_tokens,
+) except -1:
+    """Check the batches, and find the most sentences and the most tokens of any."""
+    cdef Py_ssize_t i, j, n_tokens, n = offsets.shape[0] - 1
+    check_offsets(batch_offsets, "batch_offsets", order.shape[0])
+    if batch_offsets.shape[0] - 1 != n_batches:
+        raise ValueError(f"there are {batch_offsets.shape[0] - 1} batches, but {n_batches} learning rates")
+    for j in range(order.shape[0]):
+        if order[j] < 0 or order[j] >= n:
+            raise ValueError(f"sentence {order[j]} of {n} does not exist")
+    for i in range(n_batches):
+        n_tokens = 0
+        for j in range(batch_offsets[i], batch_offsets[i + 1]):
+            n_tokens += offsets[order[j] + 1] - offsets[order[j]]
+        if n_tokens == 0:
+            raise ValueError(f"batch {i} has no tokens")
+        most_tokens[0] = max(most_tokens[0], n_tokens)
+        most_sentences[0] = max(most_sentences[0], batch_offsets[i + 1] - batch_offsets[i])
+    return 0
+
+
+cdef Py_ssize_t take_batch(
+    const int32_t[::1] types,
+    const int32_t[::1] targets,
+    const Py_ssize_t[::1] offsets,
+    const floating[::1] sample_weight,
+    const int32_t[:, ::1] type_rows,
+    const int32_t[:, ::1] token_rows,
+    const Py_ssize_t *sentences,         # (n,)
+    Py_ssize_t n,
+    int32_t[:, ::1] rows,                # OUT  (t, k)
+    int32_t[:, ::1] pair_rows,           # OUT  (t, p)
+    int32_t[::1] tags,                   # OUT  (t,)
+    Py_ssize_t[::1] ends,                # OUT  (n + 1,) offsets of the batch
+    floating[::1] weights,               # OUT  (n,) over the number of tokens
+) noexcept nogil:
+    """The sentences of a batch, end to end; returns the number of their tokens."""
+    cdef Py_ssize_t i, t, j, at = 0
+    for i in range(n):
+        ends[i] = at
+        for t in range(offsets[sentences[i]], offsets[sentences[i] + 1]):
+            for j in range(rows.shape[1]):
+                rows[at, j] = type_rows[types[t], j]
+            for j in range(pair_rows.shape[1]):
+                pair_rows[at, j] = token_rows[t, j]
+            tags[at] = targets[t]
+            at += 1
+    ends[n] = at
+    for i in range(n):
+        weights[i] = sample_weight[sentences[i]] / <floating>at
+    return at
+
+
+cdef void softmax_batch_loss(
+    const floating[:, ::1] emissions,
+    const int32_t[::1] tags,
+    const Py_ssize_t[::1] ends,
+    Py_ssize_t n,
+    const floating[::1] weights,
+    double[::1] losses,                  # OUT  (n,)
+    floating[:, ::1] d_emissions,        # OUT  (t, c)
+    int n_threads,
+) noexcept nogil:
+    """The cross-entropy of the tags of each sentence, times its weight."""
+    cdef Py_ssize_t i, c = emissions.shape[1]
+    cdef int team = team_size(n_threads, <double>ends[n] * c * EXP_COST)
+    for i in prange(n, schedule="dynamic", chunksize=4, num_threads=team):
+        losses[i] = sentence_loss(emissions, tags, ends[i], ends[i + 1], weights[i], d_emissions)
+
+
+cdef double sentence_loss(
+    const floating[:, ::1] emissions, const int32_t[::1] tags, Py_ssize_t begin, Py_ssize_t end,
+    floating weight, floating[:, ::1] d_emissions,
+) noexcept nogil:
+    cdef Py_ssize_t t
+    cdef double total = 0
+    for t in range(begin, end):
+        total += cross_entropy_row(&emissions[t, 0], emissions.shape[1], tags[t], weight, &d_emissions[t, 0])
+    return total
