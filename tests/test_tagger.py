@@ -18,7 +18,7 @@ from textcnn.data import load_entities
 
 from textcnn import TextCNNTagger, WordVectors, nn
 from textcnn.metrics import span_scores, token_accuracy
-from textcnn.nn import training
+from textcnn.nn import training, window_linear
 from textcnn.tagger import as_tags
 from textcnn.text.tags import convert
 
@@ -765,22 +765,22 @@ def test_pipeline(fitted):
     assert pipeline.score(X, Y) == fitted.score(X, Y)
 
 
-def interrupt_at_step(monkeypatch, number):
-    """Ctrl-C at the step with this number, of all parts together; the list returned grows with each step."""
-    step, steps = training.Trainer._step, []
+def interrupt_at_call(monkeypatch, trainer, method, number):
+    """Ctrl-C at the call with this number of a trainer's method; the list returned grows with each call."""
+    call, calls = getattr(trainer, method), []
 
-    def interrupted(self, batch, weight):
-        steps.append(self)
-        if len(steps) == number:
+    def interrupted(self, *args):
+        calls.append(self)
+        if len(calls) == number:
             signal.raise_signal(signal.SIGINT)
-        return step(self, batch, weight)
+        return call(self, *args)
 
-    monkeypatch.setattr(training.Trainer, "_step", interrupted)
-    return steps
+    monkeypatch.setattr(trainer, method, interrupted)
+    return calls
 
 
 def test_ctrl_c_keeps_the_model(monkeypatch):
-    steps = interrupt_at_step(monkeypatch, 8)
+    steps = interrupt_at_call(monkeypatch, training.Trainer, "_step", 8)
     model = tagger(max_iter=50, linear=0)
     with pytest.warns(UserWarning, match="interrupted after 1 of 50 epochs"):
         model.fit(X, Y)
@@ -792,8 +792,8 @@ def test_ctrl_c_in_the_linear_part_leaves_the_model_as_it_was(monkeypatch):
     model = tagger().partial_fit(X, Y, classes=["O", "B-PER", "B-LOC"])
     kept = copy.deepcopy(model)
     for method in (model.fit, model.partial_fit):
-        steps = interrupt_at_step(monkeypatch, 2)
+        calls = interrupt_at_call(monkeypatch, window_linear.WindowTrainer, "_train", 1)
         with pytest.raises(KeyboardInterrupt):
             method(X, Y)
-        assert len(steps) == 2
+        assert len(calls) == 1  # of several in fit
         assert same_bits(model, kept)

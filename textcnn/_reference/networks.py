@@ -1758,9 +1758,11 @@ def train_batches(
         weight = sample_weight[sentences] / sample_weight.dtype.type(len(tokens))
         tables = [(type_rows[types[tokens]], width, -1), (token_rows[tokens], pair_width, 0)]
         values = [param[0] for param in params]
-        emissions = sum(
-            window_scores(values[j].astype(float), rows, ends, places)
-            for j, (rows, places, _) in enumerate(tables)
+        emissions = np.add(
+            *(
+                window_scores(values[j].astype(float), rows, ends, places)
+                for j, (rows, places, _) in enumerate(tables)
+            )
         )
         if len(params) == 5:
             loss, d_emissions, *chain = crf_loss(
