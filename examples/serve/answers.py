@@ -10,6 +10,7 @@ A request `{"texts": ["...", "..."]}` is answered by
 and a wrong one by `{"error": "..."}`.
 """
 
+import gc
 import json
 import os
 
@@ -30,14 +31,18 @@ def load_model():
     """The model file that the variable TEXTCNN_MODEL names.
 
     With one thread a request, threads and processes of the server are what uses the processors. The file is
-    mapped, so that all processes share its memory; `save` replaces files and never changes them.
+    mapped, so that all processes share its memory; `save` replaces files and never changes them. What is
+    there by then stays, so Python's garbage collections, which stop all threads, need not look at it.
     """
     path = os.environ.get("TEXTCNN_MODEL")
     if not path:
         raise SystemExit(
             "TEXTCNN_MODEL is not set; let it name a model file, as `textcnn train -o` writes it"
         )
-    return textcnn.load(path, n_jobs=1, mmap=True)
+    model = textcnn.load(path, n_jobs=1, mmap=True)
+    gc.collect()
+    gc.freeze()
+    return model
 
 
 def respond(model, method, path, body):

@@ -48,7 +48,7 @@ def test_conv_max_is_the_maximum_over_padded_windows(problem):
                 assert_array_equal(out[i, columns], 0)
                 assert_array_equal(argmax[i, columns], reference.NO_WINDOW)
                 continue
-            best = z.max(axis=0).clip(0 if problem.relu else None)
+            best = z.max(axis=0).clip(0 if problem.relu else -np.inf)
             assert_allclose(out[i, columns], best, rtol=1e-13, atol=1e-13)
             for f, window in enumerate(argmax[i, columns]):
                 if window == reference.NO_WINDOW:
