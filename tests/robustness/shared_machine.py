@@ -107,7 +107,7 @@ class Search:
 
 def searches() -> dict[str, Search]:
     """Grid searches by name."""
-    classifier = TextCNNClassifier(max_iter=4, random_state=0)
+    classifier = TextCNNClassifier(random_state=0)
     tagger = TextCNNTagger(max_iter=2, random_state=0)
     return {
         "classifier": Search(classifier, {"n_filters": [80, 100, 120, 140]}, load_messages()),
