@@ -222,7 +222,7 @@ def train_with_progress(
         history = trainer.fit(examples, validate, bar.update, show, checkpoint)
     if not trainer.network.is_finite():
         raise ValueError(
-            "training gave weights that are not finite, or so large that outputs may not be; lower "
-            f"learning_rate_init (now {options.learning_rate_init:g}) or set max_grad_norm"
+            "training gave weights that are not finite, or so large that outputs may not be; "
+            f"{trainer.remedy}"
         )
     return history

@@ -1,8 +1,8 @@
-"""Scores that are sums of rows over a window of tokens, and their gradient."""
+"""Scores that are sums of rows over a window of tokens."""
 
 import numpy as np
 import pytest
-from checks import THREADS, assert_close, assert_gradient, assert_same_bits, both_dtypes, garbage, read_only
+from checks import THREADS, assert_close, assert_same_bits, both_dtypes, garbage, read_only
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -40,22 +40,6 @@ def scores(table, rows, offsets, width, n_threads=1, start=None):
     return out
 
 
-def gradient(d_out, rows, offsets, width, n_rows, fixed=-1):
-    """The distinct rows and their gradient, from outputs that hold garbage."""
-    most = min(rows.size, n_rows)
-    marks, found = np.full(n_rows, -1, np.int32), np.full(most + 1, 77, np.int32)
-    d_rows = garbage((most + 1, width * d_out.shape[1]), d_out.dtype)
-    count = _window_linear.window_gradient(d_out, rows, offsets, width, fixed, marks, found, d_rows)
-    assert_array_equal(marks, -1)
-    assert (found[count:] == 77).all()
-    return found[:count], d_rows[:count]
-
-
-def random_d_out(table, rows, width):
-    shape = len(rows), table.shape[1] // width
-    return np.random.default_rng(0).normal(size=shape).astype(table.dtype)
-
-
 @both_dtypes
 @given(arguments=problems())
 def test_scores_equal_the_reference_to_the_bit(dtype, arguments):
@@ -72,26 +56,6 @@ def test_a_sum_goes_on_from_what_is_there(dtype, arguments):
     expected = start + reference.window_scores(table.astype(float), rows, offsets, width)
     found = scores(table, rows, offsets, width, start=start)
     assert_close(found, expected.astype(dtype), 4 * TOLERANCE[dtype])
-
-
-@both_dtypes
-@given(arguments=problems(), fixed=st.integers(-1, 3))
-def test_gradient_equals_the_reference(dtype, arguments, fixed):
-    table, rows, offsets, width = arguments[0].astype(dtype), *arguments[1:]
-    d_out = random_d_out(table, rows, width)
-    found, d_rows = gradient(read_only(d_out), read_only(rows), read_only(offsets), width, len(table), fixed)
-    expected, d_expected = reference.window_gradient(d_out, rows, offsets, width, fixed, len(table))
-    assert_array_equal(found, expected)
-    assert_close(d_rows, d_expected, 4 * TOLERANCE[dtype])
-
-
-def test_gradient_is_a_central_difference():
-    table, rows, offsets, width = problem([4, 0, 1, 6], 4, 3, 3, 7)
-    d_out = random_d_out(table, rows, width)
-    found, d_rows = gradient(d_out, rows, offsets, width, len(table))
-    dense = np.zeros_like(table)
-    dense[found] = d_rows
-    assert_gradient(dense, lambda table: (scores(table, rows, offsets, width) * d_out).sum(), table)
 
 
 @both_dtypes
@@ -151,43 +115,3 @@ def test_scores_refuse_wrong_arguments(changed):
     _window_linear.window_scores(**good)
     with pytest.raises((ValueError, TypeError), match=r"."):
         _window_linear.window_scores(**good | changed)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"d_out": np.zeros((2, 3))},
-        {"d_out": np.zeros((1, 2))},
-        {"d_out": np.zeros((2, 2), np.float32)},
-        {"rows": np.array([[0, 5], [1, 1]], np.int32)},
-        {"rows": np.array([[0, -1], [1, 1]], np.int32)},
-        {"rows": np.zeros((3, 2), np.int32)},
-        {"offsets": np.array([0, 3], np.intp)},
-        {"width": 2},
-        {"width": 2**62 + 1, "d_out": np.zeros((2, 4)), "d_rows": np.zeros((4, 4))},
-        {"width": 2**62, "d_out": np.zeros((2, 4)), "d_rows": np.zeros((4, 0))},
-        {"width": 0},
-        {"marks": np.full(4, -1, np.int32)},
-        {"found": np.zeros(3, np.int32)},
-        {"found": read_only(np.zeros(4, np.int32))},
-        {"d_rows": np.zeros((3, 6))},
-        {"d_rows": np.zeros((4, 5))},
-        {"d_rows": None},
-    ],
-    ids=str,
-)
-def test_gradient_refuses_wrong_arguments(changed):
-    good = {
-        "d_out": np.zeros((2, 2)),
-        "rows": np.array([[0, 4], [1, 1]], np.int32),
-        "offsets": np.array([0, 2], np.intp),
-        "width": 3,
-        "fixed": -1,
-        "marks": np.full(5, -1, np.int32),
-        "found": np.zeros(4, np.int32),
-        "d_rows": np.zeros((4, 6)),
-    }
-    assert _window_linear.window_gradient(**good) == 3
-    with pytest.raises((ValueError, TypeError), match=r"."):
-        _window_linear.window_gradient(**good | changed)
-    assert_array_equal(good["marks"], -1)

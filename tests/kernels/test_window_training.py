@@ -242,6 +242,18 @@ def with_param(i, part, array):
         with_param(2, 0, np.zeros((3, 4))),
         with_param(3, 0, np.zeros((2, 3))),
         with_param(4, 0, np.zeros((1, 4))),
+        {"params": [(), (), (), (), ()]},
+        {"params": [param[:3] for param in good_arguments()["params"]]},
+        {"params": [(*param, param[3]) for param in good_arguments()["params"]]},
+        {"params": [None] * 5},
+        with_param(0, 3, 5),
+        with_param(4, 0, None),
+        with_param(1, 1, None),
+        {"sample_weight": None},
+        {"token_rows": None},
+        {"order": None},
+        {"batch_offsets": None},
+        {"rates": None},
         {"order": np.array([0, 2, 3])},
         {"order": np.array([0, 2, -1])},
         {"order": np.array([0, 2])},
@@ -265,6 +277,13 @@ def test_wrong_arguments_are_refused(changed):
         for array, want in zip(param, kept, strict=True):
             assert_array_equal(array, want)
     assert _window_linear.train_batches(**good) == 2
+
+
+def test_only_the_tokens_of_the_batches_are_looked_at():
+    """A call that looked at all would take as long for a few sentences as for a whole corpus."""
+    arguments = problem([2, 3, 4], [[0, 2]], "crf")
+    arguments["types"][2:5] = arguments["targets"][2:5] = arguments["token_rows"][2:5] = 99
+    assert trained(arguments)[0] == 1
 
 
 def test_no_batches_are_no_steps():

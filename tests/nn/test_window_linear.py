@@ -242,20 +242,20 @@ def test_a_softmax_trains_no_transitions(head):
         assert linear.arrays[name].any() == (head == "crf")
 
 
-@pytest.mark.parametrize("tokens_per_call", [1, 20, 10**9])
-def test_training_does_not_depend_on_how_much_one_call_does(tokens_per_call, monkeypatch):
+@pytest.mark.parametrize("work", [1, 20 * 516, 10**9])
+def test_training_does_not_depend_on_how_much_one_call_does(work, monkeypatch):
     batch = random_batch(LAYOUT, LENGTHS * 4)
     expected = new_linear(batch)
     curve = history_of(expected, batch).loss_curve
-    monkeypatch.setattr("textcnn.nn.window_linear.TOKENS_PER_CALL", tokens_per_call)
+    monkeypatch.setattr("textcnn.nn.window_linear.WORK_PER_CALL", work)
     linear, steps = new_linear(batch), []
     assert history_of(linear, batch, steps.append).loss_curve == pytest.approx(curve, rel=1e-12)
     for name, array in linear.arrays.items():
         assert_same_bits(array, expected.arrays[name])
     assert sum(steps) == OPTIONS.max_iter * batch.n_tokens
-    if tokens_per_call == 1:
+    if work == 1:
         assert len(steps) > 2 * OPTIONS.max_iter
-    elif tokens_per_call == 10**9:
+    elif work == 10**9:
         assert steps == [batch.n_tokens] * OPTIONS.max_iter
 
 
@@ -284,8 +284,22 @@ def test_nothing_to_learn_from_changes_nothing(weights):
         assert_same_bits(array, kept[name])
 
 
+def test_many_tags_are_less_in_one_call():
+    """A token's random field costs the square of the number of tags."""
+    batch, steps = random_batch(replace(LAYOUT, n_tags=150), (10,) * 120), []
+    linear = WindowLinear.initialized(batch, N_WORDS, N_HASHED_ROWS, 150, "crf")
+    history_of(linear, batch, steps.append, max_iter=1)
+    assert len(steps) == 2
+
+
+def test_examples_that_were_not_prepared_are_refused():
+    batch = random_batch(LAYOUT, LENGTHS)
+    with pytest.raises(ValueError, match="examples have no window_rows; give those"):
+        WindowTrainer(new_linear(batch), OPTIONS, np.random.RandomState(0)).fit(batch)
+
+
 def test_a_request_to_stop_is_heard_after_a_call(monkeypatch):
-    monkeypatch.setattr("textcnn.nn.window_linear.TOKENS_PER_CALL", 1)
+    monkeypatch.setattr("textcnn.nn.window_linear.WORK_PER_CALL", 1)
     batch = random_batch(LAYOUT, LENGTHS * 4)
     linear = new_linear(batch)
     trainer = WindowTrainer(linear, OPTIONS, np.random.RandomState(0))
@@ -299,11 +313,13 @@ def test_a_request_to_stop_is_heard_after_a_call(monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_is_an_error_with_its_step(monkeypatch):
-    monkeypatch.setattr("textcnn.nn.window_linear.TOKENS_PER_CALL", 15)
+    monkeypatch.setattr("textcnn.nn.window_linear.WORK_PER_CALL", 15 * 516)
     batch = random_batch(LAYOUT, (4, 4, 4, 4, 4, 4))
     batch = replace(batch, sample_weight=np.float32([1, 1, 1, 1, 1, np.inf]))
     linear = new_linear(batch)
-    with pytest.raises(ValueError, match=r"became inf after 5 steps, so training was stopped"):
+    with pytest.raises(
+        ValueError, match=r"became inf after 5 steps, .*; lower linear_alpha \(now 0\) or set"
+    ):
         history_of(linear, batch, batch_size=1, shuffle=False)
     with pytest.raises(ValueError, match=r"the loss of the first batch is inf"):
         history_of(new_linear(batch), batch, batch_size=6)

@@ -11,16 +11,6 @@ def window_scores(
     out: NDArray[Any],
     n_threads: int = 1,
 ) -> None: ...
-def window_gradient(
-    d_out: NDArray[Any],
-    rows: NDArray[Any],
-    offsets: NDArray[Any],
-    width: int,
-    fixed: int,
-    marks: NDArray[Any],
-    found: NDArray[Any],
-    d_rows: NDArray[Any],
-) -> int: ...
 def train_batches(
     types: NDArray[Any],
     targets: NDArray[Any],

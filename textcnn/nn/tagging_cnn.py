@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -221,7 +221,7 @@ class TaggedExamples:
         return float(self.n_tokens)
 
     def take(self, index: np.ndarray) -> TaggedExamples:
-        """The sentences `index`, in that order."""
+        """The sentences `index`, in that order, without their `window_rows`."""
         index = np.ascontiguousarray(index, dtype=np.intp)
         n_tokens = int((self.offsets[index + 1] - self.offsets[index]).sum())
         types, targets = np.empty(n_tokens, np.int32), np.empty(n_tokens, np.int32)
@@ -242,7 +242,7 @@ class _TokenFeatures:
     chars: layers.ConvCache | None
 
 
-class TokenNetwork(ArrayModel):
+class TokenNetwork(ArrayModel, ABC):
     """Token features in front and the scores of the tags behind: what all networks for tagging share.
 
     Parameters

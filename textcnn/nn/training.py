@@ -239,7 +239,7 @@ class TrainingLoop(ABC):
         validate : callable, optional
             Returns the validation score of the network as it is; called after every epoch.
         on_step : callable, optional
-            Called with the number of tokens of each batch.
+            Called with the number of tokens of each batch, or of those that are trained at once.
         on_epoch : callable, optional
             Called with the history after every epoch.
         checkpoint : Checkpoint, optional
@@ -249,7 +249,7 @@ class TrainingLoop(ABC):
         -------
         history : History
             With early stopping the network is left with the weights of its best epoch, of equal ones
-            the last. After Ctrl-C training ends with the step at hand, and `interrupted` is set.
+            the last. After Ctrl-C training ends with the steps at hand, and `interrupted` is set.
         """
         self.n_planned_steps = self.options.max_iter * -(-len(examples) // self.options.batch_size)
         progress = checkpoint.restore(self) if checkpoint else Progress()
@@ -311,6 +311,11 @@ class TrainingLoop(ABC):
             return self.rate / np.sqrt(n_done + 1)
         return self.rate
 
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """What helps where numbers become too large, for the end of an error message."""
+
     @abstractmethod
     def _epoch(self, examples: Any, on_step: Callable[[int], object] | None) -> float:
         """One pass over the examples; returns the weighted mean of their losses while training."""
@@ -325,14 +330,11 @@ class TrainingLoop(ABC):
                 f"the loss of the first batch is {loss}, so nothing can be learnt; bring the numbers in X, "
                 "or the vectors in embeddings, to lengths near 1"
             )
-        return (
-            f"the loss became {loss} after {self.n_steps} steps, so training was stopped; lower "
-            f"learning_rate_init (now {self.options.learning_rate_init:g}) or set max_grad_norm"
-        )
+        return f"the loss became {loss} after {self.n_steps} steps, so training was stopped; {self.remedy}"
 
     @contextmanager
     def _stop_on_interrupt(self) -> Iterator[None]:
-        """The first Ctrl-C asks the loop to stop after its step; a second one interrupts at once."""
+        """The first Ctrl-C asks the loop to stop after its steps; a second one interrupts at once."""
         in_main_thread = threading.current_thread() is threading.main_thread()
         if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield
@@ -359,6 +361,11 @@ class Trainer(TrainingLoop):
     """
 
     network: Network
+
+    @property
+    def remedy(self) -> str:
+        """What helps where numbers become too large."""
+        return f"lower learning_rate_init (now {self.options.learning_rate_init:g}) or set max_grad_norm"
 
     def _epoch(self, examples: Any, on_step: Callable[[int], object] | None) -> float:
         """One pass over the examples; returns the weighted mean of their losses while training."""

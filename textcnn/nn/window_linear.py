@@ -36,8 +36,10 @@ MOST_COEFFICIENTS = 1 << 29
 SHAPE_FACTORS = np.array([0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB], np.uint64)
 UNKNOWN = -1
 
-# Tokens of the batches that one call trains, after which Ctrl-C is heard: some 50 ms.
-TOKENS_PER_CALL = 50_000
+# Work of one call, after which Ctrl-C is heard, some 50 ms: tokens times the square of the number of tags,
+# and what a token costs besides.
+WORK_PER_CALL = 25_000_000
+WORK_PER_TOKEN = 500
 
 
 class WindowLinear(ArrayModel):
@@ -178,6 +180,11 @@ class WindowTrainer(TrainingLoop):
     def __init__(self, network: WindowLinear, options: TrainingOptions, rng: np.random.RandomState) -> None:
         super().__init__(network, Adam(), options, rng)
 
+    @property
+    def remedy(self) -> str:
+        """What helps where numbers become too large."""
+        return f"lower linear_alpha (now {self.options.alpha / self.options.batch_size:g}) or set linear=0"
+
     def _epoch(self, examples: TaggedExamples, on_step: Callable[[int], object] | None) -> float:
         """One pass over examples of `WindowLinear.prepared`."""
         order = self._order(len(examples))
@@ -187,7 +194,7 @@ class WindowTrainer(TrainingLoop):
         weights = _sums(lengths * examples.sample_weight[order].astype(np.float64), starts)
         batches = np.split(order, starts[1:])
         total_loss = total_weight = 0.0
-        for span in np.split(np.arange(len(starts)), _cuts(tokens)):
+        for span in np.split(np.arange(len(starts)), self._cuts(tokens)):
             counted = span[weights[span] > 0]
             losses = self._train(examples, [batches[i] for i in counted])
             total_loss += float(tokens[counted] @ losses)
@@ -198,12 +205,18 @@ class WindowTrainer(TrainingLoop):
                 break
         return total_loss / total_weight if total_weight else 0.0
 
+    def _cuts(self, tokens: np.ndarray) -> np.ndarray:
+        """First batches of all calls but the first: those in which another WORK_PER_CALL begins."""
+        work = np.cumsum(tokens) * (WORK_PER_TOKEN + self.network.n_tags**2)
+        return np.flatnonzero(np.diff(work // WORK_PER_CALL)) + 1
+
     def _train(self, examples: TaggedExamples, batches: list[np.ndarray]) -> np.ndarray:
         """A step for each batch of sentences, in one call; returns their losses."""
         network, rates, losses = self.network, np.empty(len(batches)), np.empty(len(batches))
         if not batches:
             return losses
-        assert examples.window_rows is not None, "the examples were prepared"
+        if examples.window_rows is None:
+            raise ValueError("the examples have no window_rows; give those of WindowLinear.prepared")
         n_before = self.n_steps
         for i in range(len(batches)):
             rates[i] = self._scheduled_rate()
@@ -213,7 +226,8 @@ class WindowTrainer(TrainingLoop):
             examples.types, examples.targets, examples.offsets, examples.sample_weight,
             examples.window_rows.of_types, examples.window_rows.of_tokens, WINDOW, PAIR_WINDOW,
             [(param, *self.optimizer.slots(name, param)) for name, param in params],
-            np.concatenate(batches), np.cumsum([0, *map(len, batches)]), rates, self.options.alpha,
+            np.concatenate(batches).astype(np.intp), np.cumsum([0, *map(len, batches)], dtype=np.intp), rates,
+            self.options.alpha,
             Adam.beta_1, Adam.beta_2, Adam.epsilon, losses, self.options.n_threads,
         )  # fmt: skip
         self.n_steps = n_before + n_done
@@ -225,12 +239,6 @@ class WindowTrainer(TrainingLoop):
 def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Sums of the values from each start to the next."""
     return np.add.reduceat(values, starts) if len(starts) else values
-
-
-def _cuts(tokens: np.ndarray) -> np.ndarray:
-    """First batches of all calls but the first: those in which another TOKENS_PER_CALL tokens begin."""
-    calls = (np.cumsum(tokens) - tokens) // TOKENS_PER_CALL
-    return np.flatnonzero(np.diff(calls)) + 1
 
 
 def pair_keys(batch: TaggedExamples) -> np.ndarray:

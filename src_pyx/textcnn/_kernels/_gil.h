@@ -2,14 +2,14 @@
 
    Where several threads use the package, one mostly needs the lock for the few microseconds between two
    kernels. A thread that comes out of a kernel just then would be put to sleep, and waking it takes 20 to 90
-   microseconds on a virtual machine: two fits in two threads took a fifth longer, and eight threads that
-   predicted batches of 50 texts did less than one. So it first spins until the other is in a kernel again, for
-   as long as waking would take.
+   microseconds on a virtual machine: two fits of a small tagger in two threads took a fifth longer, and eight
+   threads that predicted batches of 50 texts did less than one. So it first spins until the other is in a kernel
+   again, for as long as waking would take.
 
-   The interpreter has no public way to ask whether its lock is free. What stands in for it says whether the
-   last thread that came out of a kernel of this package still has not gone into one. It is a hint, and may be
-   wrong: if that thread ends, or the process is forked, the next one waits MOST_NANOSECONDS once, and sets it
-   right when it goes into a kernel itself.
+   The interpreter has no public way to ask whether its lock is free. What stands in for it says whether a thread
+   came out of a kernel of this package, and none has gone into one since. It is a hint, and may be wrong: that
+   thread may have ended, or be waiting for something else. Then those that come out of a kernel spin for
+   MOST_NANOSECONDS in vain, until one goes into a kernel and so takes the hint back.
 
    The compiler includes this file before each module (see setup.py), whose calls it takes the place of. */
 
@@ -59,8 +59,10 @@ static inline PyThreadState *enter_kernel(void)
 {
     if (python_is_busy == NULL)
         python_is_busy = shared_hint();
+    PyThreadState *state = PyEval_SaveThread();
+    /* Only now: whoever spins would find the lock still held, and be put to sleep. */
     __atomic_store_n(python_is_busy, 0, __ATOMIC_RELAXED);
-    return PyEval_SaveThread();
+    return state;
 }
 
 static inline void leave_kernel(PyThreadState *state)

@@ -33,23 +33,19 @@ cdef enum:
     NO_ROW = -1
 
 
-cdef int check_windows(
-    const int32_t[:, ::1] rows, const Py_ssize_t[::1] offsets, Py_ssize_t width, Py_ssize_t n_rows,
-    Py_ssize_t n_columns, Py_ssize_t n_tokens, Py_ssize_t n_outputs,
-) except -1:
-    cdef Py_ssize_t t, k
-    if offsets is not None:
-        check_offsets(offsets, "offsets", rows.shape[0])
-    if n_tokens != rows.shape[0]:
-        raise ValueError(f"there are rows for {rows.shape[0]} tokens, but scores for {n_tokens}")
+cdef int check_places(Py_ssize_t width, Py_ssize_t n_columns, Py_ssize_t n_outputs) except -1:
     if not 1 <= width <= MAX_WIDTH:
         raise ValueError(f"width is {width}, but it must lie between 1 and {MAX_WIDTH}")
     if n_columns != width * n_outputs:
         raise ValueError(f"{width} places of {n_outputs} scores do not fit rows of {n_columns} columns")
-    for t in range(rows.shape[0]):
-        for k in range(rows.shape[1]):
-            if rows[t, k] < 0 or rows[t, k] >= n_rows:
-                raise ValueError(f"row {rows[t, k]} of {n_rows} does not exist")
+    return 0
+
+
+cdef inline int check_row(const int32_t[:, ::1] rows, Py_ssize_t t, Py_ssize_t n_rows) except -1:
+    cdef Py_ssize_t k
+    for k in range(rows.shape[1]):
+        if rows[t, k] < 0 or rows[t, k] >= n_rows:
+            raise ValueError(f"row {rows[t, k]} of {n_rows} does not exist")
     return 0
 
 
@@ -66,11 +62,16 @@ def window_scores(
 
     With `add` the sum goes on from what `out` holds.
     """
-    cdef Py_ssize_t most = max(1, width * rows.shape[1])
+    cdef Py_ssize_t t, most = max(1, width * rows.shape[1])
     cdef const floating **picked
     cdef floating *ones
     cdef int team
-    check_windows(rows, offsets, width, table.shape[0], table.shape[1], out.shape[0], out.shape[1])
+    check_offsets(offsets, "offsets", rows.shape[0])
+    if out.shape[0] != rows.shape[0]:
+        raise ValueError(f"there are rows for {rows.shape[0]} tokens, but scores for {out.shape[0]}")
+    check_places(width, table.shape[1], out.shape[1])
+    for t in range(rows.shape[0]):
+        check_row(rows, t, table.shape[0])
     if out.shape[0] == 0 or out.shape[1] == 0:
         return
     team = team_size(n_threads, score_cost(out.shape[0], most, out.shape[1]))
@@ -141,49 +142,22 @@ cdef void score_sentence(
         weighted_sum(simd, count, picked, ones, add, f, &out[t, 0])
 
 
-def window_gradient(
+cdef Py_ssize_t add_windows(
     const floating[:, ::1] d_out,        # IN      (t, f)
     const int32_t[:, ::1] rows,          # IN      (t, k) of each token
-    const Py_ssize_t[::1] offsets,       # IN      (n + 1,)
+    const Py_ssize_t *offsets,           # IN      (n + 1,)
+    Py_ssize_t n,
     Py_ssize_t width,
     Py_ssize_t fixed,                    # row that needs no gradient, or -1
     int32_t[::1] marks,                  # IN/OUT  (v,) all -1 before and after
     int32_t[::1] found,                  # OUT     (at least min(t * k, v),) the distinct rows
     floating[:, ::1] d_rows,             # OUT     (at least min(t * k, v), width * f) their gradient
-):
+    floating *window,                    # scratch (width * f,)
+) noexcept nogil:
     """The gradient of the table of `window_scores`; returns the number of distinct rows.
 
     They come in the order of their first appearance, and the sums run in the order of the batch.
     """
-    cdef Py_ssize_t count, most = min(rows.shape[0] * rows.shape[1], marks.shape[0])
-    cdef floating *window
-    check_windows(rows, offsets, width, marks.shape[0], d_rows.shape[1], d_out.shape[0], d_out.shape[1])
-    if found.shape[0] < most or d_rows.shape[0] < most:
-        raise ValueError(f"there is no room for {most} distinct rows and their gradient")
-    window = <floating *>malloc(max(1, d_rows.shape[1]) * sizeof(floating))
-    try:
-        if window == NULL:
-            raise MemoryError(f"no memory for a window of {d_rows.shape[1]} columns")
-        with nogil:
-            count = add_windows(d_out, rows, &offsets[0], offsets.shape[0] - 1, width, fixed, marks, found,
-                                d_rows, window)
-    finally:
-        free(window)
-    return count
-
-
-cdef Py_ssize_t add_windows(
-    const floating[:, ::1] d_out,
-    const int32_t[:, ::1] rows,
-    const Py_ssize_t *offsets,           # (n + 1,)
-    Py_ssize_t n,
-    Py_ssize_t width,
-    Py_ssize_t fixed,
-    int32_t[::1] marks,
-    int32_t[::1] found,
-    floating[:, ::1] d_rows,
-    floating *window,                    # scratch (width * f,)
-) noexcept nogil:
     cdef Py_ssize_t i, t, k, c, count = 0, d = d_rows.shape[1]
     cdef int32_t row
     cdef floating *total
@@ -260,22 +234,32 @@ def train_batches(
     cdef Update updates[5]
     cdef Step step
     cdef int failed = 0, team = max(1, n_threads)
+    cdef floating[:, ::1] table, pair_table, transitions, start, stop
     if n_params != 2 and n_params != 5:
         raise ValueError(f"there are {n_params} parameters, but two tables, or also three of a random field")
-    cdef floating[:, ::1] table = params[0][0], pair_table = params[1][0], transitions, start, stop
+    opened = [tuple(param) for param in params]  # which keeps the arrays while the updates point into them
+    for j in range(n_params):
+        if len(opened[j]) != 4:
+            raise ValueError(f"parameter {j} has {len(opened[j])} parts, but a value, two moments and counts")
+        value, moment, moment2, counts = opened[j]
+        open_param[floating](updates + j, value, [moment, moment2])
+        if isinstance(counts, int):
+            raise TypeError(f"the counts of parameter {j} are an int, but must be an array, one for each row")
+        open_counts(updates + j, counts, len(value))
+    table, pair_table = opened[0][0], opened[1][0]
     cdef Py_ssize_t c = table.shape[1] // width if width > 0 else 0
-    check_windows(type_rows, None, width, table.shape[0], table.shape[1], type_rows.shape[0], c)
-    check_windows(token_rows, None, pair_width, pair_table.shape[0], pair_table.shape[1], types.shape[0], c)
-    check_sentences(types, targets, offsets, type_rows.shape[0], c)
+    check_places(width, table.shape[1], c)
+    check_places(pair_width, pair_table.shape[1], c)
+    check_offsets(offsets, "offsets", types.shape[0])
+    if targets.shape[0] != types.shape[0] or token_rows.shape[0] != types.shape[0]:
+        raise ValueError(f"targets and token_rows must have one for each of {types.shape[0]} tokens")
     if sample_weight.shape[0] != offsets.shape[0] - 1 or loss.shape[0] != n_batches:
         raise ValueError("sample_weight needs a value for each sentence, loss for each learning rate")
     check_batches(order, batch_offsets, n_batches, offsets, &most_sentences, &most_tokens)
-    for j in range(n_params):
-        value, moment, moment2, counts = params[j]
-        open_param[floating](updates + j, value, [moment, moment2])
-        open_counts(updates + j, counts, len(value))
+    check_tokens(types, targets, offsets, type_rows, token_rows, order, table.shape[0], pair_table.shape[0],
+                 c)
     if n_params == 5:
-        transitions, start, stop = params[2][0], params[3][0], params[4][0]
+        transitions, start, stop = opened[2][0], opened[3][0], opened[4][0]
         if transitions.shape[0] != c or transitions.shape[1] != c or start.shape[0] != 1 \
                 or start.shape[1] != c or stop.shape[0] != 1 or stop.shape[1] != c:
             raise ValueError(f"transitions must be ({c}, {c}), start and stop (1, {c})")
@@ -348,19 +332,21 @@ def train_batches(
     return done
 
 
-cdef int check_sentences(
-    const int32_t[::1] types, const int32_t[::1] targets, const Py_ssize_t[::1] offsets, Py_ssize_t n_types,
-    Py_ssize_t n_tags,
+cdef int check_tokens(
+    const int32_t[::1] types, const int32_t[::1] targets, const Py_ssize_t[::1] offsets,
+    const int32_t[:, ::1] type_rows, const int32_t[:, ::1] token_rows, const Py_ssize_t[::1] order,
+    Py_ssize_t n_rows, Py_ssize_t n_pair_rows, Py_ssize_t n_tags,
 ) except -1:
-    cdef Py_ssize_t t
-    check_offsets(offsets, "offsets", types.shape[0])
-    if targets.shape[0] != types.shape[0]:
-        raise ValueError(f"there are {targets.shape[0]} targets for {types.shape[0]} tokens")
-    for t in range(types.shape[0]):
-        if types[t] < 0 or types[t] >= n_types:
-            raise ValueError(f"type {types[t]} of {n_types} does not exist")
-        if targets[t] < 0 or targets[t] >= n_tags:
-            raise ValueError(f"target {t} is {targets[t]}, but there are {n_tags} tags")
+    """Check the tokens of the sentences in `order`: those of all would be too many for a call on a few."""
+    cdef Py_ssize_t j, t
+    for j in range(order.shape[0]):
+        for t in range(offsets[order[j]], offsets[order[j] + 1]):
+            if types[t] < 0 or types[t] >= type_rows.shape[0]:
+                raise ValueError(f"type {types[t]} of {type_rows.shape[0]} does not exist")
+            if targets[t] < 0 or targets[t] >= n_tags:
+                raise ValueError(f"target {t} is {targets[t]}, but there are {n_tags} tags")
+            check_row(type_rows, types[t], n_rows)
+            check_row(token_rows, t, n_pair_rows)
     return 0
 
 
