@@ -1,6 +1,6 @@
 """How much faster two Python threads are than one, on one model: the GIL must be released.
 
-    python tests/robustness/thread_scaling.py [--json FILE]
+    python tests/robustness/thread_scaling.py [--json FILE] [--texts 50] [--threads 8]
 
 Models with ``n_jobs=1`` answer batches of 1000 texts, the same number of batches by one Python thread and
 by two, and by two forked processes, which is what the machine can do; each ratio is the median over rounds
@@ -25,7 +25,6 @@ from textcnn.data import load_entities, load_messages
 
 from textcnn import TextCNNClassifier, TextCNNTagger
 
-N_TEXTS = 1000
 SECONDS = 1.0  # of one run on one thread, about
 
 
@@ -34,22 +33,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--texts", type=int, default=1000, help="of a batch")
+    parser.add_argument("--threads", type=int, default=2, help="and processes")
     parser.add_argument("--only", default="", help="methods whose name contains this")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     args = parser.parse_args()
     results = {}
-    print(f"{'method':34}{'texts/s':>10}{'two threads':>13}{'processes':>11}")
-    for name, call in methods().items():
+    k = args.threads
+    print(f"{'method':34}{'texts/s':>10}{f'{k} threads':>13}{'processes':>11}")
+    for name, call in methods(args.texts).items():
         if args.only not in name:
             continue
-        n = enough_batches(call)
+        n = enough_batches(call, k)
         rounds = [
-            (seconds(call, n, 1), seconds(call, n, 2), seconds(call, n, 2, in_process))
+            (seconds(call, n, 1), seconds(call, n, k), seconds(call, n, k, in_process))
             for _ in range(args.rounds)
         ]
-        threads = statistics.median(one / two for one, two, _ in rounds)
-        processes = statistics.median(one / two for one, _, two in rounds)
-        rate = N_TEXTS * n / min(one for one, _, _ in rounds)
+        threads = statistics.median(one / many for one, many, _ in rounds)
+        processes = statistics.median(one / many for one, _, many in rounds)
+        rate = args.texts * n / min(one for one, _, _ in rounds)
         results[name] = {"texts_per_second": rate, "threads": threads, "processes": processes}
         print(f"{name:34}{rate:10.0f}{threads:12.2f}x{processes:10.2f}x", flush=True)
     if args.json:
@@ -57,10 +59,10 @@ def main() -> None:
             json.dump({"python": sys.version, "results": results}, file, indent=1)
 
 
-def methods() -> dict[str, Callable[[], object]]:
+def methods(n_texts: int) -> dict[str, Callable[[], object]]:
     """What is called on one batch, by name."""
     texts, labels = load_messages()
-    batch = (texts * 2)[:N_TEXTS]
+    batch = (texts * (1 + n_texts // len(texts)))[:n_texts]
     tokens = [text.split() for text in batch]
     classifier = TextCNNClassifier(random_state=0, n_jobs=1).fit(texts, labels).predictor_
     network = TextCNNClassifier(random_state=0, n_jobs=1, linear=0).fit(texts, labels).predictor_
@@ -78,12 +80,12 @@ def methods() -> dict[str, Callable[[], object]]:
     }
 
 
-def enough_batches(call: Callable[[], object]) -> int:
-    """An even number of batches that takes about SECONDS."""
+def enough_batches(call: Callable[[], object], n_workers: int) -> int:
+    """A number of batches that takes about SECONDS, as many for each worker."""
     call()
     start = time.perf_counter()
     call()
-    return 2 * max(1, round(SECONDS / 2 / (time.perf_counter() - start)))
+    return n_workers * max(1, round(SECONDS / n_workers / (time.perf_counter() - start)))
 
 
 def in_process(target: Callable[[], None]) -> multiprocessing.process.BaseProcess:

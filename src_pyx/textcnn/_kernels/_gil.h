@@ -3,7 +3,7 @@
    Where several threads use the package, one mostly needs the lock for the few microseconds between two
    kernels. A thread that comes out of a kernel just then would be put to sleep, and waking it takes 20 to 90
    microseconds on a virtual machine: two fits of a small tagger in two threads took a fifth longer, and eight
-   threads that predicted batches of 50 texts did less than one. So it first spins until the other is in a kernel
+   threads that predicted batches of 50 texts did fewer than one. So it first spins until the other is in a kernel
    again, for as long as waking would take.
 
    The interpreter has no public way to ask whether its lock is free. What stands in for it says whether a thread
