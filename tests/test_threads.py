@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from robustness.processes import output_of_python
 
 from textcnn import _threads
 from textcnn._kernels import _openmp
@@ -73,3 +74,17 @@ def test_idle_threads_sleep_unless_the_environment_says_otherwise():
             [sys.executable, "-P", "-c", code], env=env | given, capture_output=True, text=True
         )
         assert output.stdout.strip() == given.get("OMP_WAIT_POLICY", "None")
+
+
+FIT_AND_COUNT = """
+import threading
+from textcnn import TextCNNClassifier, TextCNNTagger
+TextCNNClassifier(max_iter=1, n_jobs=1).fit(["good film", "bad film"] * 5, ["pos", "neg"] * 5)
+TextCNNTagger(max_iter=1, n_jobs=1).fit([["Ann", "smiles"]] * 5, [["B-PER", "O"]] * 5)
+print(threading.active_count())
+"""
+
+
+def test_a_fit_leaves_no_python_thread_behind():
+    """Python 3.12 warns of each fork of a process that has one."""
+    assert output_of_python("-c", FIT_AND_COUNT, timeout=120).split() == ["1"]

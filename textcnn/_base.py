@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from textcnn._threads import effective_n_threads
-from textcnn.nn.checkpoints import Checkpoints
+from textcnn.nn.checkpoints import Checkpoint, Checkpoints
 from textcnn.nn.optimizers import DEFAULT_RATES
 from textcnn.nn.training import History, TrainingLoop, TrainingOptions
 from textcnn.text.vectors import lookup
@@ -207,22 +207,35 @@ def train_with_progress(
     ValueError
         If training ends with weights that are not finite numbers.
     """
-    options = trainer.options
-    total = options.max_iter * examples.n_tokens
-    with tqdm(total=total, unit=" tokens", unit_scale=True, disable=not verbose) as bar:
-
-        def show(history: History) -> None:
-            bar.set_description(f"{part}epoch {history.n_epochs}/{options.max_iter}", refresh=False)
-            figures = {"loss": f"{history.loss_curve[-1]:.4f}"}
-            if history.validation_scores:
-                figures[score_name] = f"{history.validation_scores[-1]:.4f}"
-            bar.set_postfix(figures)
-
-        checkpoint = checkpoints.next(trainer, examples, held_out) if checkpoints else None
-        history = trainer.fit(examples, validate, bar.update, show, checkpoint)
+    checkpoint = checkpoints.next(trainer, examples, held_out) if checkpoints else None
+    if verbose:
+        history = _fit_with_bar(trainer, examples, validate, score_name, part, checkpoint)
+    else:  # without tqdm, which starts a thread even where it shows nothing
+        history = trainer.fit(examples, validate, checkpoint=checkpoint)
     if not trainer.network.is_finite():
         raise ValueError(
             "training gave weights that are not finite, or so large that outputs may not be; "
             f"{trainer.remedy}"
         )
     return history
+
+
+def _fit_with_bar(
+    trainer: TrainingLoop,
+    examples: Any,
+    validate: Callable[[], float] | None,
+    score_name: str,
+    part: str,
+    checkpoint: Checkpoint | None,
+) -> History:
+    max_iter = trainer.options.max_iter
+    with tqdm(total=max_iter * examples.n_tokens, unit=" tokens", unit_scale=True) as bar:
+
+        def show(history: History) -> None:
+            bar.set_description(f"{part}epoch {history.n_epochs}/{max_iter}", refresh=False)
+            figures = {"loss": f"{history.loss_curve[-1]:.4f}"}
+            if history.validation_scores:
+                figures[score_name] = f"{history.validation_scores[-1]:.4f}"
+            bar.set_postfix(figures)
+
+        return trainer.fit(examples, validate, bar.update, show, checkpoint)
