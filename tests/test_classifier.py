@@ -1002,7 +1002,10 @@ def test_shapes_have_the_same_bits_for_any_number_of_threads(monkeypatch):
 
 
 def test_complex_numbers_are_no_labels_and_no_text():
-    with pytest.raises(ValueError, match=r"^Complex data not supported: y holds complex numbers; [^\n]*$"):
-        TextCNNClassifier().fit(["a", "b"], np.array([1 + 2j, 1]))
+    for y in (np.array([1j, 2j]), [1j, 2j], [[[1j]], [[2j]]]):
+        with pytest.raises(
+            ValueError, match=r"^Complex data not supported: y holds complex numbers; [^\n]*$"
+        ):
+            small().fit(["a", "b"], y)
     with pytest.raises(ValueError, match=r"^Complex data not supported: X holds complex numbers, [^\n]*$"):
         TextCNNClassifier().fit(np.array([[1 + 2j], [1]]), [0, 1])

@@ -347,17 +347,24 @@ def label_names(y: Any) -> np.ndarray:
     return np.arange(y.shape[1] if hasattr(y, "shape") else len(y[0]))
 
 
+# What scikit-learn says, before all numbers, and its checks of estimators look for.
+COMPLEX = "Complex data not supported"
+
+
 def as_labels(y: Any, name: str) -> np.ndarray:
     """Class labels as a 1-D array that can be sorted."""
     if y is None:
         raise ValueError(
             f"training requires y to be passed, but the target y is None; give {name}, a label for each text"
         )
-    if getattr(getattr(y, "dtype", None), "kind", "") == "c":
+    try:
+        labels = column_or_1d(y, warn=True)
+    except ValueError as error:
+        if not str(error).startswith(COMPLEX):
+            raise
         raise ValueError(
-            f"Complex data not supported: {name} holds complex numbers; give strings, integers or booleans"
-        )
-    labels = column_or_1d(y, warn=True)
+            f"{COMPLEX}: {name} holds complex numbers; give strings, integers or booleans"
+        ) from None
     # NumPy turns the numbers of a mixed list into strings, so look at the list itself.
     given = y if isinstance(y, (list, tuple)) else labels.tolist()
     missing = [value is None or value != value for value in labels.tolist()]
